@@ -1,0 +1,246 @@
+//! Everything that can happen. One closed enum: what an adapter could not do arrives here as well.
+
+use heapless::Vec;
+
+use crate::entry::Entry;
+use crate::id::{ButtonId, EntryKey, PlayId, RequestId, Seq, SessionKey, SlotId, SourceKey};
+use crate::limits::ANSWER_MAX;
+use crate::unit::Millis;
+
+/// Something happened outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The deadline the session asked for has come.
+    Tick,
+    /// A contact of a physical button closed or opened.
+    Edge {
+        /// Which button.
+        button: ButtonId,
+        /// Closed or open.
+        contact: Contact,
+    },
+    /// A press that needs no debouncing: local page, terminal, remote.
+    Press(Press),
+    /// The service answered a call, or could not be asked.
+    Answer {
+        /// The call.
+        request: RequestId,
+        /// What came back.
+        answer: Answer,
+    },
+    /// What became of sending one event.
+    Reported {
+        /// The event.
+        seq: Seq,
+        /// The service's word on it.
+        verdict: Verdict,
+    },
+    /// An event is stored (or, with `durable: false`, only kept in memory: the disk is full or read-only).
+    Stored {
+        /// The event; those before it are stored as well.
+        seq: Seq,
+        /// Survives a power cut.
+        durable: bool,
+    },
+    /// The bytes of an entry cannot be had as wished.
+    Media {
+        /// Where it was being loaded.
+        slot: SlotId,
+        /// Which entry; news of an entry that has left the slot is late.
+        entry: EntryKey,
+        /// What is wrong.
+        fault: MediaFault,
+    },
+    /// The audio path reports.
+    Audio(AudioNews),
+    /// The network interface came up: worth trying at once.
+    LinkUp,
+    /// The network interface went down.
+    LinkDown,
+    /// Leave cleanly.
+    Shutdown,
+}
+
+/// State of a button's contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contact {
+    /// Pressed.
+    Closed,
+    /// Released.
+    Open,
+}
+
+/// What a button, the page or a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Press {
+    /// Play, pause or resume.
+    Play,
+    /// Skip forward.
+    Next,
+    /// Skip back, or return to the start.
+    Previous,
+    /// One step louder.
+    VolumeUp,
+    /// One step quieter.
+    VolumeDown,
+    /// Random order on or off.
+    Shuffle,
+    /// Repeating on or off.
+    Loop,
+    /// One step forward within the entry.
+    ScrubForward,
+    /// One step backward within the entry.
+    ScrubBackward,
+    /// Go to a position within the entry.
+    Seek(Millis),
+    /// Start something new.
+    Start {
+        /// What.
+        source: SourceKey,
+        /// How.
+        mode: Mode,
+    },
+    /// Start the n-th preset, from 1.
+    Preset(u8),
+}
+
+/// The playback modes a source may be started in (`selections`) [O].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// `PLAY`: in order.
+    #[default]
+    Play,
+    /// `SHUFFLE`: in random order.
+    Shuffle,
+    /// `STATION`: an endless station that starts from it.
+    Station,
+}
+
+/// Entries in one answer.
+pub type Entries = Vec<Entry, ANSWER_MAX>;
+
+/// What the service said to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A session was created; the first entry is the current one.
+    Opened {
+        /// The new session.
+        session: SessionKey,
+        /// Current entry and the ones after it.
+        entries: Entries,
+    },
+    /// Entries, nearest first. None: the queue ends (or begins) here.
+    Listed(Entries),
+    /// Done, nothing to tell.
+    Done,
+    /// Not done.
+    Failed(Failure),
+}
+
+/// Why the service did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No answer, no connection, no name, no valid certificate: nobody was reached.
+    Unreachable,
+    /// 429 or 5xx: later, not before `retry_after` if the service named a time.
+    Busy {
+        /// `Retry-After`.
+        retry_after: Option<Millis>,
+    },
+    /// 401 that a refreshed token did not cure.
+    Unauthorised,
+    /// 403.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// 400 and every other 4xx: never repeated unchanged.
+    Refused,
+    /// `MAX_CONCURRENCY_REACHED`: another device owns the stream.
+    TakenOver,
+    /// An answer that cannot be understood.
+    Garbled,
+}
+
+/// The service's word on one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Any 2xx.
+    Accepted,
+    /// A refusal that repeating cannot cure: the event is set aside, counted and logged.
+    Refused,
+    /// Not now: it stays first in line.
+    Failed(Failure),
+}
+
+/// Why the bytes of an entry cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaFault {
+    /// 403 or 410: the address expired; a fresh one may be had from the service.
+    Expired,
+    /// 404, an answer that is no media, a file that cannot be decoded.
+    Unplayable,
+}
+
+/// News of the audio path. Reports of one play come in order, and those of a play before those of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioNews {
+    /// A span of sound begins (first start, resume, after a device came back): its first frame is heard.
+    Began {
+        /// Which order.
+        play: PlayId,
+        /// Position of the first frame heard.
+        position: Millis,
+    },
+    /// The span of sound is over.
+    Ended {
+        /// Which order.
+        play: PlayId,
+        /// Position up to which it was heard.
+        position: Millis,
+        /// Length of the span.
+        played: Millis,
+        /// Stalls for lack of data within the span.
+        rebuffers: u16,
+        /// Why.
+        how: Ending,
+    },
+    /// The order could not sound at all: what was loaded cannot be decoded.
+    Failed {
+        /// Which order.
+        play: PlayId,
+    },
+    /// Data ran out in the middle; the span goes on when there is more.
+    Stalled {
+        /// Which order.
+        play: PlayId,
+    },
+    /// There is data again.
+    Flowing {
+        /// Which order.
+        play: PlayId,
+    },
+    /// Position heard just now; given before inputs that depend on it.
+    Heard {
+        /// Which order.
+        play: PlayId,
+        /// Position heard.
+        position: Millis,
+    },
+    /// The sound device is gone or does not open; the audio path keeps trying.
+    DeviceLost,
+    /// The sound device works (again).
+    DeviceBack,
+}
+
+/// Why a span of sound ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Played to the end of the entry.
+    Finished,
+    /// Paused, stopped or replaced by another order.
+    Cut,
+    /// The sound device failed; it goes on when the device is back.
+    Interrupted,
+    /// What was loaded is damaged from here on.
+    Broken,
+}

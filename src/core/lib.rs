@@ -1,0 +1,28 @@
+//! The speaker's decisions: pure, without allocation, clock, I/O, randomness or failure.
+//!
+//! One [`Input`] goes in with the moment it happened, [`Effect`]s are drained until there are none, and one
+//! deadline says when to come back with [`Input::Tick`] if nothing else happens:
+//!
+//! ```text
+//! Input, now -> Session::handle -> Session::poll -> Effect, Effect, ... None
+//!                               -> Session::deadline -> when to tick
+//! ```
+//!
+//! Same inputs at the same moments, same effects, byte for byte.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod effect;
+pub mod entry;
+pub mod event;
+pub mod id;
+pub mod input;
+pub mod light;
+pub mod limits;
+pub mod refusal;
+pub mod unit;
+
+pub use effect::Effect;
+pub use input::Input;

@@ -1,0 +1,75 @@
+//! Every bound of the speaker, with its reason. Relations between bounds are asserted at compile time.
+
+use crate::unit::Millis;
+
+// ---- the window ----
+
+/// Entries the service hands out ahead of the current one in one answer [O: "up to 10 tracks in advance"].
+pub const AHEAD_MAX: usize = 10;
+/// Played entries kept for an instant "back" [O: "a track that has just been played"]. Two, so that going back twice is instant.
+pub const BEHIND_MAX: usize = 2;
+/// Entries of the service's queue that are mirrored: behind + current + ahead.
+pub const QUEUE_MAX: usize = BEHIND_MAX + 1 + AHEAD_MAX;
+/// Places for loaded entries. The whole mirror fits, so an entry inside the window never waits for a place.
+pub const SLOTS_MAX: usize = QUEUE_MAX;
+/// Entries in one answer of the service: the current one and everything ahead (create may return both).
+pub const ANSWER_MAX: usize = 1 + AHEAD_MAX;
+
+// ---- inputs and effects ----
+
+/// Effects of one input. The worst case is a shutdown while a skip is under way: about a dozen.
+pub const EFFECTS_MAX: usize = 32;
+/// Buttons of a board.
+pub const BUTTONS_MAX: usize = 16;
+
+// ---- playback ----
+
+/// Orders to the audio path that may still report back. Ten presses a second for a second, and room.
+pub const PLAYS_MAX: usize = 16;
+/// Back within this position goes to the entry before; later it returns to the start of this one.
+pub const BACK_TO_PREVIOUS_MS_MAX: Millis = Millis(3_000);
+/// One step of scrubbing by a held button.
+pub const SCRUB_STEP: Millis = Millis(10_000);
+/// Entries in a row that could not be played before the speaker stops: it never runs through a queue.
+pub const UNPLAYABLE_IN_A_ROW_MAX: u8 = 3;
+/// How often the position of the sounding entry is noted, so that a power cut loses at most this much of it.
+pub const CHECKPOINT_EVERY: Millis = Millis(10_000);
+/// One step of the volume buttons, of 100.
+pub const VOLUME_STEP: u8 = 4;
+/// Volume at the very first start: nobody is startled.
+pub const VOLUME_FIRST: u8 = 40;
+/// Loudest value of the volume scale.
+pub const VOLUME_MAX: u8 = 100;
+
+// ---- the link to the service ----
+
+/// First retry waits between zero and this (full jitter).
+pub const RETRY_MS_FIRST: Millis = Millis(500);
+/// No retry waits longer than this.
+pub const RETRY_MS_MAX: Millis = Millis(30_000);
+/// After a request to stop, events that are stored may still be sent for this long; then the speaker leaves and they wait on disk.
+pub const SHUTDOWN_MS_MAX: Millis = Millis(1_500);
+
+// ---- buttons ----
+
+/// Contact bounce: edges this soon after an accepted edge are noise.
+pub const BOUNCE: Millis = Millis(30);
+/// A button held this long does its hold action.
+pub const HOLD_AFTER: Millis = Millis(600);
+/// A held button repeats (volume, scrub) this often.
+pub const REPEAT_EVERY: Millis = Millis(200);
+
+// ---- light ----
+
+/// How long a refusal or an accepted press shows on the light.
+pub const FLASH: Millis = Millis(400);
+
+const _: () = assert!(QUEUE_MAX <= SLOTS_MAX, "every mirrored entry has a place");
+const _: () = assert!(ANSWER_MAX <= QUEUE_MAX, "an answer fits the mirror");
+const _: () = assert!(SLOTS_MAX <= u8::MAX as usize, "a slot number is one byte");
+const _: () = assert!(BUTTONS_MAX <= u8::MAX as usize, "a button number is one byte");
+const _: () = assert!(PLAYS_MAX >= 4, "current, following, and two that were just left");
+const _: () = assert!(EFFECTS_MAX >= 16, "one input's effects fit");
+const _: () = assert!(BOUNCE.0 < HOLD_AFTER.0, "a bounce is not a hold");
+const _: () = assert!(RETRY_MS_FIRST.0 <= RETRY_MS_MAX.0, "the back-off grows");
+const _: () = assert!(VOLUME_FIRST <= VOLUME_MAX && VOLUME_STEP > 0, "the volume scale");

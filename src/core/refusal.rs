@@ -1,0 +1,50 @@
+//! What the speaker tells its listener: why a press did nothing, and what is wrong.
+
+use crate::entry::Denial;
+
+/// Why a press is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The service does not allow it.
+    Denied(Denial),
+    /// Nothing is playing or paused that it could apply to.
+    NothingPlaying,
+    /// The service is needed for it and cannot be reached.
+    NoNetwork,
+    /// There is no such preset.
+    NoSuchPreset,
+    /// The speaker is leaving.
+    Leaving,
+}
+
+/// Something the listener should know, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A press did nothing.
+    Refused(Refusal),
+    /// The volume is at its end.
+    VolumeEnd,
+    /// The queue is played to its end.
+    QueueEnded,
+}
+
+/// What is wrong at the moment, until it is cured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The service cannot be reached; it is being tried again.
+    Offline,
+    /// The account is not accepted.
+    NotLinked,
+    /// The service refused what it was asked and repeating would not help.
+    ServiceRefused,
+    /// Another device took over the stream.
+    TakenOver,
+    /// This entry could not be played.
+    EntryUnplayable,
+    /// Several entries in a row could not be played; the speaker stopped.
+    ManyUnplayable,
+    /// The sound device is gone or busy.
+    NoSoundDevice,
+    /// Events cannot be stored durably: disk full or read-only.
+    StorageFailed,
+}
