@@ -8,6 +8,10 @@ use crate::limits::ANSWER_MAX;
 use crate::unit::Millis;
 
 /// Something happened outside.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is no allocator to box an answer with; inputs are few and moved once"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The deadline the session asked for has come.

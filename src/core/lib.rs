@@ -14,6 +14,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod button;
 pub mod effect;
 pub mod entry;
 pub mod event;
@@ -21,8 +22,18 @@ pub mod id;
 pub mod input;
 pub mod light;
 pub mod limits;
+mod link;
+mod outbox;
+mod playback;
+mod queue;
 pub mod refusal;
+mod session;
+mod trouble;
 pub mod unit;
+mod window;
 
+pub use button::ButtonSetup;
 pub use effect::Effect;
 pub use input::Input;
+pub use link::Reach;
+pub use session::{Availability, Boot, Session, Settings, State, View};

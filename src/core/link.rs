@@ -1,0 +1,149 @@
+//! Whether the service can be reached, and when to try again: exponential back-off with full jitter, for ever.
+
+use crate::limits::{RETRY_MS_FIRST, RETRY_MS_MAX};
+use crate::unit::{Millis, Moment};
+
+/// State of the link and its retry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    reach: Reach,
+    /// Failures in a row.
+    failures: u8,
+    /// Not before this moment.
+    retry_at: Option<Moment>,
+    /// State of the jitter's generator; the seed came from outside.
+    noise: u64,
+}
+
+/// Whether anybody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The last call was answered, or none was made yet.
+    Up,
+    /// Nobody answered the last call.
+    Down,
+}
+
+impl Link {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            reach: Reach::Up,
+            failures: 0,
+            retry_at: None,
+            noise: seed,
+        }
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// A call may be made now.
+    pub(crate) fn is_ready(&self, now: Moment) -> bool {
+        self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// When the next try is due.
+    pub(crate) fn retry_at(&self) -> Option<Moment> {
+        self.retry_at
+    }
+
+    /// The service answered.
+    pub(crate) fn answered(&mut self) {
+        self.reach = Reach::Up;
+        self.failures = 0;
+        self.retry_at = None;
+    }
+
+    /// Nobody answered.
+    pub(crate) fn unreachable(&mut self, now: Moment) {
+        self.reach = Reach::Down;
+        self.back_off(now, Millis::ZERO);
+    }
+
+    /// The service answered that it is busy. It is there, but is not to be asked before `retry_after`.
+    pub(crate) fn busy(&mut self, now: Moment, retry_after: Option<Millis>) {
+        self.reach = Reach::Up;
+        self.back_off(now, retry_after.unwrap_or_default());
+    }
+
+    /// There is a reason to try at once: the interface came up, or the listener asks.
+    pub(crate) fn hurry(&mut self) {
+        self.failures = 0;
+        self.retry_at = None;
+    }
+
+    /// The interface went down: nobody can answer until it is back. Retries go on, in case the news is wrong.
+    pub(crate) fn lost(&mut self, now: Moment) {
+        self.reach = Reach::Down;
+        if self.retry_at.is_none() {
+            self.back_off(now, Millis::ZERO);
+        }
+    }
+
+    fn back_off(&mut self, now: Moment, at_least: Millis) {
+        let ceiling = RETRY_MS_FIRST
+            .0
+            .saturating_mul(1 << self.failures.min(16))
+            .min(RETRY_MS_MAX.0);
+        self.failures = self.failures.saturating_add(1);
+        let jitter = self.next_noise() % (u64::from(ceiling) + 1);
+        let wait = at_least.saturating_add(Millis(u32::try_from(jitter).unwrap_or(ceiling)));
+        self.retry_at = Some(now + wait);
+    }
+
+    /// `SplitMix64`: spreads a fleet's retries; nothing secret depends on it.
+    fn next_noise(&mut self) -> u64 {
+        self.noise = self.noise.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.noise;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_cap_and_never_beyond() {
+        let mut link = Link::new(7);
+        let mut longest = 0;
+        for failure in 0..2000_u64 {
+            let now = Moment(failure * 100_000);
+            link.unreachable(now);
+            let wait = link.retry_at().unwrap().since(now).0;
+            assert!(wait <= RETRY_MS_MAX.0);
+            longest = longest.max(wait);
+        }
+        assert!(longest > RETRY_MS_MAX.0 * 9 / 10, "the whole range is used");
+    }
+
+    #[test]
+    fn the_service_is_not_asked_before_the_time_it_named() {
+        let mut link = Link::new(1);
+        link.busy(Moment(0), Some(Millis(60_000)));
+        assert!(!link.is_ready(Moment(59_999)));
+        assert_eq!(link.reach(), Reach::Up);
+    }
+
+    #[test]
+    fn an_answer_ends_the_back_off() {
+        let mut link = Link::new(1);
+        link.unreachable(Moment(0));
+        link.answered();
+        assert!(link.is_ready(Moment(0)));
+        assert_eq!(link.reach(), Reach::Up);
+    }
+
+    #[test]
+    fn two_seeds_wait_differently() {
+        let wait = |seed| {
+            let mut link = Link::new(seed);
+            (0..8).map(|_| link.unreachable(Moment(0))).for_each(drop);
+            link.retry_at()
+        };
+        assert_ne!(wait(1), wait(2));
+    }
+}

@@ -1,0 +1,329 @@
+//! The session: takes one input, changes the parts, and lets what is needed follow from their state.
+//!
+//! Inputs only change state; [`Session::handle`] then runs [`settle`], which derives everything that is to be done
+//! from what is wanted and what is: events to send, a call to make, a follower to line up, a light to show. So no
+//! input has to remember all of its consequences, and doing it twice does nothing twice.
+//!
+//! The rooms: `press` (what the listener asks), `answer` (what the service says), `sound` (what the audio path
+//! reports, and the events that come of it), `settle` (what follows), `view` (what others may see).
+
+mod answer;
+mod press;
+mod settle;
+mod sound;
+mod view;
+
+use heapless::{Deque, Vec};
+
+use crate::button::{ButtonSetup, Buttons};
+use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
+use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
+use crate::input::{Input, MediaFault, Mode, Verdict};
+use crate::light::Scene;
+use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
+use crate::link::Link;
+use crate::outbox::Outbox;
+use crate::playback::{Playback, Wanted};
+use crate::queue::Queue;
+use crate::refusal::{Notice, Problem};
+use crate::trouble::Troubles;
+use crate::unit::{Millis, Moment};
+use crate::window::Window;
+
+pub use view::{Availability, State, View};
+
+/// What does not change while the speaker runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Entries kept loaded behind the current one.
+    pub behind: u8,
+    /// Entries kept ahead of the current one.
+    pub ahead: u8,
+    /// How many presets there are; preset n is the source with key n.
+    pub presets: u8,
+    /// The board's buttons.
+    pub buttons: Vec<ButtonSetup, BUTTONS_MAX>,
+    /// Report a stop and a start this often while playing; `None`: only real starts and stops.
+    pub heartbeat: Option<Millis>,
+    /// Seed of the retry jitter: different on every device and at every start.
+    pub seed: u64,
+}
+
+/// What an earlier run left behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Boot {
+    /// Saved state; at the very first start, the defaults.
+    pub bookmark: Bookmark,
+    /// Number of the next event.
+    pub next: Seq,
+    /// Last settled event; those between wait on disk.
+    pub settled: Seq,
+}
+
+/// The speaker's mind.
+#[derive(Clone, Debug)]
+pub struct Session {
+    settings: Settings,
+    queue: Queue,
+    window: Window,
+    playback: Playback,
+    outbox: Outbox,
+    link: Link,
+    buttons: Buttons,
+    service: Service,
+    troubles: Troubles,
+    volume: u8,
+    /// Position to start at when this entry is next started: a place to come back to.
+    resume_at: Option<(EntryKey, Millis)>,
+    /// Entries in a row that could not be played.
+    strikes: u8,
+    /// The last press was refused: shown until this moment.
+    flash_until: Option<Moment>,
+    leaving: Option<Leaving>,
+    next_checkpoint: Option<Moment>,
+    next_heartbeat: Option<Moment>,
+    shown: Shown,
+    effects: Deque<Effect, EFFECTS_MAX>,
+    deadline: Option<Moment>,
+}
+
+/// What is open at the service and what is being asked of it.
+#[derive(Clone, Debug, Default)]
+struct Service {
+    session: Option<SessionKey>,
+    /// Where the service believes playing is: the entry of the last start event, or the first of a new session.
+    at: Option<EntryKey>,
+    /// Last event of this session: calls on its queue wait until it is settled.
+    last_event: Seq,
+    last_request: RequestId,
+    pending: Option<Pending>,
+    /// The listener asked for something new.
+    opening: Option<Opening>,
+    /// The current entry is to be asked for: after a restart, or because its address expired.
+    want_current: Want,
+    /// What follows is to be asked for.
+    want_next: Want,
+    /// What came before is to be asked for.
+    want_previous: Want,
+    /// A step that waits for the service to name the entry.
+    step: Option<Step>,
+    shuffle: Switch,
+    looping: Switch,
+    /// Skips left as the service last said, counted down since.
+    skips: Option<u8>,
+    /// What was started last, to start it again after its end.
+    source: Option<(SourceKey, Mode)>,
+}
+
+/// Whether something is to be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Want {
+    #[default]
+    No,
+    Yes,
+}
+
+/// A call whose answer has not come.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    request: RequestId,
+    call: Call,
+    /// Where the service was when it was asked.
+    at: Option<EntryKey>,
+}
+
+/// A new session that was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    source: SourceKey,
+    mode: Mode,
+    asked_at: Moment,
+}
+
+/// A step through the queue that waits for the entry to become known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The listener pressed next.
+    Next { asked_at: Moment },
+    /// The listener pressed previous.
+    Previous { asked_at: Moment },
+    /// The current entry ended.
+    Natural,
+}
+
+/// A mode that is switched at the service.
+#[derive(Clone, Copy, Debug, Default)]
+struct Switch {
+    on: bool,
+    /// Asked for, and not yet done.
+    wanted: Option<bool>,
+}
+
+/// On the way out.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    until: Moment,
+    done: bool,
+}
+
+/// What was last told to the outside, so that only changes are told.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    scene: Option<Scene>,
+    bookmark: Option<Bookmark>,
+    wishes: Wishes,
+}
+
+impl Session {
+    /// Starts where an earlier run left off. Call [`Self::poll`] for its first effects.
+    pub fn new(settings: Settings, boot: Boot, now: Moment) -> Self {
+        let saved = boot.bookmark;
+        let mut session = Self {
+            queue: Queue::new(settings.behind, settings.ahead),
+            window: Window::new(),
+            playback: Playback::default(),
+            outbox: Outbox::new(boot.next, boot.settled),
+            link: Link::new(settings.seed),
+            buttons: Buttons::new(&settings.buttons),
+            service: Service {
+                shuffle: Switch {
+                    on: saved.shuffle,
+                    wanted: None,
+                },
+                looping: Switch {
+                    on: saved.looping,
+                    wanted: None,
+                },
+                // Events of the last run may belong to the session it left: they go first.
+                last_event: Seq(boot.next.0.saturating_sub(1)),
+                ..Service::default()
+            },
+            troubles: Troubles::default(),
+            volume: saved.volume.min(VOLUME_MAX),
+            resume_at: None,
+            strikes: 0,
+            flash_until: None,
+            leaving: None,
+            next_checkpoint: None,
+            next_heartbeat: None,
+            shown: Shown {
+                bookmark: Some(saved),
+                ..Shown::default()
+            },
+            effects: Deque::new(),
+            deadline: None,
+            settings,
+        };
+        if let Some(Place {
+            session: key,
+            entry,
+            position,
+        }) = saved.place
+        {
+            session.service.session = Some(key);
+            session.service.want_current = Want::Yes;
+            session.resume_at = Some((entry, position));
+            session.playback.wanted = if saved.playing { Wanted::Sound } else { Wanted::Pause };
+        }
+        session.emit(Effect::Volume(session.volume));
+        session.settle(now);
+        session
+    }
+
+    /// Applies one input that happened at `now`. Drain [`Self::poll`] before the next one.
+    ///
+    /// Cannot fail: what could not be done outside arrives as an input, too.
+    pub fn handle(&mut self, input: Input, now: Moment) {
+        debug_assert!(self.effects.is_empty(), "effects are drained before the next input");
+        match input {
+            Input::Tick => {}
+            Input::Edge { button, contact } => {
+                if let Some(press) = self.buttons.edge(button, contact, now) {
+                    self.press(press, now);
+                }
+            }
+            Input::Press(press) => self.press(press, now),
+            Input::Answer { request, answer } => self.answer(request, &answer, now),
+            Input::Reported { seq, verdict } => self.reported(seq, verdict, now),
+            Input::Stored { seq, durable } => self.stored(seq, durable),
+            Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
+            Input::Audio(news) => self.sound(news, now),
+            Input::LinkUp => self.link.hurry(),
+            Input::LinkDown => self.link.lost(now),
+            Input::Shutdown => self.shut_down(now),
+        }
+        while let Some(press) = self.buttons.due(now) {
+            self.press(press, now);
+        }
+        self.settle(now);
+    }
+
+    /// Takes the next effect; `None` once the last input is fully handled.
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Self::handle`] with [`Input::Tick`] if nothing else happens before.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+
+    fn emit(&mut self, effect: Effect) {
+        let pushed = self.effects.push_back(effect);
+        debug_assert!(pushed.is_ok(), "EFFECTS_MAX holds the effects of one input");
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.emit(Effect::Tell(notice));
+    }
+
+    fn stored(&mut self, seq: Seq, durable: bool) {
+        self.outbox.stored(seq);
+        if durable {
+            self.troubles.clear(Problem::StorageFailed);
+        } else {
+            self.troubles.raise(Problem::StorageFailed);
+        }
+    }
+
+    fn reported(&mut self, seq: Seq, verdict: Verdict, now: Moment) {
+        if !self.outbox.answered(seq) {
+            return;
+        }
+        match verdict {
+            Verdict::Accepted | Verdict::Refused => {
+                self.link.answered();
+                self.outbox.settle();
+                self.emit(Effect::Settle {
+                    seq,
+                    accepted: verdict == Verdict::Accepted,
+                });
+            }
+            Verdict::Failed(failure) => self.not_now(failure, now),
+        }
+    }
+
+    /// Only an expired address needs the session; what cannot be decoded is reported by the audio path in its turn.
+    fn media_fault(&mut self, entry: EntryKey, fault: MediaFault) {
+        if fault != MediaFault::Expired {
+            return;
+        }
+        self.window.expire(entry);
+        if self.service.at == Some(entry) {
+            self.service.want_current = Want::Yes;
+        } else if self.queue.contains(entry) {
+            self.service.want_next = Want::Yes;
+        }
+    }
+
+    fn shut_down(&mut self, now: Moment) {
+        if self.leaving.is_none() {
+            self.playback.leave(crate::event::StopReason::SystemStop);
+            self.leaving = Some(Leaving {
+                until: now + SHUTDOWN_MS_MAX,
+                done: false,
+            });
+            self.emit(Effect::Silence);
+        }
+    }
+}

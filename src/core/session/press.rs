@@ -1,0 +1,234 @@
+//! What the listener asks: whether it is allowed, and doing it.
+
+use super::{Opening, Session, Step, Want};
+use crate::effect::Effect;
+use crate::entry::{Actions, Denial, Permission};
+use crate::event::StopReason;
+use crate::id::SourceKey;
+use crate::input::{Mode, Press};
+use crate::limits::{BACK_TO_PREVIOUS_MS_MAX, FLASH, SCRUB_STEP, VOLUME_MAX, VOLUME_STEP};
+use crate::link::Reach;
+use crate::playback::Wanted;
+use crate::refusal::{Notice, Problem, Refusal};
+use crate::unit::{Millis, Moment};
+
+impl Session {
+    /// Does what was asked, or tells why not.
+    pub(super) fn press(&mut self, press: Press, now: Moment) {
+        if let Err(refusal) = self.permits(press, now) {
+            self.refuse(refusal, now);
+            return;
+        }
+        // Somebody stands in front of the speaker: what waits for the service is tried at once.
+        self.link.hurry();
+        match press {
+            Press::Play => self.toggle(now),
+            Press::Next => self.next(now),
+            Press::Previous => self.previous(now),
+            Press::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(VOLUME_MAX)),
+            Press::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP)),
+            Press::Shuffle => self.service.shuffle.wanted = Some(!self.service.shuffle.on),
+            Press::Loop => self.service.looping.wanted = Some(!self.service.looping.on),
+            Press::ScrubForward => self.seek(self.position(now).saturating_add(SCRUB_STEP), now),
+            Press::ScrubBackward => self.seek(self.position(now).saturating_sub(SCRUB_STEP), now),
+            Press::Seek(position) => self.seek(position, now),
+            Press::Start { source, mode } => self.open(source, mode, now),
+            Press::Preset(number) => self.open(SourceKey(u32::from(number)), Mode::Play, now),
+        }
+    }
+
+    /// Whether a press would be followed now, and if not, why.
+    ///
+    /// # Errors
+    /// The reason, as the listener is told it.
+    pub fn permits(&self, press: Press, now: Moment) -> Result<(), Refusal> {
+        if self.leaving.is_some() {
+            return Err(Refusal::Leaving);
+        }
+        match press {
+            Press::VolumeUp | Press::VolumeDown | Press::Start { .. } => Ok(()),
+            Press::Preset(number) => self.permits_preset(number),
+            Press::Play => self.permits_play(),
+            Press::Next => self.permits_next(),
+            Press::Previous => self.permits_previous(now),
+            Press::Shuffle => allowed(self.actions()?.shuffle).and_then(|()| self.needs_service()),
+            Press::Loop => allowed(self.actions()?.loop_all).and_then(|()| self.needs_service()),
+            Press::ScrubBackward => allowed(self.actions()?.scrub_backward),
+            Press::Seek(to) if to < self.position(now) => allowed(self.actions()?.scrub_backward),
+            Press::ScrubForward | Press::Seek(_) => allowed(self.actions()?.scrub_forward),
+        }
+    }
+
+    fn permits_preset(&self, number: u8) -> Result<(), Refusal> {
+        if (1..=self.settings.presets).contains(&number) {
+            Ok(())
+        } else {
+            Err(Refusal::NoSuchPreset)
+        }
+    }
+
+    fn permits_play(&self) -> Result<(), Refusal> {
+        let something =
+            self.playback.wanted != Wanted::Silence || self.queue.current().is_some() || self.startable().is_some();
+        if something {
+            Ok(())
+        } else {
+            Err(Refusal::NothingPlaying)
+        }
+    }
+
+    fn permits_next(&self) -> Result<(), Refusal> {
+        allowed(self.actions()?.next)?;
+        if self.service.skips == Some(0) {
+            return Err(Refusal::Denied(Denial::NoMoreSkips));
+        }
+        if self.queue.upcoming().is_some() {
+            Ok(())
+        } else {
+            self.needs_service()
+        }
+    }
+
+    /// Going back to the start of this entry is a way of going back, too.
+    fn permits_previous(&self, now: Moment) -> Result<(), Refusal> {
+        let actions = self.actions()?;
+        if self.returns_to_start(now) {
+            return allowed(actions.previous).or_else(|_| allowed(actions.scrub_backward));
+        }
+        allowed(actions.previous)?;
+        if self.queue.behind().is_empty() && !self.queue.begins() {
+            self.needs_service()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn actions(&self) -> Result<Actions, Refusal> {
+        self.queue
+            .current()
+            .map(|entry| entry.actions)
+            .ok_or(Refusal::NothingPlaying)
+    }
+
+    fn needs_service(&self) -> Result<(), Refusal> {
+        match self.link.reach() {
+            Reach::Up => Ok(()),
+            Reach::Down => Err(Refusal::NoNetwork),
+        }
+    }
+
+    /// What play starts when nothing is open: what was played last, else the first preset.
+    fn startable(&self) -> Option<(SourceKey, Mode)> {
+        let first = (self.settings.presets > 0).then_some((SourceKey(1), Mode::Play));
+        self.service.source.or(first)
+    }
+
+    pub(super) fn refuse(&mut self, refusal: Refusal, now: Moment) {
+        self.flash_until = Some(now + FLASH);
+        self.tell(Notice::Refused(refusal));
+    }
+
+    fn toggle(&mut self, now: Moment) {
+        match self.playback.wanted {
+            Wanted::Sound => self.pause(now),
+            Wanted::Pause => self.resume(now),
+            Wanted::Silence => {
+                if self.queue.current().is_some() {
+                    self.resume(now);
+                } else if let Some((source, mode)) = self.startable() {
+                    self.open(source, mode, now);
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self, now: Moment) {
+        self.playback.freeze(now);
+        self.playback.wanted = Wanted::Pause;
+        self.playback.leave(StopReason::UserStop);
+        self.emit(Effect::Pause);
+    }
+
+    fn resume(&mut self, now: Moment) {
+        self.playback.wanted = Wanted::Sound;
+        self.troubles.clear(Problem::TakenOver);
+        self.troubles.clear(Problem::ManyUnplayable);
+        self.strikes = 0;
+        if let Some(play) = self.playback.current.and_then(|id| self.playback.play_mut(id)) {
+            play.asked_at = Some(now);
+            self.emit(Effect::Resume);
+        } else {
+            self.start_current(self.place_to_resume(), Some(now), StopReason::UserStop, now);
+        }
+    }
+
+    fn next(&mut self, now: Moment) {
+        if self.queue.advance() {
+            self.service.skips = self.service.skips.map(|left| left.saturating_sub(1));
+            self.start_current(Millis::ZERO, Some(now), StopReason::UserNext, now);
+        } else {
+            self.service.step = Some(Step::Next { asked_at: now });
+            self.service.want_next = Want::Yes;
+        }
+    }
+
+    fn previous(&mut self, now: Moment) {
+        if self.returns_to_start(now) {
+            self.start_current(Millis::ZERO, Some(now), StopReason::TrackScrub, now);
+        } else if self.queue.retreat() {
+            self.start_current(Millis::ZERO, Some(now), StopReason::UserPrev, now);
+        } else {
+            self.service.step = Some(Step::Previous { asked_at: now });
+            self.service.want_previous = Want::Yes;
+        }
+    }
+
+    /// Later than a few seconds, or where there is nothing before: back means the start of this entry.
+    fn returns_to_start(&self, now: Moment) -> bool {
+        let nothing_before = self.queue.behind().is_empty() && self.queue.begins();
+        nothing_before || self.position(now) > BACK_TO_PREVIOUS_MS_MAX
+    }
+
+    /// Past the end means the end: the next entry follows as usual.
+    fn seek(&mut self, to: Millis, now: Moment) {
+        let end = self.queue.current().and_then(|entry| entry.duration);
+        let to = end.map_or(to, |end| to.min(end));
+        if self.playback.wanted == Wanted::Sound {
+            self.start_current(to, Some(now), StopReason::TrackScrub, now);
+        } else if let Some(entry) = self.queue.current() {
+            // Paused: the place moves, the sound stays away until it is wanted again.
+            self.resume_at = Some((entry.key, to));
+            self.playback.current = None;
+            self.playback.follower = None;
+            self.emit(Effect::Silence);
+        }
+    }
+
+    pub(super) fn open(&mut self, source: SourceKey, mode: Mode, now: Moment) {
+        self.service.opening = Some(Opening {
+            source,
+            mode,
+            asked_at: now,
+        });
+        if self.queue.current().is_none() {
+            self.playback.wanted = Wanted::Sound;
+        }
+    }
+
+    fn set_volume(&mut self, volume: u8) {
+        if volume == self.volume {
+            self.tell(Notice::VolumeEnd);
+        } else {
+            self.volume = volume;
+            self.emit(Effect::Volume(volume));
+        }
+    }
+}
+
+fn allowed(permission: Permission) -> Result<(), Refusal> {
+    match permission {
+        Permission::Allowed { remaining: Some(0) } => Err(Refusal::Denied(Denial::NoMoreSkips)),
+        Permission::Allowed { .. } => Ok(()),
+        Permission::Denied(denial) => Err(Refusal::Denied(denial)),
+    }
+}

@@ -1,0 +1,270 @@
+//! What follows from the state: everything that is to be done now, and when to look again.
+
+use super::{Pending, Session, Want};
+use crate::effect::{Bookmark, Call, Effect, Place};
+use crate::id::EntryKey;
+use crate::light::Scene;
+use crate::link::Reach;
+use crate::playback::{Flow, Wanted};
+use crate::refusal::Problem;
+use crate::unit::{Millis, Moment};
+
+impl Session {
+    /// Brings the outside in line with the state. Doing it twice does nothing twice.
+    pub(super) fn settle(&mut self, now: Moment) {
+        if self.next_checkpoint.is_some_and(|at| at <= now) {
+            self.checkpoint(now);
+        }
+        if self.next_heartbeat.is_some_and(|at| at <= now) {
+            self.heartbeat(now);
+        }
+        if self.flash_until.is_some_and(|at| at <= now) {
+            self.flash_until = None;
+        }
+        match self.link.reach() {
+            Reach::Up => self.troubles.clear(Problem::Offline),
+            Reach::Down => self.troubles.raise(Problem::Offline),
+        }
+        self.send_event(now);
+        if self.leaving.is_none() {
+            self.slide_window();
+            self.line_up_follower();
+            self.call_service(now);
+        }
+        self.save();
+        self.show();
+        self.leave_when_done(now);
+        self.deadline = self.next_deadline(now);
+    }
+
+    /// Tells what is to be loaded, when it changed.
+    pub(super) fn slide_window(&mut self) {
+        let wishes = self.window.slide(&self.queue);
+        if wishes != self.shown.wishes {
+            self.shown.wishes.clone_from(&wishes);
+            self.emit(Effect::Want(wishes));
+        }
+    }
+
+    /// The entry after the current one is to follow it without a gap.
+    fn line_up_follower(&mut self) {
+        if self.playback.current_play().is_none() {
+            return;
+        }
+        let lined_up = self
+            .playback
+            .follower
+            .and_then(|id| self.playback.play(id))
+            .map(|play| play.entry);
+        let upcoming = self.queue.upcoming().map(|entry| entry.key);
+        if lined_up == upcoming {
+            return;
+        }
+        self.playback.follower = None;
+        match self.follow(upcoming) {
+            Some(follow) => self.emit(follow),
+            None => self.emit(Effect::Unfollow),
+        }
+    }
+
+    fn follow(&mut self, upcoming: Option<EntryKey>) -> Option<Effect> {
+        let (session, entry) = self.service.session.zip(upcoming)?;
+        let slot = self.window.slot_of(entry)?;
+        let play = self.playback.order(session, entry, None);
+        self.playback.follower = Some(play);
+        Some(Effect::Follow { play, slot, entry })
+    }
+
+    fn send_event(&mut self, now: Moment) {
+        if !self.link.is_ready(now) {
+            return;
+        }
+        if let Some(seq) = self.outbox.due() {
+            self.outbox.sent();
+            self.emit(Effect::Report(seq));
+        }
+    }
+
+    fn call_service(&mut self, now: Moment) {
+        if self.service.pending.is_some() || !self.link.is_ready(now) {
+            return;
+        }
+        let Some(call) = self.next_call() else {
+            return;
+        };
+        match call {
+            Call::Current(_) => self.service.want_current = Want::No,
+            Call::Next { .. } => self.service.want_next = Want::No,
+            Call::Previous { .. } => self.service.want_previous = Want::No,
+            Call::Create { .. } | Call::Loop { .. } | Call::Shuffle { .. } => {}
+        }
+        let request = self.service.last_request.next();
+        self.service.last_request = request;
+        self.service.pending = Some(Pending {
+            request,
+            call,
+            at: self.service.at,
+        });
+        self.emit(Effect::Call { request, call });
+    }
+
+    /// The most urgent call, if one is needed. A call on the session's queue waits for the session's events.
+    fn next_call(&self) -> Option<Call> {
+        if let Some(opening) = self.service.opening {
+            return Some(Call::Create {
+                source: opening.source,
+                mode: opening.mode,
+            });
+        }
+        let session = self.service.session?;
+        if !self.outbox.is_settled(self.service.last_event) {
+            return None;
+        }
+        if self.service.want_current == Want::Yes {
+            return Some(Call::Current(session));
+        }
+        if let Some(on) = self.service.shuffle.wanted {
+            return Some(Call::Shuffle { session, on });
+        }
+        if let Some(on) = self.service.looping.wanted {
+            return Some(Call::Loop { session, on });
+        }
+        // While the service is elsewhere (a skip has not sounded yet), its list is only asked for if there is no other.
+        let here = self.service.at == self.queue.current().map(|entry| entry.key);
+        if self.service.want_next == Want::Yes && (here || self.queue.upcoming().is_none()) {
+            return Some(Call::Next {
+                session,
+                limit: narrow(self.queue.ahead_max()),
+            });
+        }
+        if self.service.want_previous == Want::Yes && here && self.queue.behind_max() > 0 {
+            return Some(Call::Previous {
+                session,
+                limit: narrow(self.queue.behind_max()),
+            });
+        }
+        None
+    }
+
+    /// Keeps what a restart needs, when it changed. While sound flows the position is the journal's business.
+    fn save(&mut self) {
+        let leaving = self.leaving.is_some_and(|leaving| !leaving.done) && !self.playback.is_sounding();
+        let bookmark = self.bookmark();
+        let resting = leaving || self.playback.wanted != Wanted::Sound;
+        let same = self.shown.bookmark.is_some_and(|saved| {
+            if resting {
+                saved == bookmark
+            } else {
+                without_position(saved) == without_position(bookmark)
+            }
+        });
+        if !same {
+            self.shown.bookmark = Some(bookmark);
+            self.emit(Effect::Save(bookmark));
+        }
+    }
+
+    fn bookmark(&self) -> Bookmark {
+        // Until the service has named the current entry after a restart, the old bookmark is still the truth.
+        let place = match (self.service.session, self.queue.current()) {
+            (Some(session), Some(entry)) => Some(Place {
+                session,
+                entry: entry.key,
+                position: self.resting_position(),
+            }),
+            (Some(_), None) => self.shown.bookmark.and_then(|saved| saved.place),
+            (None, _) => None,
+        };
+        Bookmark {
+            place,
+            playing: self.playback.wanted == Wanted::Sound,
+            volume: self.volume,
+            shuffle: self.service.shuffle.on,
+            looping: self.service.looping.on,
+        }
+    }
+
+    fn resting_position(&self) -> Millis {
+        self.playback.last_position().unwrap_or_else(|| self.place_to_resume())
+    }
+
+    fn show(&mut self) {
+        let scene = self.scene();
+        if self.shown.scene != Some(scene) {
+            self.shown.scene = Some(scene);
+            self.emit(Effect::Light(scene));
+        }
+    }
+
+    fn scene(&self) -> Scene {
+        if self.leaving.is_some() {
+            return Scene::Leaving;
+        }
+        if self.flash_until.is_some() {
+            return Scene::Refused;
+        }
+        let flowing = self.playback.span().is_some_and(|span| span.flow == Flow::Flowing);
+        if self.playback.wanted == Wanted::Sound && flowing {
+            return Scene::Playing;
+        }
+        match self.troubles.worst() {
+            Some(Problem::Offline) => return Scene::Offline,
+            Some(
+                Problem::NoSoundDevice
+                | Problem::NotLinked
+                | Problem::TakenOver
+                | Problem::ManyUnplayable
+                | Problem::ServiceRefused
+                | Problem::StorageFailed,
+            ) => return Scene::Problem,
+            Some(Problem::EntryUnplayable) | None => {}
+        }
+        match self.playback.wanted {
+            Wanted::Sound => Scene::Buffering,
+            Wanted::Pause => Scene::Paused,
+            Wanted::Silence => Scene::Ready,
+        }
+    }
+
+    /// Leaves once everything is silent and stored; what is stored may still be sent, as long as somebody answers.
+    fn leave_when_done(&mut self, now: Moment) {
+        let Some(leaving) = &mut self.leaving else {
+            return;
+        };
+        let stored = !self.playback.is_sounding() && self.outbox.all_stored();
+        let sending = self.outbox.waiting() > 0 && self.link.is_ready(now);
+        if !leaving.done && ((stored && !sending) || leaving.until <= now) {
+            leaving.done = true;
+            self.emit(Effect::Exit);
+        }
+    }
+
+    fn next_deadline(&self, now: Moment) -> Option<Moment> {
+        let waits = self.outbox.due().is_some() || (self.service.pending.is_none() && self.next_call().is_some());
+        let retry = self.link.retry_at().filter(|_| waits);
+        let leaving = self
+            .leaving
+            .and_then(|leaving| (!leaving.done).then_some(leaving.until));
+        let buttons = self.buttons.deadline();
+        let all = [
+            retry,
+            buttons,
+            self.next_checkpoint,
+            self.next_heartbeat,
+            self.flash_until,
+            leaving,
+        ];
+        all.into_iter().flatten().map(|at| at.max(now)).min()
+    }
+}
+
+fn without_position(mut bookmark: Bookmark) -> Bookmark {
+    if let Some(place) = &mut bookmark.place {
+        place.position = Millis::ZERO;
+    }
+    bookmark
+}
+
+fn narrow(count: usize) -> u8 {
+    u8::try_from(count).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,303 @@
+//! What the audio path reports, the events that come of it, and the natural course from entry to entry.
+
+use super::{Session, Step, Want};
+use crate::effect::Effect;
+use crate::event::{Event, StopReason, What};
+use crate::id::{EntryKey, PlayId, Seq, SessionKey};
+use crate::input::{AudioNews, Ending};
+use crate::limits::{CHECKPOINT_EVERY, UNPLAYABLE_IN_A_ROW_MAX};
+use crate::playback::{Flow, Span, Wanted};
+use crate::refusal::Problem;
+use crate::unit::{Millis, Moment};
+
+impl Session {
+    pub(super) fn sound(&mut self, news: AudioNews, now: Moment) {
+        match news {
+            AudioNews::Began { play, position } => self.began(play, position, now),
+            AudioNews::Ended {
+                play,
+                position,
+                played,
+                rebuffers,
+                how,
+            } => {
+                self.playback.heard(play, position, now);
+                self.span_over(play, position, played, rebuffers, how, now);
+                self.after_span(play, how, now);
+            }
+            AudioNews::Failed { play } => self.failed(play, now),
+            AudioNews::Stalled { play } => self.flow(play, Flow::Stalled, now),
+            AudioNews::Flowing { play } => self.flow(play, Flow::Flowing, now),
+            AudioNews::Heard { play, position } => self.playback.heard(play, position, now),
+            AudioNews::DeviceLost => self.troubles.raise(Problem::NoSoundDevice),
+            AudioNews::DeviceBack => self.troubles.clear(Problem::NoSoundDevice),
+        }
+    }
+
+    /// Starts the current entry in place of whatever sounds.
+    pub(super) fn start_current(&mut self, from: Millis, asked_at: Option<Moment>, leaving: StopReason, now: Moment) {
+        let (Some(session), Some(entry)) = (self.service.session, self.queue.current().map(|entry| entry.key)) else {
+            return;
+        };
+        self.playback.leave(leaving);
+        self.playback.wanted = Wanted::Sound;
+        self.resume_at = None;
+        self.service.step = None;
+        // It must be wished for before it can be played.
+        self.slide_window();
+        let Some(slot) = self.window.slot_of(entry) else {
+            return;
+        };
+        let play = self.playback.order(session, entry, asked_at);
+        self.playback.current = Some(play);
+        self.playback.follower = None;
+        self.playback.heard(play, from, now);
+        self.emit(Effect::Play {
+            play,
+            slot,
+            entry,
+            from,
+        });
+    }
+
+    fn began(&mut self, id: PlayId, position: Millis, now: Moment) {
+        let Some(play) = self.playback.play(id).copied() else {
+            return;
+        };
+        if self.playback.follower == Some(id) {
+            self.promote();
+        }
+        self.playback.forget_before(id);
+        let initial_delay = play.asked_at.map_or(Millis::ZERO, |asked_at| now.since(asked_at));
+        let start = self.record(
+            play.session,
+            play.entry,
+            initial_delay,
+            What::Start { offset: position },
+            now,
+        );
+        if let Some(play) = self.playback.play_mut(id) {
+            play.asked_at = None;
+            play.span = Some(Span {
+                start,
+                initial_delay,
+                reported: Millis::ZERO,
+                reported_rebuffers: 0,
+                offset: position,
+                rebuffers: 0,
+                flow: Flow::Flowing,
+            });
+        }
+        self.troubles.clear(Problem::EntryUnplayable);
+        if self.playback.current == Some(id) {
+            self.playback.heard(id, position, now);
+            self.next_checkpoint = Some(now + CHECKPOINT_EVERY);
+            self.next_heartbeat = self.settings.heartbeat.map(|every| now + every);
+            if self.service.session == Some(play.session) {
+                // The start event moves the service's place in the queue: what it says is next may be new.
+                self.service.at = Some(play.entry);
+                self.service.want_next = Want::Yes;
+            }
+        }
+    }
+
+    /// The follower is the current one now, in the queue as in the ear.
+    fn promote(&mut self) {
+        self.queue.advance();
+        self.playback.current = self.playback.follower.take();
+        self.resume_at = None;
+    }
+
+    fn span_over(&mut self, id: PlayId, progress: Millis, played: Millis, rebuffers: u16, how: Ending, now: Moment) {
+        let Some(play) = self.playback.play_mut(id) else {
+            return;
+        };
+        let Some(span) = play.span.take() else {
+            return;
+        };
+        let reason = match how {
+            Ending::Finished => StopReason::TrackFinished,
+            Ending::Cut => play.leaving,
+            Ending::Interrupted | Ending::Broken => StopReason::SystemStop,
+        };
+        let (session, entry) = (play.session, play.entry);
+        let what = What::Stop {
+            reason,
+            played: played.saturating_sub(span.reported),
+            progress,
+            rebuffers: rebuffers.saturating_sub(span.reported_rebuffers),
+        };
+        self.record(session, entry, span.initial_delay, what, now);
+    }
+
+    fn after_span(&mut self, id: PlayId, how: Ending, now: Moment) {
+        if self.playback.current != Some(id) {
+            return;
+        }
+        self.next_checkpoint = None;
+        self.next_heartbeat = None;
+        match how {
+            Ending::Cut => self.strikes = 0,
+            Ending::Interrupted => {}
+            Ending::Finished => {
+                self.strikes = 0;
+                self.go_on(now);
+            }
+            Ending::Broken => self.struck(now),
+        }
+    }
+
+    /// It could not sound at all: the service is told so in a pair of its own, and the queue goes on.
+    fn failed(&mut self, id: PlayId, now: Moment) {
+        let Some(play) = self.playback.play(id).copied() else {
+            return;
+        };
+        if self.playback.follower == Some(id) {
+            self.promote();
+        }
+        let start = What::Start { offset: Millis::ZERO };
+        let stop = What::Stop {
+            reason: StopReason::SystemStop,
+            played: Millis::ZERO,
+            progress: Millis::ZERO,
+            rebuffers: 0,
+        };
+        for what in [start, stop] {
+            self.record(play.session, play.entry, Millis::ZERO, what, now);
+        }
+        if self.playback.current == Some(id) {
+            if self.service.session == Some(play.session) {
+                self.service.at = Some(play.entry);
+                self.service.want_next = Want::Yes;
+            }
+            self.struck(now);
+        }
+    }
+
+    /// One more entry that could not be played. A few in a row stop the speaker: it never runs through a queue.
+    fn struck(&mut self, now: Moment) {
+        self.strikes = self.strikes.saturating_add(1);
+        self.troubles.raise(Problem::EntryUnplayable);
+        if self.strikes >= UNPLAYABLE_IN_A_ROW_MAX {
+            self.troubles.raise(Problem::ManyUnplayable);
+            self.halt();
+        } else {
+            self.go_on(now);
+        }
+    }
+
+    /// The current entry is over. With a follower lined up the audio path goes on by itself.
+    fn go_on(&mut self, now: Moment) {
+        if self.playback.follower.is_some() || self.leaving.is_some() {
+            return;
+        }
+        self.playback.current = None;
+        let known = self.queue.advance();
+        match (self.playback.wanted, known) {
+            (Wanted::Sound, true) => self.start_current(Millis::ZERO, None, StopReason::SystemStop, now),
+            (Wanted::Sound, false) => {
+                self.service.step = Some(Step::Natural);
+                self.service.want_next = Want::Yes;
+            }
+            (Wanted::Pause | Wanted::Silence, _) => self.resume_at = None,
+        }
+    }
+
+    fn flow(&mut self, id: PlayId, flow: Flow, now: Moment) {
+        if self.playback.current == Some(id) {
+            self.playback.freeze(now);
+        }
+        if let Some(span) = self.playback.play_mut(id).and_then(|play| play.span.as_mut()) {
+            if span.flow == Flow::Flowing && flow == Flow::Stalled {
+                span.rebuffers = span.rebuffers.saturating_add(1);
+            }
+            span.flow = flow;
+        }
+    }
+
+    /// Notes the position of what sounds, so that a power cut does not lose it.
+    pub(super) fn checkpoint(&mut self, now: Moment) {
+        let Some((span, position)) = self.playback.span().copied().zip(self.playback.position(now)) else {
+            self.next_checkpoint = None;
+            return;
+        };
+        self.next_checkpoint = Some(now + CHECKPOINT_EVERY);
+        let played = position.saturating_sub(span.offset).saturating_sub(span.reported);
+        let rebuffers = span.rebuffers.saturating_sub(span.reported_rebuffers);
+        self.emit(Effect::Checkpoint {
+            start: span.start,
+            position,
+            played,
+            rebuffers,
+        });
+    }
+
+    /// Reports a stop and a start in the middle of the sound, where the integrator asked for a heartbeat.
+    pub(super) fn heartbeat(&mut self, now: Moment) {
+        self.next_heartbeat = self.settings.heartbeat.map(|every| now + every);
+        let Some((play, position)) = self.playback.current_play().copied().zip(self.playback.position(now)) else {
+            return;
+        };
+        let Some(span) = play.span else {
+            return;
+        };
+        let so_far = position.saturating_sub(span.offset);
+        let stop = What::Stop {
+            reason: StopReason::SystemStop,
+            played: so_far.saturating_sub(span.reported),
+            progress: position,
+            rebuffers: span.rebuffers.saturating_sub(span.reported_rebuffers),
+        };
+        self.record(play.session, play.entry, span.initial_delay, stop, now);
+        let start = self.record(
+            play.session,
+            play.entry,
+            Millis::ZERO,
+            What::Start { offset: position },
+            now,
+        );
+        if let Some(span) = self.playback.play_mut(play.id).and_then(|play| play.span.as_mut()) {
+            span.start = start;
+            span.initial_delay = Millis::ZERO;
+            span.reported = so_far;
+            span.reported_rebuffers = span.rebuffers;
+        }
+    }
+
+    fn record(&mut self, session: SessionKey, entry: EntryKey, initial_delay: Millis, what: What, now: Moment) -> Seq {
+        let seq = self.outbox.number();
+        if self.service.session == Some(session) {
+            self.service.last_event = seq;
+        }
+        self.emit(Effect::Record(Event {
+            seq,
+            session,
+            entry,
+            at: now,
+            initial_delay,
+            what,
+        }));
+        seq
+    }
+
+    /// Position within the current entry, as far as it is known.
+    pub(super) fn position(&self, now: Moment) -> Millis {
+        let position = self.playback.position(now).unwrap_or_else(|| self.place_to_resume());
+        let end = self.queue.current().and_then(|entry| entry.duration);
+        end.map_or(position, |end| position.min(end))
+    }
+
+    /// Where the current entry is to start when the listener comes back to it.
+    pub(super) fn place_to_resume(&self) -> Millis {
+        match (self.resume_at, self.queue.current()) {
+            (Some((entry, position)), Some(current)) if current.key == entry => position,
+            _ => Millis::ZERO,
+        }
+    }
+
+    /// Keeps the place in the current entry although its order is given up.
+    pub(super) fn remember_place(&mut self, now: Moment) {
+        let position = self.position(now);
+        self.resume_at = self.queue.current().map(|entry| (entry.key, position));
+    }
+}

@@ -1,0 +1,220 @@
+//! The sliding window: which entry of the mirrored queue is loaded in which slot. An entry keeps its slot for as long
+//! as it stays in the mirror, whatever happens to the order around it, so that what is loaded is never loaded twice.
+
+use heapless::Vec;
+
+use crate::effect::{Extent, Wish, Wishes};
+use crate::entry::Entry;
+use crate::id::{EntryKey, SlotId};
+use crate::limits::SLOTS_MAX;
+use crate::queue::Queue;
+
+/// The slots and who holds them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Window {
+    /// Index is the slot number.
+    slots: Vec<Option<Held>, SLOTS_MAX>,
+}
+
+/// An entry in a slot.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    entry: EntryKey,
+    /// Addresses asked for so far, less one.
+    attempt: u8,
+    address: Address,
+}
+
+/// Whether the address of an entry still works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Address {
+    Good,
+    Expired,
+}
+
+impl Window {
+    pub(crate) fn new() -> Self {
+        let mut slots = Vec::new();
+        slots.resize(SLOTS_MAX, None).unwrap_or_default();
+        Self { slots }
+    }
+
+    /// Slot that holds `entry`.
+    pub(crate) fn slot_of(&self, entry: EntryKey) -> Option<SlotId> {
+        let index = self
+            .slots
+            .iter()
+            .position(|slot| slot.is_some_and(|held| held.entry == entry))?;
+        u8::try_from(index).ok().map(SlotId)
+    }
+
+    /// Frees the slots of entries that left the queue, gives slots to those that came, and says what is to be loaded,
+    /// most urgent first: current, next, the one before, then the rest ahead, then the rest behind.
+    pub(crate) fn slide(&mut self, queue: &Queue) -> Wishes {
+        for slot in &mut self.slots {
+            if slot.is_some_and(|held| !queue.contains(held.entry)) {
+                *slot = None;
+            }
+        }
+        let (nearest_behind, older) = match queue.behind().split_last() {
+            Some((last, older)) => (Some(last), older),
+            None => (None, [].as_slice()),
+        };
+        let (next, later) = match queue.ahead().split_first() {
+            Some((next, later)) => (Some(next), later),
+            None => (None, [].as_slice()),
+        };
+        let near = [queue.current(), next, nearest_behind]
+            .into_iter()
+            .flatten()
+            .map(|entry| (entry, Extent::Whole));
+        let far = later
+            .iter()
+            .chain(older.iter().rev())
+            .map(|entry| (entry, Extent::Head));
+        let mut wishes = Wishes::new();
+        for (entry, extent) in near.chain(far) {
+            self.wish(entry, extent, &mut wishes);
+        }
+        wishes
+    }
+
+    /// The address of `entry` no longer works.
+    pub(crate) fn expire(&mut self, entry: EntryKey) {
+        for held in self.slots.iter_mut().flatten().filter(|held| held.entry == entry) {
+            held.address = Address::Expired;
+        }
+    }
+
+    /// The service described `entry` anew: if its address had expired, it is fetched on from the fresh one.
+    pub(crate) fn renew(&mut self, entry: EntryKey) {
+        for held in self.slots.iter_mut().flatten().filter(|held| held.entry == entry) {
+            if held.address == Address::Expired {
+                held.attempt = held.attempt.saturating_add(1);
+                held.address = Address::Good;
+            }
+        }
+    }
+
+    fn wish(&mut self, entry: &Entry, extent: Extent, wishes: &mut Wishes) {
+        // A repeating queue lists an entry more than once; it is loaded once.
+        if wishes.iter().any(|wish| wish.entry == entry.key) {
+            return;
+        }
+        let Some(slot) = self.slot_of(entry.key).or_else(|| self.occupy(entry.key)) else {
+            debug_assert!(false, "there is a slot for every mirrored entry");
+            return;
+        };
+        let attempt = self
+            .slots
+            .iter()
+            .flatten()
+            .find(|held| held.entry == entry.key)
+            .map_or(0, |held| held.attempt);
+        let pushed = wishes.push(Wish {
+            slot,
+            entry: entry.key,
+            extent,
+            attempt,
+        });
+        debug_assert!(pushed.is_ok(), "there are as many wishes as slots at most");
+    }
+
+    fn occupy(&mut self, entry: EntryKey) -> Option<SlotId> {
+        let (index, slot) = self.slots.iter_mut().enumerate().find(|(_, slot)| slot.is_none())?;
+        *slot = Some(Held {
+            entry,
+            attempt: 0,
+            address: Address::Good,
+        });
+        u8::try_from(index).ok().map(SlotId)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Actions, Kind};
+    use std::vec::Vec as List;
+
+    fn queue(keys: impl IntoIterator<Item = u32>) -> Queue {
+        let entries: List<Entry> = keys
+            .into_iter()
+            .map(|key| Entry {
+                key: EntryKey(key),
+                kind: Kind::Track,
+                duration: None,
+                actions: Actions::default(),
+            })
+            .collect();
+        let mut queue = Queue::new(2, 10);
+        queue.open(&entries, true);
+        queue
+    }
+
+    fn order(wishes: &Wishes) -> List<u32> {
+        wishes.iter().map(|wish| wish.entry.0).collect()
+    }
+
+    #[test]
+    fn the_current_entry_comes_first_then_the_next_then_the_one_before() {
+        let mut queue = queue(1..=5);
+        let mut window = Window::new();
+        queue.advance();
+        queue.advance();
+        let wishes = window.slide(&queue);
+        assert_eq!(order(&wishes), [3, 4, 2, 5, 1]);
+        let whole = wishes.iter().filter(|wish| wish.extent == Extent::Whole).count();
+        assert_eq!(whole, 3);
+    }
+
+    #[test]
+    fn an_entry_keeps_its_slot_while_the_window_slides() {
+        let mut queue = queue(1..=11);
+        let mut window = Window::new();
+        window.slide(&queue);
+        let before = window.slot_of(EntryKey(4));
+        for _ in 0..3 {
+            queue.advance();
+            window.slide(&queue);
+        }
+        assert_eq!(window.slot_of(EntryKey(4)), before);
+        assert_eq!(window.slot_of(EntryKey(1)), None, "it left the window");
+    }
+
+    #[test]
+    fn every_mirrored_entry_finds_a_slot_when_the_window_is_full() {
+        let mut queue = queue(1..=11);
+        let mut window = Window::new();
+        for turn in 0..40_u32 {
+            assert_eq!(window.slide(&queue).len(), queue.entries().len());
+            queue.advance();
+            let fresh: List<Entry> = (turn + 2..turn + 12)
+                .map(|key| Entry {
+                    key: EntryKey(key + 1),
+                    ..*queue.current().unwrap()
+                })
+                .collect();
+            let at = queue.current().map(|entry| entry.key);
+            queue.take_next(at, &fresh);
+        }
+    }
+
+    #[test]
+    fn an_entry_listed_twice_is_loaded_once() {
+        let mut window = Window::new();
+        assert_eq!(order(&window.slide(&queue([1, 2, 1, 2]))), [1, 2]);
+    }
+
+    #[test]
+    fn an_expired_entry_is_wished_again_once_it_has_a_fresh_address() {
+        let queue = queue([1, 2]);
+        let mut window = Window::new();
+        window.slide(&queue);
+        window.expire(EntryKey(2));
+        window.renew(EntryKey(1));
+        window.renew(EntryKey(2));
+        let wishes = window.slide(&queue);
+        assert_eq!(wishes.iter().map(|wish| wish.attempt).collect::<List<_>>(), [0, 1]);
+    }
+}
