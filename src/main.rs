@@ -1,2 +1,91 @@
-//! placeholder
-fn main() {}
+//! The program: reads the command line, sets up the log, runs a command, turns its error into an exit code.
+
+mod app;
+mod audio;
+mod cli;
+mod commands;
+mod config;
+mod device;
+mod document;
+mod journal;
+mod media;
+mod page;
+mod service;
+#[cfg(feature = "simulator")]
+mod simulator;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tonearm: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => {
+            log_to_stderr("info");
+            commands::run::run(args.config.as_deref())?;
+        }
+        #[cfg(feature = "simulator")]
+        Command::Demo(args) => {
+            let screen = commands::screen();
+            logger("warn").target(env_logger::Target::Pipe(Box::new(screen.clone()))).init();
+            commands::demo::run(args, &screen)?;
+        }
+        #[cfg(feature = "simulator")]
+        Command::Simulator(args) => {
+            log_to_stderr("info");
+            commands::simulator::run(args)?;
+        }
+        Command::Check(args) => {
+            log_to_stderr("error");
+            return commands::check::run(args.config.as_deref());
+        }
+        Command::Journal(args) => {
+            log_to_stderr("warn");
+            commands::journal::run(&args)?;
+        }
+        Command::Press(args) => {
+            log_to_stderr("warn");
+            commands::remote::press(&args)?;
+        }
+        Command::Status(args) => {
+            log_to_stderr("warn");
+            commands::remote::status(&args)?;
+        }
+        Command::Play(args) => {
+            log_to_stderr("warn");
+            commands::remote::play(&args)?;
+        }
+        Command::PlayTone(args) => {
+            log_to_stderr("warn");
+            commands::sound::play_tone(&args)?;
+        }
+        Command::WatchButtons(args) => {
+            log_to_stderr("info");
+            commands::sound::watch_buttons(args.config.as_deref())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log_to_stderr(usual: &str) {
+    logger(usual).init();
+}
+
+/// RUST_LOG decides; without it, `usual`.
+fn logger(usual: &str) -> env_logger::Builder {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(usual))
+}

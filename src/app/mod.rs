@@ -1,0 +1,259 @@
+//! The loop: wait for an input or the deadline, hand it to the session, carry out the effects, show the status.
+//!
+//! It translates between the adapters' words and the core's; it decides nothing. Everything here runs on one thread.
+
+pub mod catalogue;
+mod dispatch;
+mod presence;
+mod translate;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tonearm_core::effect::Call;
+use tonearm_core::id::{ButtonId, RequestId, Seq};
+use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
+use tonearm_core::unit::Moment;
+use tonearm_core::{Input, Session};
+
+use crate::audio::Engine;
+use crate::device::clock;
+use crate::device::lights::Lights;
+use crate::journal::{self, Journal};
+use crate::media::{self, Library};
+use crate::page::{self, Ask, Status};
+use crate::service::{self, Service};
+use crate::state::StateWriter;
+use catalogue::Catalogue;
+
+/// News that may wait for the loop. It takes microseconds to handle one, and the busiest source (a held
+/// button that bounces) makes a few hundred a second.
+const NEWS_MAX: usize = 1024;
+
+/// Something an adapter has to say.
+#[derive(Debug)]
+pub enum News {
+    /// A button's contact.
+    Edge(ButtonId, Contact),
+    /// A press that needs no debouncing.
+    Press(Press),
+    /// The service's client.
+    Service(service::News),
+    /// The fetcher.
+    Media(media::News),
+    /// The audio path.
+    Audio(AudioNews),
+    /// The journal.
+    Stored(journal::Stored),
+    /// Leave.
+    Shutdown,
+}
+
+/// Where adapters put their news. Never waits: a full channel means that [`NEWS_MAX`] is wrong.
+#[derive(Clone, Debug)]
+pub struct Post(mpsc::Sender<News>);
+
+impl Post {
+    /// The post and the box it goes to.
+    pub fn new() -> (Self, mpsc::Receiver<News>) {
+        let (sender, receiver) = mpsc::channel(NEWS_MAX);
+        (Self(sender), receiver)
+    }
+
+    /// Puts news into the box.
+    pub fn send(&self, news: News) {
+        if let Err(mpsc::error::TrySendError::Full(news)) = self.0.try_send(news) {
+            log::error!("the loop is behind by {NEWS_MAX} inputs, this one is lost: {news:?}");
+        }
+    }
+
+    /// An adapter's callback that wraps its news.
+    pub fn callback<T>(&self, wrap: fn(T) -> News) -> Arc<dyn Fn(T) + Send + Sync>
+    where
+        T: 'static,
+    {
+        let post = self.clone();
+        Arc::new(move |news| post.send(wrap(news)))
+    }
+}
+
+/// Everything the effects are carried out by.
+pub struct Adapters {
+    /// The playback service's client.
+    pub service: Service,
+    /// What is loaded.
+    pub library: Library,
+    /// The audio path.
+    pub engine: Engine,
+    /// The event journal.
+    pub journal: Journal,
+    /// The lights.
+    pub lights: Lights,
+    /// `session.json`.
+    pub state: StateWriter,
+}
+
+/// The speaker: session, catalogue, adapters, and what ties them together.
+pub struct App {
+    session: Session,
+    catalogue: Catalogue,
+    adapters: Adapters,
+    news: mpsc::Receiver<News>,
+    asks: mpsc::Receiver<Ask>,
+    status: watch::Sender<Arc<Status>>,
+    /// Calls under way: what was asked, for translating the answer.
+    calls: HashMap<RequestId, Call>,
+    /// Inputs that the loop itself gives next: what could not even be tried.
+    own: Vec<Input>,
+    boot: journal::Boot,
+    exit: Exit,
+}
+
+/// Whether the session asked to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    No,
+    Asked,
+}
+
+/// What [`App::new`] is made from.
+pub struct Parts {
+    /// The mind.
+    pub session: Session,
+    /// The table of names.
+    pub catalogue: Catalogue,
+    /// The hands.
+    pub adapters: Adapters,
+    /// The ears.
+    pub news: mpsc::Receiver<News>,
+    /// What the page asks.
+    pub asks: mpsc::Receiver<Ask>,
+    /// What the page shows.
+    pub status: watch::Sender<Arc<Status>>,
+    /// This boot.
+    pub boot: journal::Boot,
+}
+
+impl App {
+    /// A speaker that has not begun yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { session, catalogue, adapters, news, asks, status, boot } = parts;
+        let (calls, own, exit) = (HashMap::new(), Vec::new(), Exit::No);
+        Self { session, catalogue, adapters, news, asks, status, calls, own, boot, exit }
+    }
+
+    /// Runs until the session leaves; gives the adapters back, to be closed.
+    pub async fn run(mut self) -> Adapters {
+        self.carry_out();
+        while self.exit == Exit::No {
+            let deadline = self.session.deadline();
+            tokio::select! {
+                biased;
+                Some(news) = self.news.recv() => self.take(news),
+                Some(ask) = self.asks.recv() => self.reply(ask),
+                () = until(deadline) => self.handle(Input::Tick),
+            }
+            while let Some(input) = self.own.pop() {
+                self.handle(input);
+            }
+            self.show();
+        }
+        self.adapters
+    }
+
+    fn take(&mut self, news: News) {
+        let input = match news {
+            News::Edge(button, contact) => Input::Edge { button, contact },
+            News::Press(press) => Input::Press(press),
+            News::Audio(news) => Input::Audio(news),
+            News::Stored(stored) => Input::Stored { seq: stored.seq, durable: stored.durable },
+            News::Media(media::News { slot, entry, fault }) => Input::Media { slot, entry, fault },
+            News::Service(service::News::Reported { seq, verdict }) => Input::Reported { seq, verdict },
+            News::Service(service::News::Answered { request, result }) => {
+                let Some(call) = self.calls.remove(&request) else {
+                    return;
+                };
+                let asked = translate::asked_session(call);
+                Input::Answer { request, answer: translate::answer(result, asked, &mut self.catalogue) }
+            }
+            News::Shutdown => Input::Shutdown,
+        };
+        self.handle(input);
+    }
+
+    /// One input: the position heard first, because much depends on it; then the input; then what follows.
+    fn handle(&mut self, input: Input) {
+        let now = clock::now();
+        if !matches!(input, Input::Audio(_))
+            && let Some((play, position)) = self.adapters.engine.heard()
+        {
+            self.session.handle(Input::Audio(AudioNews::Heard { play, position }), now);
+            self.carry_out();
+        }
+        log::trace!("{input:?}");
+        let answered = matches!(input, Input::Answer { .. });
+        self.session.handle(input, now);
+        self.carry_out();
+        if answered {
+            self.catalogue.retain(|key| self.session.holds(key));
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.session.poll() {
+            self.dispatch(effect);
+        }
+    }
+
+    fn reply(&mut self, ask: Ask) {
+        let now = clock::now();
+        let (press, reply) = match ask {
+            Ask::Press { button, reply } => (presence::press(button), reply),
+            Ask::Seek { position, reply } => (Press::Seek(position), reply),
+            Ask::Play { request, reply } => (presence::start(request, &mut self.catalogue), reply),
+            Ask::Status { reply } => {
+                drop(reply.send(Arc::new(self.current_status())));
+                return;
+            }
+        };
+        let permitted = self.session.permits(press, now).map_err(page::Reason::from);
+        // A refused press is pressed all the same: light and sound answer it like any other.
+        self.handle(Input::Press(press));
+        drop(reply.send(permitted));
+    }
+
+    /// The call could not even be handed over: as if nobody had answered.
+    fn unasked(&mut self, request: RequestId) {
+        self.calls.remove(&request);
+        let answer = tonearm_core::input::Answer::Failed(Failure::Unreachable);
+        self.own.push(Input::Answer { request, answer });
+    }
+
+    fn unreported(&mut self, seq: Seq, verdict: Verdict) {
+        self.own.push(Input::Reported { seq, verdict });
+    }
+
+    fn current_status(&self) -> Status {
+        presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, clock::now())
+    }
+
+    fn show(&self) {
+        let status = self.current_status();
+        self.status.send_if_modified(|shown| {
+            let changed = **shown != status;
+            *shown = Arc::new(status);
+            changed
+        });
+    }
+}
+
+/// Sleeps until a moment of the boot clock; for ever without one.
+async fn until(deadline: Option<Moment>) {
+    match deadline {
+        Some(at) => tokio::time::sleep(Duration::from_millis(u64::from(at.since(clock::now()).0))).await,
+        None => std::future::pending().await,
+    }
+}
+

@@ -1,0 +1,162 @@
+//! How the session looks from outside: status, words for people, and what the page asks in the core's words.
+
+use tonearm_core::entry::Kind;
+use tonearm_core::input::Press;
+use tonearm_core::refusal::{Notice, Problem};
+use tonearm_core::unit::Moment;
+use tonearm_core::{Reach, Session, State, View};
+
+use super::Adapters;
+use super::catalogue::{Catalogue, Source};
+use crate::device::clock::{Reading, Trust};
+use crate::journal;
+use crate::media::Level;
+use crate::page::{self, Account, Action, Actions, Button, Item, Link, Loading, Now, Outbox, PlayRequest, Reason, Status};
+use crate::service::PlayParams;
+
+/// What is shown where the service gave no title.
+const UNTITLED: &str = "(untitled)";
+
+/// The press a button of the page means.
+pub(super) fn press(button: Button) -> Press {
+    match button {
+        Button::Play => Press::Play,
+        Button::Next => Press::Next,
+        Button::Previous => Press::Previous,
+        Button::VolumeUp => Press::VolumeUp,
+        Button::VolumeDown => Press::VolumeDown,
+        Button::Shuffle => Press::Shuffle,
+        Button::Loop => Press::Loop,
+        Button::Preset(number) => Press::Preset(number),
+    }
+}
+
+/// The press that starts something given on the page.
+pub(super) fn start(request: PlayRequest, catalogue: &mut Catalogue) -> Press {
+    let PlayRequest { id, container_ids, mode } = request;
+    let source = catalogue.give(Source { play: PlayParams { id, container_ids }, mode });
+    Press::Start { source, mode }
+}
+
+/// A notice in words, for the log.
+pub(super) fn told(notice: Notice) -> String {
+    match notice {
+        Notice::Refused(refusal) => format!("a press was refused: {}", Reason::from(refusal).text),
+        Notice::VolumeEnd => "the volume is at its end".to_owned(),
+        Notice::QueueEnded => "the queue ends here".to_owned(),
+    }
+}
+
+/// Everything the page shows.
+pub(super) fn status(
+    session: &Session,
+    catalogue: &Catalogue,
+    adapters: &Adapters,
+    boot: journal::Boot,
+    now: Moment,
+) -> Status {
+    let view = session.view(now);
+    let title = |key| {
+        let playable = catalogue.known(key).map(|known| &known.playable);
+        playable.and_then(|playable| playable.title.clone()).unwrap_or_else(|| UNTITLED.to_owned())
+    };
+    let levels = adapters.library.levels();
+    let item = |entry: &tonearm_core::entry::Entry| {
+        let level = levels.iter().find(|level| level.entry == entry.key);
+        Item {
+            title: title(entry.key),
+            kind: kind(entry.kind),
+            loaded_ms: level.and_then(|level| level.loaded).map_or(0, |loaded| loaded.0),
+            state: level.map_or(Loading::Waiting, loading),
+        }
+    };
+    let entry = view.entries.get(view.cursor).map(|entry| Now {
+        title: title(entry.key),
+        artist: catalogue.known(entry.key).and_then(|known| known.playable.artist.clone()).unwrap_or_default(),
+        kind: kind(entry.kind),
+        position_ms: view.position.0,
+        duration_ms: entry.duration.map(|duration| duration.0),
+    });
+    Status {
+        state: state(view.state),
+        volume: view.volume,
+        shuffle: view.shuffle,
+        looping: view.looping,
+        window: view.entries.iter().map(item).collect(),
+        cursor: entry.is_some().then_some(view.cursor),
+        entry,
+        outbox: outbox(&view, adapters, boot, now),
+        link: match view.reach {
+            Reach::Up => Link::Up,
+            Reach::Down => Link::Down,
+        },
+        account: account(session, &view),
+        actions: actions(session, now),
+        problem: view.problem.map(page::Fault::from),
+    }
+}
+
+fn kind(kind: Kind) -> String {
+    page::kind_name(kind).to_owned()
+}
+
+fn state(state: State) -> page::State {
+    match state {
+        State::Stopped => page::State::Stopped,
+        State::Buffering => page::State::Buffering,
+        State::Playing => page::State::Playing,
+        State::Paused => page::State::Paused,
+    }
+}
+
+fn loading(level: &Level) -> Loading {
+    if level.failed.is_some() {
+        Loading::Failed
+    } else if level.complete {
+        Loading::Loaded
+    } else if level.bytes == 0 {
+        Loading::Waiting
+    } else {
+        Loading::Loading
+    }
+}
+
+/// The session counts what waits; the journal knows how old it is and what was set aside.
+fn outbox(view: &View<'_>, adapters: &Adapters, boot: journal::Boot, now: Moment) -> Outbox {
+    let summary = adapters.journal.summary();
+    let reading = Reading::take();
+    let wall_now_ms = (reading.trust == Trust::Synchronised).then_some(reading.wall_ms);
+    let oldest = summary.oldest.filter(|_| view.waiting > 0);
+    Outbox {
+        waiting: view.waiting,
+        set_aside: summary.set_aside,
+        oldest_age_s: oldest.and_then(|oldest| oldest.age(boot, now, wall_now_ms)).map(|age| age.as_secs()),
+    }
+}
+
+fn account(session: &Session, view: &View<'_>) -> Account {
+    match (view.problem, session.service_session()) {
+        (Some(Problem::NotLinked), _) => Account::NotLinked,
+        (_, Some(_)) => Account::Linked,
+        (_, None) => Account::Unknown,
+    }
+}
+
+fn actions(session: &Session, now: Moment) -> Actions {
+    let action = |press| {
+        let availability = session.availability(press, now);
+        Action {
+            allowed: availability.permitted.is_ok(),
+            reason: availability.permitted.err().map(|refusal| Reason::from(refusal).text),
+            remaining: availability.remaining,
+        }
+    };
+    Actions {
+        next: action(Press::Next),
+        previous: action(Press::Previous),
+        scrub_forward: action(Press::ScrubForward),
+        scrub_backward: action(Press::ScrubBackward),
+        looping: action(Press::Loop),
+        shuffle: action(Press::Shuffle),
+    }
+}

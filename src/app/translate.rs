@@ -1,0 +1,53 @@
+//! From the adapters' words to the core's inputs, and from the core's calls to the service's questions.
+
+use tonearm_core::effect::Call;
+use tonearm_core::id::SessionKey;
+use tonearm_core::input::{Answer, Failure};
+
+use super::catalogue::Catalogue;
+use crate::service::{Question, Reply};
+
+/// The question a call stands for. `None`: the core names something the catalogue no longer has.
+pub(super) fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
+    let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned);
+    Some(match call {
+        Call::Create { source, mode } => {
+            Question::Create { play: catalogue.source(source)?.play.clone(), mode, looping: false }
+        }
+        Call::Current(session) => Question::Current { session: named(session)? },
+        Call::Next { session, limit } => Question::Next { session: named(session)?, limit },
+        Call::Previous { session, limit } => Question::Previous { session: named(session)?, limit },
+        Call::Loop { session, on } => Question::Loop { session: named(session)?, on },
+        Call::Shuffle { session, on } => Question::Shuffle { session: named(session)?, on },
+    })
+}
+
+/// The answer as the core sees it; `asked` is the session whose queue was asked about.
+pub(super) fn answer(
+    result: Result<Reply, Failure>,
+    asked: Option<SessionKey>,
+    catalogue: &mut Catalogue,
+) -> Answer {
+    match (result, asked) {
+        (Ok(Reply::Opened(opened)), _) => {
+            let session = catalogue.session(&opened.session);
+            Answer::Opened { session, entries: catalogue.entries(session, opened.playables) }
+        }
+        (Ok(Reply::Listed(playables)), Some(session)) => Answer::Listed(catalogue.entries(session, playables)),
+        (Ok(Reply::Done), _) => Answer::Done,
+        (Ok(Reply::Listed(_) | Reply::Sessions(_)), _) => Answer::Failed(Failure::Garbled),
+        (Err(failure), _) => Answer::Failed(failure),
+    }
+}
+
+/// The session a call asks about.
+pub(super) fn asked_session(call: Call) -> Option<SessionKey> {
+    match call {
+        Call::Create { .. } => None,
+        Call::Current(session)
+        | Call::Next { session, .. }
+        | Call::Previous { session, .. }
+        | Call::Loop { session, .. }
+        | Call::Shuffle { session, .. } => Some(session),
+    }
+}

@@ -1,0 +1,196 @@
+//! The command line: what can be typed, and its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Firmware of a network speaker.
+#[derive(Debug, Parser)]
+#[command(name = "tonearm", version, about, long_about = None, disable_help_subcommand = true)]
+#[command(after_help = "Log level: RUST_LOG=error|warn|info|debug|trace (default info).")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the speaker: what the unit file starts. SIGTERM ends it cleanly.
+    Run(ConfigArgs),
+    /// Speaker and local playback service in one program: music now, keys as buttons, no account.
+    #[cfg(feature = "simulator")]
+    Demo(DemoArgs),
+    /// The local playback service alone, for a speaker or curl to talk to.
+    #[cfg(feature = "simulator")]
+    Simulator(SimulatorArgs),
+    /// Check configuration, board, sound device, pins, clock and service: a line each.
+    Check(ConfigArgs),
+    /// Show the events that wait to be reported, and those set aside.
+    Journal(JournalArgs),
+    /// Press a button of a running speaker.
+    Press(PressArgs),
+    /// Show what a running speaker does.
+    Status(StatusArgs),
+    /// Start something on a running speaker.
+    Play(PlayArgs),
+    /// Play a test tone through the sound device, without a service.
+    PlayTone(PlayToneArgs),
+    /// Show every edge of every button, without a service.
+    WatchButtons(ConfigArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration file [default: $TONEARM_CONFIG, else /etc/tonearm/tonearm.toml].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Options of `demo`.
+#[cfg(feature = "simulator")]
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder of music to play; folders in it are albums [default: a small built-in album].
+    #[arg(long, value_name = "DIR")]
+    pub music: Option<PathBuf>,
+    /// End by itself after this long ("30s", "2m") and print a short report.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_for: Option<Duration>,
+    /// Subscription tier that the service plays: what may be skipped, whether advertisements are injected.
+    #[arg(long, value_enum, default_value_t)]
+    pub tier: crate::simulator::Tier,
+    /// Keep every sample that sounds in a WAV file.
+    #[arg(long, value_name = "OUT.wav")]
+    pub capture: Option<PathBuf>,
+    /// Sound device: any ALSA PCM name, or "paced" for none [default: ALSA's default, else paced].
+    #[arg(long, value_name = "PCM")]
+    pub output: Option<String>,
+}
+
+/// Options of `simulator`.
+#[cfg(feature = "simulator")]
+#[derive(Debug, Args)]
+pub struct SimulatorArgs {
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8700")]
+    pub listen: SocketAddr,
+    /// Folder of music to play; folders in it are albums [default: a small built-in album].
+    #[arg(long, value_name = "DIR")]
+    pub music: Option<PathBuf>,
+    /// Subscription tier: what may be skipped, whether advertisements are injected.
+    #[arg(long, value_enum, default_value_t)]
+    pub tier: crate::simulator::Tier,
+    /// Folder where sessions and the ledger survive a restart [default: one under the temporary folder].
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// Options of `journal`.
+#[derive(Debug, Args)]
+pub struct JournalArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to find the running speaker.
+#[derive(Debug, Args)]
+pub struct SpeakerArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Address and port of the speaker's page [default: the configuration's, on this machine].
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<SocketAddr>,
+}
+
+/// Options of `press`.
+#[derive(Debug, Args)]
+pub struct PressArgs {
+    /// play, next, previous, volume_up, volume_down, shuffle, loop, preset_1, preset_2, ...
+    #[arg(value_name = "BUTTON")]
+    pub button: String,
+    #[command(flatten)]
+    pub speaker: SpeakerArgs,
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub speaker: SpeakerArgs,
+}
+
+/// Options of `play`.
+#[derive(Debug, Args)]
+pub struct PlayArgs {
+    /// Resource name (MRN) of what to play.
+    #[arg(long, value_name = "MRN", required_unless_present = "container")]
+    pub id: Option<String>,
+    /// Resource name of an album, playlist or station it is in; may be given more than once.
+    #[arg(long, value_name = "MRN")]
+    pub container: Vec<String>,
+    /// In random order.
+    #[arg(long, conflicts_with = "station")]
+    pub shuffle: bool,
+    /// As a station that starts from it.
+    #[arg(long)]
+    pub station: bool,
+    #[command(flatten)]
+    pub speaker: SpeakerArgs,
+}
+
+/// Options of `play-tone`.
+#[derive(Debug, Args)]
+pub struct PlayToneArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Sound device in place of the board's: any ALSA PCM name.
+    #[arg(long, value_name = "PCM")]
+    pub output: Option<String>,
+    /// Length of the tone.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub seconds: u32,
+}
+
+/// A length of time as people write it.
+#[cfg(feature = "simulator")]
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| format!("{text:?} is no length of time; try \"30s\" or \"2m\""))?;
+    let length = Duration::try_from(parsed).map_err(|_| "a length of time is not negative".to_owned())?;
+    if length.is_zero() { Err("that is no time at all; try \"30s\"".to_owned()) } else { Ok(length) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_command_names_the_nearest_one() {
+        let error = Cli::try_parse_from(["tonearm", "statsu"]).unwrap_err().to_string();
+        assert!(error.contains("'status'"), "{error}");
+    }
+
+    #[cfg(feature = "simulator")]
+    #[test]
+    fn lengths_of_time_are_read_as_people_write_them() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("0s").is_err() && duration("-3s").is_err() && duration("soon").is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! Puts a speaker together from its configuration, its board and a sound device, runs it, and takes it apart again.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::Context;
+use heapless::Vec as Bounded;
+use tokio::sync::{mpsc, watch};
+use tonearm_core::effect::{Bookmark, Place};
+use tonearm_core::id::Seq;
+use tonearm_core::limits::BUTTONS_MAX;
+use tonearm_core::unit::Millis;
+use tonearm_core::{Boot, ButtonSetup, Session, Settings};
+
+use crate::app::catalogue::{Catalogue, Source};
+use crate::app::{Adapters, App, News, Parts, Post};
+use crate::audio::{Engine, Output};
+use crate::config::Config;
+use crate::device::board::Board;
+use crate::device::buttons::Buttons;
+use crate::device::clock;
+use crate::device::lights::Lights;
+use crate::journal::{Journal, Recovered};
+use crate::media::{self, Library};
+use crate::page::{self, Status};
+use crate::service::{self, FixedToken, PlayParams, Quality, Service};
+use crate::state::{Saved, SavedPlace, StateDir, StateWriter};
+
+/// Folder of the journal within the state folder.
+pub const JOURNAL: &str = "journal";
+/// Requests of the page that may wait for the loop; a listener has two hands.
+const ASKS_MAX: usize = 16;
+
+/// A speaker that is about to run.
+pub struct Speaker {
+    app: App,
+    /// Where presses from elsewhere go, and the request to leave.
+    pub post: Post,
+    /// What the speaker does.
+    pub status: watch::Receiver<Arc<Status>>,
+    buttons: Buttons,
+    asks: mpsc::Sender<page::Ask>,
+}
+
+impl Speaker {
+    /// Opens everything. Buttons live from here on, whatever the network and the sound device do.
+    ///
+    /// # Errors
+    /// The state folder cannot be used, or the system has no threads or randomness left.
+    pub async fn assemble(config: &Config, board: &Board, output: Box<dyn Output + Send>) -> anyhow::Result<Self> {
+        let (post, mut news) = Post::new();
+        let dir = StateDir::open(&config.state_dir)?;
+        let boot = clock::boot_id()?;
+        let (journal, recovered) = Journal::open(&config.state_dir.join(JOURNAL), post.callback(News::Stored))?;
+        let mut catalogue = Catalogue::new(config.presets.iter().map(source).collect());
+        let mut saved = dir.session();
+        let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
+        let bookmark = bookmark(&saved, &mut catalogue);
+
+        let engine = Engine::start(output, post.callback(News::Audio))?;
+        let roots = service::roots(config.service.ca_file.as_deref())?;
+        let memory = media::Settings { roots: roots.clone(), ..media::Settings::with_memory(config.window.memory_bytes) };
+        let library = Library::start(memory, post.callback(News::Media))?;
+        let service = Service::start(service_settings(config, board, &dir, roots)?, post.callback(News::Service))?;
+        let lights = Lights::start(&board.lights);
+        let state = StateWriter::start(dir)?;
+        let edge = post.clone();
+        let buttons = Buttons::watch(
+            &board.buttons,
+            &(Arc::new(move |button, contact| edge.send(News::Edge(button, contact))) as crate::device::buttons::News),
+        );
+
+        let settings = Settings {
+            behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
+            ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
+            presets: config.presets.iter().map(|preset| preset.mode).collect(),
+            buttons: button_setups(board),
+            heartbeat: config.service.heartbeat.map(|every| Millis(u32::try_from(every.as_millis()).unwrap_or(u32::MAX))),
+            seed: getrandom::u64().context("seed the retry jitter: no randomness")?,
+        };
+        let session = Session::new(settings, Boot { bookmark, next, settled: recovered.settled }, clock::now());
+        let adapters = Adapters { service, library, engine, journal, lights, state };
+        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        let (shown, status) = watch::channel(Arc::default());
+        let app = App::new(Parts { session, catalogue, adapters, news, asks: asked, status: shown, boot });
+        Ok(Self { app, post, status, buttons, asks })
+    }
+
+    /// Serves the page on `listener` while the speaker runs.
+    pub fn serve_page(&self, listener: TcpListener, hostname: &str) -> anyhow::Result<()> {
+        listener.set_nonblocking(true).context("prepare the page's socket")?;
+        let listener = tokio::net::TcpListener::from_std(listener).context("prepare the page's socket")?;
+        let settings = page::Settings { hostname: hostname.to_owned() };
+        let metrics = self.app.metrics();
+        drop(tokio::spawn(page::serve(listener, settings, self.status.clone(), self.asks.clone(), metrics)));
+        Ok(())
+    }
+
+    /// Runs until the speaker leaves, then takes everything apart: sound first, the journal last.
+    pub async fn run(self) -> Ended {
+        let Self { app, buttons, .. } = self;
+        let adapters = app.run().await;
+        drop(buttons);
+        let counters = adapters.engine.counters();
+        adapters.engine.close();
+        adapters.library.close();
+        adapters.service.close();
+        adapters.state.close();
+        let waiting = adapters.journal.summary().waiting;
+        if let Err(error) = adapters.journal.close() {
+            log::error!("{error}");
+        }
+        Ended { counters, waiting }
+    }
+}
+
+/// What a speaker leaves behind.
+pub struct Ended {
+    /// What the audio path counted.
+    pub counters: crate::audio::Counters,
+    /// Events that wait on disk for the next start.
+    pub waiting: u64,
+}
+
+/// After a power cut the journal's last event is a start without its stop: the stop is made up from the last that is
+/// known, stored before anything else happens, and playing goes on from there. Returns the next event's number.
+async fn close_open_start(
+    journal: &Journal,
+    recovered: &Recovered,
+    saved: &mut Saved,
+    news: &mut mpsc::Receiver<News>,
+) -> Seq {
+    for damaged in &recovered.quarantined {
+        log::warn!("journal: {} was damaged; {} events were rescued from it", damaged.file, damaged.rescued);
+    }
+    let Some(open) = &recovered.open else {
+        return recovered.next;
+    };
+    let stop = open.stop(recovered.next);
+    if let tonearm_core::event::What::Stop { progress, .. } = stop.what {
+        log::info!("the last run ended in the middle of an entry, at {} s of it", progress.0 / 1000);
+        saved.playing = true;
+        saved.place = Some(SavedPlace {
+            session: stop.session.clone(),
+            reference: stop.reference.clone(),
+            metric_id: stop.metric_id.clone(),
+            position_ms: progress.0,
+        });
+    }
+    let seq = stop.seq;
+    journal.append(stop);
+    // The journal answers for every event, durable or not.
+    while let Some(story) = news.recv().await {
+        if matches!(story, News::Stored(stored) if stored.seq >= seq) {
+            break;
+        }
+    }
+    seq.next()
+}
+
+fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {
+    let place = saved.place.as_ref().map(|place| {
+        let session = catalogue.session(&place.session);
+        let entry = catalogue.recall(session, &place.reference, place.metric_id.clone());
+        Place { session, entry, position: Millis(place.position_ms) }
+    });
+    Bookmark {
+        place,
+        playing: saved.playing,
+        volume: saved.volume,
+        shuffle: saved.shuffle,
+        looping: saved.looping,
+    }
+}
+
+fn source(preset: &crate::config::Preset) -> Source {
+    let play = PlayParams { id: preset.id.clone(), container_ids: preset.container_ids.clone() };
+    Source { play, mode: preset.mode }
+}
+
+fn service_settings(
+    config: &Config,
+    board: &Board,
+    dir: &StateDir,
+    roots: ureq::tls::RootCerts,
+) -> anyhow::Result<service::Settings> {
+    Ok(service::Settings {
+        base_url: config.service.base_url.clone(),
+        device_id: dir.device_id()?,
+        qualities: qualities(board),
+        api_key: config.service.api_key.as_ref().map(|key| key.reveal().to_owned()),
+        roots,
+        // Signing in comes with a later version; the local service asks for no token.
+        credentials: Arc::new(FixedToken(None)),
+    })
+}
+
+/// What the board's converter can play: high resolution only where its file says so.
+fn qualities(board: &Board) -> Vec<Quality> {
+    let wide = board.output.formats.iter().any(|format| *format != crate::device::board::SampleFormat::S16);
+    let fast = board.output.rates_hz.iter().any(|rate| *rate > 48_000);
+    let mut qualities = vec![Quality::Standard, Quality::High];
+    if wide && fast {
+        qualities.push(Quality::Ultra);
+    }
+    qualities
+}
+
+fn button_setups(board: &Board) -> Bounded<ButtonSetup, BUTTONS_MAX> {
+    let setup = |button: &crate::device::board::ButtonSetup| ButtonSetup { press: button.press, hold: button.hold };
+    board.buttons.iter().take(BUTTONS_MAX).map(setup).collect()
+}
