@@ -1,2 +1,4 @@
 //! placeholder
+#![allow(dead_code, reason = "scratch")]
+mod journal;
 fn main() {}
