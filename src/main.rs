@@ -1,4 +1,5 @@
 //! placeholder
-#![allow(dead_code, reason = "scratch")]
+#![allow(dead_code, unused_imports, reason = "scratch")]
 mod journal;
+mod state;
 fn main() {}

@@ -44,10 +44,10 @@ fn name(index: u32) -> String {
 
 fn parse(name: &str) -> Option<u32> {
     let index = name.strip_prefix("aside-")?.strip_suffix(".log")?;
-    if index.len() != 8 {
-        None
-    } else {
+    if index.len() == 8 {
         u32::from_str_radix(index, 16).ok()
+    } else {
+        None
     }
 }
 

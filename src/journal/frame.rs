@@ -128,7 +128,6 @@ pub enum WhatBody {
 
 /// The core's [`StopReason`] as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "named as in the core")]
 pub enum ReasonBody {
     TrackFinished,
     UserStop,
@@ -276,20 +275,17 @@ pub fn scan(owner: Owner, bytes: &[u8]) -> Scan {
             rest = rest.get(length..).unwrap_or_default();
             continue;
         }
-        match next_valid(owner, rest) {
-            Some(skipped) => {
-                found.damaged_bytes += skipped as u64;
-                rest = rest.get(skipped..).unwrap_or_default();
-            }
-            None => {
-                if is_torn(rest) {
-                    found.torn_bytes = rest.len() as u64;
-                } else {
-                    found.damaged_bytes += rest.len() as u64;
-                }
-                break;
-            }
+        if let Some(skipped) = next_valid(owner, rest) {
+            found.damaged_bytes += skipped as u64;
+            rest = rest.get(skipped..).unwrap_or_default();
+            continue;
         }
+        if is_torn(rest) {
+            found.torn_bytes = rest.len() as u64;
+        } else {
+            found.damaged_bytes += rest.len() as u64;
+        }
+        break;
     }
     // A damaged header before intact frames is damage, too.
     if !bytes.starts_with(&header()) && found.damaged_bytes == 0 {

@@ -60,6 +60,8 @@ mod worker;
 mod crash_tests;
 #[cfg(test)]
 mod faulty;
+#[cfg(test)]
+mod worker_tests;
 
 pub use listing::{Listing, list};
 pub use record::{Boot, Checkpoint, Open, Outcome, Quarantined, Record, Recovered, SetAside};

@@ -260,10 +260,10 @@ fn quarantine(
     lost: u64,
     segments: &mut Segments,
 ) -> Vec<Quarantined> {
-    let last = history.reads.len().saturating_sub(1);
+    let end = history.reads.len().saturating_sub(1);
     let is_damaged = |(at, read): &(usize, &Read)| {
         // A torn end is normal; where events are missing it may be more than that.
-        read.contents.damaged_bytes > 0 || (lost > 0 && *at < last && read.contents.torn_bytes > 0)
+        read.contents.damaged_bytes > 0 || (lost > 0 && *at < end && read.contents.torn_bytes > 0)
     };
     let damaged: Vec<&Read> = history
         .reads

@@ -67,7 +67,7 @@ pub fn read(index: u32, bytes: &[u8]) -> Contents {
             }
             Entry::Event(event) => {
                 contents.last = contents.last.max(event.seq);
-                if let Some(record) = resolve(event, &contents.records) {
+                if let Some(record) = resolve(&event, &contents.records) {
                     contents.records.push(record);
                 }
             }
@@ -79,12 +79,12 @@ pub fn read(index: u32, bytes: &[u8]) -> Contents {
     contents
 }
 
-fn resolve(event: EventBody, earlier: &[Record]) -> Option<Record> {
+fn resolve(event: &EventBody, earlier: &[Record]) -> Option<Record> {
     let spelled = match &event.names {
         Names::Own(spelled) => spelled.clone(),
         Names::Of(seq) => spell(earlier.iter().rev().find(|record| record.seq.0 == *seq)?),
     };
-    Some(record(&event, spelled))
+    Some(record(event, spelled))
 }
 
 /// The strings of a record.

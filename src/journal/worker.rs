@@ -172,12 +172,13 @@ impl Reader {
 impl Journal {
     /// Opens the journal in `dir`, which is created if needed, and recovers what is there.
     pub fn open(dir: &Path, news: News) -> Result<(Self, Recovered), JournalError> {
-        let folder = Folder::own(dir).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => JournalError::InUse { path: dir.to_owned() },
-            _ => JournalError::Folder {
-                path: dir.to_owned(),
-                source,
-            },
+        let folder = Folder::own(dir).map_err(|source| {
+            let path = dir.to_owned();
+            if source.kind() == io::ErrorKind::WouldBlock {
+                JournalError::InUse { path }
+            } else {
+                JournalError::Folder { path, source }
+            }
         })?;
         Self::open_on(Arc::new(folder), dir, news)
     }
