@@ -1,0 +1,279 @@
+//! The row of segments: writes batches to the newest, removes those that are no longer needed. It does not know who
+//! waits for what it writes, and after an error it is simply called again.
+
+use std::io;
+use std::sync::Arc;
+
+use super::frame::{Clock, Entry, FRAME_HEAD_BYTES, Head, Names, Spelled, encode, header};
+use super::record::Record;
+use super::segment;
+use super::storage::Storage;
+use tonearm_core::event::What;
+
+/// A segment that would grow beyond this is closed and a new one begun. Small, because the space of settled events comes
+/// back a whole segment at a time, and because one segment is read at once when a backlog is sent.
+pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024;
+/// The journal as a whole. More than 200,000 waiting events; a speaker that is offline for a year has fewer.
+pub const JOURNAL_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Boots whose clock is remembered. Events of more boots than this waiting without a known time are most unlikely.
+pub const CLOCKS_MAX: usize = 16;
+
+/// One segment on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its file.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+    /// Least number of an event in it; `u64::MAX` while there is none.
+    pub first: u64,
+    /// Greatest number of an event in it; 0 while there is none.
+    pub last: u64,
+    /// Length.
+    pub bytes: u64,
+}
+
+impl Segment {
+    /// Whether the event may be in it.
+    pub fn may_hold(&self, seq: u64) -> bool {
+        (self.first..=self.last).contains(&seq)
+    }
+}
+
+/// What is to be written at once.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Events, in order.
+    pub events: Vec<Arc<Record>>,
+    /// All events up to here are settled.
+    pub settled: u64,
+    /// Clocks that became known.
+    pub clocks: Vec<Clock>,
+}
+
+/// All segments of a journal.
+pub struct Segments {
+    storage: Arc<dyn Storage>,
+    /// In order of their numbers.
+    row: Vec<Segment>,
+    /// Whether the last of the row is being written to; otherwise the next write begins a new one.
+    active: bool,
+    /// The start whose strings the next stop may refer to; it is in the active segment.
+    start: Option<(u64, Spelled)>,
+    index_next: u32,
+    next: u64,
+    settled: u64,
+    clocks: Vec<Clock>,
+}
+
+impl Segments {
+    /// As recovered: `active` says that the last segment is intact and may be continued.
+    pub fn new(storage: Arc<dyn Storage>, row: Vec<Segment>, active: bool, index_next: u32) -> Self {
+        Self {
+            storage,
+            row,
+            active,
+            start: None,
+            index_next,
+            next: 1,
+            settled: 0,
+            clocks: Vec::new(),
+        }
+    }
+
+    /// What was found: the next event, settled up to, clocks.
+    pub fn restore(&mut self, next: u64, settled: u64, clocks: Vec<Clock>) {
+        (self.next, self.settled, self.clocks) = (next, settled, clocks);
+    }
+
+    /// All segments, oldest first.
+    pub fn row(&self) -> &[Segment] {
+        &self.row
+    }
+
+    /// Clocks known.
+    pub fn clocks(&self) -> &[Clock] {
+        &self.clocks
+    }
+
+    /// Takes a segment out of the row without touching its file.
+    pub fn leave_out(&mut self, name: &str) {
+        self.row.retain(|segment| segment.name != name);
+    }
+
+    /// Writes and syncs. `Ok`: all of it survives a power cut. Otherwise any part may be on disk, and the same batch can
+    /// be written again; it then goes to a new segment, because nobody knows what became of the old one's end.
+    pub fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        let before = self.row.len();
+        let written = self.try_write(batch);
+        if written.is_err() {
+            self.active = false;
+            self.start = None;
+            // A segment begun just now holds nothing that the next attempt will not write again. On a full disk that
+            // is every few seconds: it must not leave a file each time.
+            if self.row.len() > before
+                && let Some(begun) = self.row.pop()
+                && self.storage.remove(&begun.name).is_err()
+            {
+                self.row.push(begun);
+            }
+        }
+        written
+    }
+
+    /// The next write begins a new segment.
+    pub fn close(&mut self) {
+        self.active = false;
+        self.start = None;
+    }
+
+    fn try_write(&mut self, batch: &Batch) -> io::Result<()> {
+        for clock in &batch.clocks {
+            if !self.clocks.iter().any(|known| known.boot == clock.boot) {
+                if self.clocks.len() >= CLOCKS_MAX {
+                    self.clocks.remove(0);
+                }
+                self.clocks.push(*clock);
+            }
+        }
+        // The head of a segment begun here must not yet say "settled" of events whose settlement is not written.
+        if !self.active {
+            self.begin()?;
+        }
+        let mut pending = Vec::new();
+        let mut range = (u64::MAX, 0);
+        for record in &batch.events {
+            let mut frame = Vec::new();
+            if self.encode_event(record, &mut frame).is_none() {
+                log::error!("event {} is too long to be stored; it is lost", record.seq.0);
+                continue;
+            }
+            if self.is_full(pending.len() + frame.len()) {
+                self.flush(&pending, range)?;
+                pending.clear();
+                range = (u64::MAX, 0);
+                self.begin()?;
+                frame.clear();
+                let _ = self.encode_event(record, &mut frame);
+            }
+            pending.append(&mut frame);
+            range = (range.0.min(record.seq.0), range.1.max(record.seq.0));
+            self.start = match record.what {
+                What::Start { .. } => Some((record.seq.0, segment::spell(record))),
+                What::Stop { .. } => None,
+            };
+        }
+        let mut small: Vec<Entry> = batch.clocks.iter().map(|clock| Entry::Clock(*clock)).collect();
+        if batch.settled > self.settled {
+            small.push(Entry::Settled(batch.settled));
+        }
+        for entry in small {
+            let _ = encode(segment::owner(self.index()), &entry, &mut pending);
+        }
+        self.flush(&pending, range)?;
+        self.settled = self.settled.max(batch.settled);
+        self.next = self.next.max(self.settled.saturating_add(1));
+        self.forget();
+        Ok(())
+    }
+
+    fn encode_event(&self, record: &Record, frame: &mut Vec<u8>) -> Option<()> {
+        let spelled = segment::spell(record);
+        let names = match (&self.start, record.what) {
+            (Some((seq, known)), What::Stop { .. }) if *known == spelled => Names::Of(*seq),
+            _ => Names::Own(spelled),
+        };
+        encode(
+            segment::owner(self.index()),
+            &Entry::Event(segment::event(record, names)),
+            frame,
+        )
+    }
+
+    /// Begins a segment and makes sure that its name and head survive.
+    fn begin(&mut self) -> io::Result<()> {
+        let total: u64 = self.row.iter().map(|segment| segment.bytes).sum();
+        if total + SEGMENT_BYTES_MAX > JOURNAL_BYTES_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "the journal has reached its greatest size",
+            ));
+        }
+        let index = self.index_next;
+        let name = segment::name(index, self.next);
+        let head = Head {
+            next: self.next,
+            settled: self.settled,
+            clocks: self.clocks.clone(),
+        };
+        let mut bytes = header();
+        let _ = encode(segment::owner(index), &Entry::Head(head), &mut bytes);
+        let begun = self
+            .storage
+            .append(&name, &bytes)
+            .and_then(|()| self.storage.sync(&name))
+            .and_then(|()| self.storage.sync_names());
+        if let Err(error) = begun {
+            if self.storage.remove(&name).is_err() {
+                self.index_next = self.index_next.saturating_add(1);
+            }
+            return Err(error);
+        }
+        self.index_next = self.index_next.saturating_add(1);
+        self.row.push(Segment {
+            name,
+            index,
+            first: u64::MAX,
+            last: 0,
+            bytes: bytes.len() as u64,
+        });
+        self.active = true;
+        self.start = None;
+        Ok(())
+    }
+
+    fn flush(&mut self, pending: &[u8], range: (u64, u64)) -> io::Result<()> {
+        let Some(segment) = self.row.last_mut() else {
+            return Ok(());
+        };
+        if pending.is_empty() {
+            return Ok(());
+        }
+        // Noted before the attempt: whatever part arrives, the segment is not removed while its events wait.
+        segment.first = segment.first.min(range.0);
+        segment.last = segment.last.max(range.1);
+        segment.bytes += pending.len() as u64;
+        self.storage.append(&segment.name, pending)?;
+        self.storage.sync(&segment.name)?;
+        self.next = self.next.max(range.1.saturating_add(1));
+        Ok(())
+    }
+
+    /// Removes segments all of whose events are settled, except the one with the newest event.
+    pub fn forget(&mut self) {
+        if !self.active {
+            return;
+        }
+        let Some((newest, older)) = self.row.split_last() else {
+            return;
+        };
+        let mut kept = Vec::with_capacity(self.row.len());
+        for segment in older {
+            let needed = segment.last > self.settled || segment.last.saturating_add(1) >= self.next;
+            if needed || self.storage.remove(&segment.name).is_err() {
+                kept.push(segment.clone());
+            }
+        }
+        kept.push(newest.clone());
+        self.row = kept;
+    }
+
+    fn index(&self) -> u32 {
+        self.row.last().map_or(0, |segment| segment.index)
+    }
+
+    fn is_full(&self, more: usize) -> bool {
+        let bytes = self.row.last().map_or(0, |segment| segment.bytes);
+        bytes > FRAME_HEAD_BYTES as u64 && bytes + more as u64 > SEGMENT_BYTES_MAX
+    }
+}

@@ -1,0 +1,474 @@
+//! The journal as the rest of the speaker sees it, and the thread that writes.
+//!
+//! A caller only puts things into memory; what it put there while the disk was busy goes out in one write and one sync.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use super::aside::Asides;
+use super::checkpoint::Checkpoints;
+use super::frame::Clock;
+use super::memory::{Memory, Work};
+use super::record::{Boot, Checkpoint, Outcome, Record, Recovered};
+use super::recover::{Restart, restart};
+use super::segment;
+use super::segments::{Batch, Segments};
+use super::storage::{Folder, Storage};
+use tonearm_core::id::Seq;
+use tonearm_core::unit::Moment;
+
+/// How often a disk that took nothing is tried again. A person who frees space sees the light change at once.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long leaving waits for the disk. A memory card may be busy with itself for a second or two.
+const CLOSE_MAX: Duration = Duration::from_secs(4);
+
+/// An event, and those before it, are stored; or, not durable, only kept in memory and tried again.
+///
+/// An event that was announced as not durable is announced again when the disk took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The event.
+    pub seq: Seq,
+    /// Survives a power cut.
+    pub durable: bool,
+}
+
+/// Who is told. Called from the journal's thread (and from [`Journal::append`] if memory is full); must not block.
+pub type News = Arc<dyn Fn(Stored) + Send + Sync>;
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another speaker runs.
+    #[error("open journal {}: it is in use; is another tonearm running with the same state folder?", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder cannot be made or listed.
+    #[error("open journal {}: {source}; the folder must belong to the user the speaker runs as ([state] dir)", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No thread.
+    #[error("start the journal's thread: {source}")]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
+    /// Leaving without everything on disk.
+    #[error("close journal: {unstored} events could not be stored; is the disk full or read-only?")]
+    Unstored {
+        /// Events lost with the memory.
+        unstored: u64,
+    },
+}
+
+/// The oldest event that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// Its boot.
+    pub boot: Boot,
+    /// When, within that boot.
+    pub at: Moment,
+    /// When, milliseconds since 1970, if known.
+    pub wall_ms: Option<i64>,
+}
+
+impl Oldest {
+    /// How long ago it was. Across boots only where the clock is known at both ends.
+    pub fn age(&self, boot: Boot, now: Moment, wall_now_ms: Option<i64>) -> Option<Duration> {
+        if self.boot == boot {
+            return Some(Duration::from_millis(now.0.saturating_sub(self.at.0)));
+        }
+        let ms = wall_now_ms?.saturating_sub(self.wall_ms?);
+        Some(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+    }
+}
+
+/// State of the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events to be reported.
+    pub waiting: u64,
+    /// Events set aside since the device was new.
+    pub set_aside: u64,
+    /// Events only in memory.
+    pub unstored: u64,
+    /// The oldest event that waits, if the journal has looked at it already.
+    pub oldest: Option<Oldest>,
+}
+
+struct Shared {
+    memory: Mutex<Memory>,
+    wake: Condvar,
+    oldest: Mutex<Option<(Seq, Oldest)>>,
+    storage: Arc<dyn Storage>,
+    news: News,
+}
+
+impl Shared {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The event journal. Nothing here waits for the disk, except [`Journal::read`] of an event that is not recent.
+pub struct Journal {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    done: Receiver<()>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("summary", &self.summary())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads events for sending; may be given to the thread that sends.
+#[derive(Clone)]
+pub struct Reader(Arc<Shared>);
+
+impl Reader {
+    /// An event that is not settled. Recent ones come from memory; for older ones a segment (64 KiB) is read, and its
+    /// other events kept for the following calls.
+    ///
+    /// `None`: lost to damage, or settled. A lost one is to be settled as set aside, so that the ones after it go on.
+    pub fn read(&self, seq: Seq) -> Option<Record> {
+        let segments = {
+            let memory = self.0.memory();
+            if let Some(record) = memory.read(seq.0) {
+                return Some(record);
+            }
+            memory.segments(seq.0)
+        };
+        for found in segments {
+            // A segment that vanished meanwhile was settled.
+            let Ok(bytes) = self.0.storage.read(&found.name) else {
+                continue;
+            };
+            let contents = segment::read(found.index, &bytes);
+            if let Some(mut record) = contents.records.iter().find(|record| record.seq == seq).cloned() {
+                let mut memory = self.0.memory();
+                memory.date(&mut record);
+                memory.keep(contents.records);
+                return Some(record);
+            }
+        }
+        None
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, which is created if needed, and recovers what is there.
+    pub fn open(dir: &Path, news: News) -> Result<(Self, Recovered), JournalError> {
+        let folder = Folder::own(dir).map_err(|source| {
+            let path = dir.to_owned();
+            if source.kind() == io::ErrorKind::WouldBlock {
+                JournalError::InUse { path }
+            } else {
+                JournalError::Folder { path, source }
+            }
+        })?;
+        Self::open_on(Arc::new(folder), dir, news)
+    }
+
+    /// Like [`Journal::open`], on any storage.
+    pub fn open_on(storage: Arc<dyn Storage>, dir: &Path, news: News) -> Result<(Self, Recovered), JournalError> {
+        let found = restart(&storage).map_err(|source| JournalError::Folder {
+            path: dir.to_owned(),
+            source,
+        })?;
+        let Restart {
+            segments,
+            asides,
+            checkpoints,
+            recovered,
+            holes,
+        } = found;
+        let clocks = segments.clocks().to_vec();
+        let mut memory = Memory::new(
+            recovered.next.0,
+            recovered.settled.0,
+            recovered.set_aside,
+            holes,
+            clocks,
+        );
+        memory.row(segments.row());
+        let shared = Arc::new(Shared {
+            memory: Mutex::new(memory),
+            wake: Condvar::new(),
+            oldest: Mutex::default(),
+            storage,
+            news,
+        });
+        shared.note_oldest();
+        let (leave, done) = sync_channel(1);
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            segments,
+            asides,
+            checkpoints,
+            told: Seq(0),
+            failing: false,
+        };
+        let thread = thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&leave))
+            .map_err(|source| JournalError::Thread { source })?;
+        Ok((
+            Self {
+                shared,
+                thread: Some(thread),
+                done,
+            },
+            recovered,
+        ))
+    }
+
+    /// Takes an event, in order of its numbers. Answered by [`Stored`], for it or for one after it.
+    pub fn append(&self, record: Record) {
+        let seq = record.seq;
+        if self.shared.memory().append(record) {
+            self.shared.wake.notify_one();
+        } else {
+            log::error!(
+                "event {} is lost: its number is used, or the disk takes nothing and memory is full",
+                seq.0
+            );
+            (self.shared.news)(Stored { seq, durable: false });
+        }
+    }
+
+    /// Notes how far the sounding entry is.
+    pub fn checkpoint(&self, start: Seq, checkpoint: Checkpoint) {
+        self.shared.memory().checkpoint(start.0, checkpoint);
+        self.shared.wake.notify_one();
+    }
+
+    /// Notes what time it was (milliseconds since 1970) at moment zero of a boot. Gives all events of that boot that
+    /// were stored without it their true time. The first call for a boot counts.
+    pub fn clock_known(&self, boot: Boot, epoch_ms: i64) {
+        self.shared.memory().clock(Clock { boot, epoch_ms });
+        self.shared.wake.notify_one();
+    }
+
+    /// The service's word on an event is final. Settles all events before it as well.
+    pub fn settle(&self, seq: Seq, outcome: Outcome) {
+        if !self.shared.memory().settle(seq.0, outcome) {
+            log::error!(
+                "event {} is set aside, but the disk takes nothing and its reason cannot be kept",
+                seq.0
+            );
+        }
+        self.shared.wake.notify_one();
+    }
+
+    /// See [`Reader::read`].
+    pub fn read(&self, seq: Seq) -> Option<Record> {
+        self.reader().read(seq)
+    }
+
+    /// Reads events from another thread.
+    pub fn reader(&self) -> Reader {
+        Reader(Arc::clone(&self.shared))
+    }
+
+    /// State of the outbox.
+    pub fn summary(&self) -> Summary {
+        let memory = self.shared.memory();
+        let (waiting, set_aside) = memory.counts();
+        let first = memory.first_waiting();
+        let unstored = memory.unstored() as u64;
+        drop(memory);
+        let noted = *self.shared.oldest.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = noted.filter(|(seq, _)| Some(*seq) == first).map(|(_, oldest)| oldest);
+        Summary {
+            waiting,
+            set_aside,
+            unstored,
+            oldest,
+        }
+    }
+
+    /// Writes everything that was taken and ends the thread. Waits a few seconds at most.
+    pub fn close(mut self) -> Result<(), JournalError> {
+        self.leave()
+    }
+
+    fn leave(&mut self) -> Result<(), JournalError> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        self.shared.memory().close();
+        self.shared.wake.notify_one();
+        match self.done.recv_timeout(CLOSE_MAX) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                if thread.join().is_err() {
+                    log::error!("the journal's thread ended by a panic");
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => log::error!("the disk does not answer; leaving without the journal"),
+        }
+        match self.shared.memory().unstored() as u64 {
+            0 => Ok(()),
+            unstored => Err(JournalError::Unstored { unstored }),
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Err(error) = self.leave() {
+            log::error!("{error}");
+        }
+    }
+}
+
+impl Shared {
+    /// Looks at the oldest event that waits, if that is another one than before.
+    fn note_oldest(self: &Arc<Self>) {
+        let first = self.memory().first_waiting();
+        let noted = self
+            .oldest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map(|(seq, _)| seq);
+        if first == noted {
+            return;
+        }
+        let record = first.and_then(|seq| Reader(Arc::clone(self)).read(seq));
+        let oldest = record.map(|record| {
+            (
+                record.seq,
+                Oldest {
+                    boot: record.boot,
+                    at: record.at,
+                    wall_ms: record.wall_ms,
+                },
+            )
+        });
+        *self.oldest.lock().unwrap_or_else(PoisonError::into_inner) = oldest;
+    }
+}
+
+/// The thread's side.
+struct Writer {
+    shared: Arc<Shared>,
+    segments: Segments,
+    asides: Asides,
+    checkpoints: Checkpoints,
+    /// The newest event that was announced as not durable.
+    told: Seq,
+    /// The disk took nothing the last time.
+    failing: bool,
+}
+
+impl Writer {
+    fn run(mut self, leave: &SyncSender<()>) {
+        loop {
+            let (work, is_last) = self.wait();
+            let result = self.write(&work);
+            self.report(&work, result);
+            self.shared.note_oldest();
+            if is_last {
+                break;
+            }
+        }
+        // The journal may have stopped waiting for this.
+        let _ = leave.try_send(());
+    }
+
+    /// Waits for work, or for the time to try again. The second value: this is the last.
+    fn wait(&self) -> (Work, bool) {
+        let mut memory = self.shared.memory();
+        while !memory.is_dirty() && !memory.is_closing() {
+            if !self.failing {
+                memory = self.shared.wake.wait(memory).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let (guard, waited) = self
+                .shared
+                .wake
+                .wait_timeout(memory, RETRY)
+                .unwrap_or_else(PoisonError::into_inner);
+            memory = guard;
+            if waited.timed_out() {
+                break;
+            }
+        }
+        let is_last = memory.is_closing();
+        (memory.work(), is_last)
+    }
+
+    /// Reasons first, then events and settlement, then the checkpoint: each is of use only with the one before.
+    fn write(&mut self, work: &Work) -> io::Result<()> {
+        let (settled, asides) = self.write_asides(work);
+        if work.is_for_segments() {
+            let is_needed = |record: &&Arc<Record>| record.seq.0 > settled || record.seq.0 == work.newest;
+            let events = work.events.iter().filter(is_needed).cloned().collect();
+            let written = self.segments.write(&Batch {
+                events,
+                settled,
+                clocks: work.clocks.clone(),
+            });
+            let mut memory = self.shared.memory();
+            match written {
+                Ok(()) => memory.written(work, settled, self.segments.row()),
+                Err(error) => {
+                    memory.row(self.segments.row());
+                    return Err(error);
+                }
+            }
+        }
+        asides?;
+        if let Some((start, checkpoint)) = work.checkpoint {
+            self.checkpoints.write(start, checkpoint)?;
+            self.shared.memory().checkpoint_done(start, checkpoint);
+        }
+        Ok(())
+    }
+
+    /// Also says up to where the settlement may be noted: not beyond a reason that is not on disk.
+    fn write_asides(&mut self, work: &Work) -> (u64, io::Result<()>) {
+        for (seq, reason) in &work.asides {
+            let record = Reader(Arc::clone(&self.shared)).read(Seq(*seq));
+            if let Err(error) = self.asides.write(*seq, reason, record.as_ref()) {
+                return (seq.saturating_sub(1), Err(error));
+            }
+            self.shared.memory().aside_written(*seq);
+        }
+        (work.settled, Ok(()))
+    }
+
+    /// Tells what became of it; a failure is logged once, and its end as well.
+    fn report(&mut self, work: &Work, result: io::Result<()>) {
+        let durable = self.shared.memory().is_durable(work.newest);
+        let seq = Seq(work.newest);
+        if work.is_event_new && (durable || seq > self.told) {
+            self.told = self.told.max(seq);
+            (self.shared.news)(Stored { seq, durable });
+        }
+        match result {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                log::info!("the disk takes events again");
+            }
+            Err(error) if !self.failing => {
+                self.failing = true;
+                log::error!("store events: {error}; they are kept in memory and tried again");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}

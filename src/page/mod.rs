@@ -1,0 +1,17 @@
+//! The local page's API: status, presses, changes as they happen, metrics. See `guard` for who may use it.
+//!
+//! It shows what it is given and passes on what is asked; it decides nothing and knows neither session nor service.
+
+mod ask;
+mod client;
+mod guard;
+mod server;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use ask::{Ask, Button, PlayRequest, Reason};
+pub use client::{Client, ClientError};
+pub use server::{Metrics, Settings, serve};
+pub use status::{Account, Action, Actions, Fault, Item, Link, Load, Now, Outbox, State, Status};
