@@ -1,2 +1,5 @@
 //! placeholder
+#![allow(dead_code)]
+mod config;
+mod document;
 fn main() {}
