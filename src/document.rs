@@ -164,6 +164,12 @@ impl<'a> Table<'a> {
         self.get(key).is_some()
     }
 
+    /// Whether the key stands in the document with this very word.
+    pub fn is_text(&self, key: &'static str, word: &str) -> bool {
+        self.get(key)
+            .is_some_and(|value| value.get_ref().as_str() == Some(word))
+    }
+
     /// A text that is not empty.
     pub fn text(&self, key: &'static str, expected: &str) -> Option<Found<String>> {
         self.take(key, expected, |value| {
@@ -345,9 +351,10 @@ fn any_of<'w>(words: impl Iterator<Item = &'w str>) -> String {
 }
 
 /// The word that was probably meant, if one is near enough to be worth a question.
-fn nearest<'w>(found: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let found = found.to_lowercase().replace('-', "_");
-    let distance = |word: &str| strsim::damerau_levenshtein(&found, &word.replace('-', "_"));
+pub fn nearest<'w>(found: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let plain = |word: &str| word.to_lowercase().replace('-', "_");
+    let found = plain(found);
+    let distance = |word: &str| strsim::damerau_levenshtein(&found, &plain(word));
     let (distance, word) = words.map(|word| (distance(word), word)).min()?;
     (distance <= found.chars().count().div_ceil(3)).then_some(word)
 }
