@@ -2,3 +2,11 @@
 
 pub mod action;
 pub mod board;
+pub mod buttons;
+pub mod clock;
+mod edges;
+mod evdev;
+mod gpio_cdev;
+mod gpio_rppal;
+mod lamp;
+pub mod lights;
