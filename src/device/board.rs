@@ -74,7 +74,7 @@ impl SampleFormat {
 pub struct ButtonSetup {
     /// What pressing it does.
     pub press: Press,
-    /// What holding it does, again and again; `None`: the same as pressing.
+    /// What holding it does, again and again; `None`: nothing more than pressing it.
     pub hold: Option<Press>,
     /// Where its contact is.
     pub wiring: Wiring,

@@ -17,7 +17,7 @@ use super::board::{Bias, GpioInput, Level, Line, Pin};
 use super::edges::{EDGES_AT_ONCE_MAX, Finder, Source};
 
 /// The name under which other programs see our lines (`gpioinfo`).
-const CONSUMER: &str = "tonearm";
+pub const CONSUMER: &str = "tonearm";
 
 /// Why a line cannot be had.
 #[derive(Debug, Error)]
@@ -63,13 +63,6 @@ pub enum CdevError {
     },
 }
 
-fn line_text(line: &Line) -> String {
-    match line {
-        Line::Number(number) => number.to_string(),
-        Line::Name(name) => name.clone(),
-    }
-}
-
 /// Opens a chip without losing the reason why it cannot be.
 fn open_chip(path: PathBuf, chip: &str) -> Result<Chip, CdevError> {
     std::fs::File::open(&path).map_err(|source| {
@@ -109,7 +102,7 @@ struct Free {
 }
 
 fn find(chip: Option<&str>, line: &Line) -> Result<Free, CdevError> {
-    let text = line_text(line);
+    let text = line.to_string();
     let no_line = |chip: &str| CdevError::NoLine {
         chip: chip.to_owned(),
         line: text.clone(),
@@ -232,7 +225,7 @@ impl Lines {
                 return None;
             };
             let chip = chip.as_deref().unwrap_or("any chip");
-            let name = format!("button {}, gpio line {} of {chip}", button.0 + 1, line_text(line));
+            let name = format!("button {}, gpio line {line} of {chip}", button.0 + 1);
             Some(Wanted {
                 button,
                 input,

@@ -24,7 +24,9 @@ fn remedy(fault: &RppalFault) -> &'static str {
     match fault {
         RppalFault::UnknownModel => "; this is no Raspberry Pi that rppal knows: use backend = \"cdev\"",
         RppalFault::PermissionDenied(_) => "; add the user to the group \"gpio\", or use backend = \"cdev\"",
-        RppalFault::Io(error) if error.kind() == io::ErrorKind::ResourceBusy => "; another program or overlay uses it",
+        RppalFault::Io(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            "; another program, an overlay or the running speaker uses it"
+        }
         RppalFault::PinUsed(_) | RppalFault::PinNotAvailable(_) | RppalFault::Io(_) | RppalFault::ThreadPanic => "",
     }
 }

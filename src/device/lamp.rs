@@ -83,24 +83,40 @@ impl Driver {
 
 /// Takes a kernel LED over from whatever blinks it (card activity, on most boards).
 fn open_led(folder: &Path) -> Result<Driver, LampError> {
-    let at = |name: &str| folder.join(name);
-    let led = |path: PathBuf| move |source| LampError::Led { path, source };
-    let text = std::fs::read_to_string(at("max_brightness")).map_err(led(at("max_brightness")))?;
-    let bad = |_| led(at("max_brightness"))(io::Error::new(io::ErrorKind::InvalidData, format!("found {text:?}")));
-    let max = text.trim().parse().map_err(bad)?;
-    std::fs::write(at("trigger"), "none").map_err(led(at("trigger")))?;
+    let max = brightest(folder)?;
+    let path = folder.join("trigger");
+    std::fs::write(&path, "none").map_err(|source| LampError::Led { path, source })?;
     Ok(Driver::Led {
-        brightness: at("brightness"),
+        brightness: folder.join("brightness"),
         max,
     })
 }
 
-/// Tries whether the lamp can be had, without changing what it shows longer than an instant.
+fn brightest(folder: &Path) -> Result<u32, LampError> {
+    let path = folder.join("max_brightness");
+    let bad = |text: &str| io::Error::new(io::ErrorKind::InvalidData, format!("found {text:?}, expected a number"));
+    let text = std::fs::read_to_string(&path);
+    let max = text.and_then(|text| text.trim().parse().map_err(|_| bad(text.trim())));
+    max.map_err(|source| LampError::Led { path, source })
+}
+
+/// Tries whether the lamp can be had. A LED goes on showing what it shows.
 ///
 /// # Errors
 /// Why it cannot be had, with the way out.
 pub fn try_out(setup: &LightSetup) -> Result<(), LampError> {
-    Driver::open(setup)?.set(false)
+    match setup {
+        LightSetup::Led(folder) => {
+            brightest(folder)?;
+            for name in ["trigger", "brightness"] {
+                let path = folder.join(name);
+                let opened = std::fs::File::options().write(true).open(&path);
+                opened.map_err(|source| LampError::Led { path, source })?;
+            }
+            Ok(())
+        }
+        LightSetup::Gpio(_) => Driver::open(setup).map(drop),
+    }
 }
 
 /// A lamp that is opened when it is first used and survives being away.

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod board;
 pub mod buttons;
+pub mod check;
 pub mod clock;
 mod edges;
 mod evdev;
@@ -10,3 +11,7 @@ mod gpio_cdev;
 mod gpio_rppal;
 mod lamp;
 pub mod lights;
+mod sound;
+#[cfg(feature = "simulator")]
+pub mod terminal;
+pub mod watch;
