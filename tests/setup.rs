@@ -75,7 +75,7 @@ impl Machine {
         self
     }
 
-    fn as_user(self) -> Self {
+    fn for_user(self) -> Self {
         self.with("id", "echo 1000")
     }
 
@@ -167,7 +167,7 @@ fn an_installation_that_fails_is_a_failure() {
 #[test]
 fn a_user_without_a_terminal_is_told_the_command() {
     let machine = Machine::complete()
-        .as_user()
+        .for_user()
         .without("cc")
         .with_noted("sudo", "")
         .with_noted("apt-get", "");
@@ -183,7 +183,7 @@ fn a_user_without_a_terminal_is_told_the_command() {
 #[test]
 fn yes_answers_for_the_user() {
     let machine = Machine::complete()
-        .as_user()
+        .for_user()
         .without("cc")
         .with_noted("sudo", "")
         .with("apt-get", "");
