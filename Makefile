@@ -1,0 +1,47 @@
+# What people and the continuous build call. All of it works without a sound card, a Raspberry Pi or an account.
+#
+#   make demo ARGS="--music ~/Music"     options of `tonearm demo`
+#   YES=1 make test                      answers the questions of the set-up with yes
+
+# A toolchain that the set-up installed is found at once, without a new login.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+CARGO_FLAGS := --locked
+# The firmware is built without the simulator, so both ways must be clean.
+CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test lint format
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## check what a build needs; install what is missing (asks first unless root)
+	@scripts/setup.sh
+
+setup-test:
+	@scripts/setup.sh test
+
+demo: setup ## build and play: the speaker and a local playback service in one program
+	cargo build $(CARGO_FLAGS) --release
+	target/release/tonearm demo $(ARGS)
+
+lint: setup-test ## formatting, clippy with and without the simulator, documentation
+	cargo fmt --check
+	$(CLIPPY) -- -D warnings
+	$(CLIPPY) --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps --quiet
+
+# The tests come last, so that their summary is the last thing to be read.
+test: lint ## everything that must pass: lint, documentation tests, all tests
+	cargo test $(CARGO_FLAGS) --doc --quiet
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		echo "cargo nextest run $(CARGO_FLAGS) --all-targets"; \
+		cargo nextest run $(CARGO_FLAGS) --all-targets; \
+	else \
+		echo "cargo test $(CARGO_FLAGS) --all-targets"; \
+		cargo test $(CARGO_FLAGS) --all-targets; \
+	fi
+
+format: setup-test ## format the code
+	cargo fmt

@@ -1,0 +1,264 @@
+//! What a product is made of: sound device, buttons, lights. Data only, read from a board file.
+//!
+//! The document is read by [`crate::document`] (raw), [`Board`] is its checked meaning. What a file may say is what
+//! this version does: a key it cannot follow is refused, never ignored. Nothing here touches a device.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use evdev::KeyCode;
+use tonearm_core::input::Press;
+
+use crate::config::{BoardFile, Chosen};
+use crate::document::{self, DocumentError};
+
+mod pin;
+mod read;
+
+/// The board of a machine that nobody wrote a board file for.
+const GENERIC: &str = include_str!("../../board/generic-pc.toml");
+
+/// One product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// For people.
+    pub name: String,
+    /// The sound device.
+    pub output: OutputSetup,
+    /// In the order of the file: the place is the button's [`tonearm_core::id::ButtonId`].
+    pub buttons: Vec<ButtonSetup>,
+    /// All of them show the same.
+    pub lights: Vec<LightSetup>,
+}
+
+/// The sound device. What is not limited here is asked of the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputSetup {
+    /// Any name ALSA knows: `hw:CARD=DAC`, `default`, `plughw:…`, one from `asound.conf`.
+    pub pcm: String,
+    /// Sample rates that may be used, ascending; empty: whatever the device takes.
+    pub rates_hz: Vec<u32>,
+    /// Sample formats that may be used, best first; empty: whatever the device takes.
+    pub formats: Vec<SampleFormat>,
+    /// Frames of a period; `None`: the program's usual length.
+    pub period_frames: Option<u32>,
+    /// Periods of the device's buffer; `None`: the program's usual number.
+    pub periods: Option<u32>,
+}
+
+/// How a sample is laid out, little endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleFormat {
+    /// `S32_LE`.
+    S32,
+    /// `S24_3LE`: three bytes.
+    S24Packed,
+    /// `S24_LE`: the lower three of four bytes.
+    S24,
+    /// `S16_LE`.
+    S16,
+}
+
+impl SampleFormat {
+    /// All of them with ALSA's names, best first.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("S32_LE", Self::S32),
+        ("S24_3LE", Self::S24Packed),
+        ("S24_LE", Self::S24),
+        ("S16_LE", Self::S16),
+    ];
+}
+
+/// One button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ButtonSetup {
+    /// What pressing it does.
+    pub press: Press,
+    /// What holding it does, again and again; `None`: nothing more than pressing it.
+    pub hold: Option<Press>,
+    /// Where its contact is.
+    pub wiring: Wiring,
+}
+
+/// Where a contact is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// A line of a GPIO chip.
+    Gpio(GpioInput),
+    /// A key of any input device: keyboard, remote control, `gpio-key` overlay.
+    Key(KeyCode),
+}
+
+/// A GPIO line that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpioInput {
+    /// Which line.
+    pub pin: Pin,
+    /// Its level while the button is pressed.
+    pub active: Level,
+    /// What holds it while nothing drives it.
+    pub bias: Bias,
+    /// The kernel passes an edge on only when the level was steady for this long. `None`: at once, which is what the
+    /// speaker's own debouncing wants.
+    pub debounce: Option<Duration>,
+}
+
+/// A GPIO line that is driven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpioOutput {
+    /// Which line.
+    pub pin: Pin,
+    /// Its level while the light is on.
+    pub active: Level,
+}
+
+/// A GPIO line and who gives access to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// The kernel's character device, on any board.
+    Cdev {
+        /// Name (`gpiochip0`), path or label (`pinctrl-bcm2835`); `None`: the line's name is looked for on every chip.
+        chip: Option<String>,
+        /// Which line of it.
+        line: Line,
+    },
+    /// The header of a Raspberry Pi, by BCM number.
+    Rppal(u8),
+}
+
+/// A line of a GPIO chip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// By its place.
+    Number(u32),
+    /// By its name in the device tree (`GPIO17`).
+    Name(String),
+}
+
+/// Electrical level of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Connected to ground.
+    Low,
+    /// At supply voltage.
+    High,
+}
+
+/// What holds a line that nothing drives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    /// The chip's resistor to supply voltage.
+    PullUp,
+    /// The chip's resistor to ground.
+    PullDown,
+    /// Neither: the board has a resistor of its own.
+    Off,
+}
+
+/// One light.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LightSetup {
+    /// On a GPIO line.
+    Gpio(GpioOutput),
+    /// A kernel LED: its folder below `/sys/class/leds`.
+    Led(PathBuf),
+}
+
+impl Board {
+    /// The board of `file`. A file at the usual place that is not there means a PC with its default sound device, and
+    /// the log says so; a file that somebody named must be there.
+    ///
+    /// # Errors
+    /// The file cannot be read or has mistakes: all of them, with their lines.
+    pub fn load(file: &BoardFile) -> Result<Self, DocumentError> {
+        match document::text_of(&file.path) {
+            Ok(text) => Self::parse(&file.path, &text),
+            Err(error) if file.chosen == Chosen::Usual && error.is_not_found() => {
+                log::info!(
+                    "no board file at {}: taking this machine for a generic PC",
+                    file.path.display()
+                );
+                Self::generic()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A machine that nobody wrote a board file for: ALSA's default device and the keys of a keyboard.
+    ///
+    /// # Errors
+    /// None in a program that passed its tests; the built-in file goes through the same checks as any other.
+    pub fn generic() -> Result<Self, DocumentError> {
+        Self::parse(Path::new("(built-in) generic-pc.toml"), GENERIC)
+    }
+
+    /// The meaning of `text`; `path` is only named in mistakes.
+    ///
+    /// # Errors
+    /// Every mistake in it, with its line.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, DocumentError> {
+        document::read(path, text, read::board)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board_files() -> Vec<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("board");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let is_board = |path: &PathBuf| {
+            path.extension().is_some_and(|extension| extension == "toml") && !path.ends_with("tonearm.example.toml")
+        };
+        files.filter(is_board).collect()
+    }
+
+    #[test]
+    fn every_board_that_is_shipped_loads() {
+        let files = board_files();
+        assert!(files.len() >= 5, "{files:?}");
+        for path in files {
+            let board = Board::load(&BoardFile {
+                path: path.clone(),
+                chosen: Chosen::Named,
+            })
+            .unwrap();
+            assert!(!board.buttons.is_empty(), "{}: a board without buttons", path.display());
+        }
+    }
+
+    #[test]
+    fn every_board_that_is_shipped_has_the_three_buttons_of_a_speaker() {
+        for path in board_files() {
+            let board = Board::load(&BoardFile {
+                path: path.clone(),
+                chosen: Chosen::Named,
+            })
+            .unwrap();
+            for press in [Press::Play, Press::Next, Press::Previous] {
+                assert!(
+                    board.buttons.iter().any(|button| button.press == press),
+                    "{}: {press:?}",
+                    path.display()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_at_the_usual_place_is_a_generic_pc() {
+        let usual = BoardFile {
+            path: "/nowhere/board.toml".into(),
+            chosen: Chosen::Usual,
+        };
+        assert_eq!(Board::load(&usual).unwrap(), Board::generic().unwrap());
+        assert!(
+            Board::load(&BoardFile {
+                chosen: Chosen::Named,
+                ..usual
+            })
+            .is_err()
+        );
+    }
+}
