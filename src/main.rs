@@ -1,2 +1,4 @@
 //! placeholder
+#![allow(dead_code, unused_imports)]
+mod service;
 fn main() {}
