@@ -1,4 +1,5 @@
 //! placeholder
 #![allow(dead_code, unused_imports)]
+mod media;
 mod service;
 fn main() {}

@@ -56,19 +56,16 @@ impl Wire<'_> {
 
     /// A whole answer with a length.
     pub fn answer(&self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Then {
-        let mut head = format!("HTTP/1.1 {status} Scripted\r\n");
+        let mut answer = format!("HTTP/1.1 {status} Scripted\r\n").into_bytes();
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(answer, "{name}: {value}\r\n").unwrap();
         }
         if status != 204 {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
+            write!(answer, "content-length: {}\r\n", body.len()).unwrap();
         }
-        head.push_str("\r\n");
-        if self.raw(&[head.as_bytes(), body].concat()) {
-            Then::Keep
-        } else {
-            Then::Close
-        }
+        answer.extend_from_slice(b"\r\n");
+        answer.extend_from_slice(body);
+        if self.raw(&answer) { Then::Keep } else { Then::Close }
     }
 
     /// Blocks until the test is over or the client hangs up.
