@@ -251,7 +251,7 @@ impl Body {
             self.validator.clone_from(&head.validator);
         }
         self.content_type.clone_from(&head.content_type);
-        if first > start || end.is_some_and(|end| end <= start && first > 0) {
+        if first > start || (ranged && end.is_some_and(|end| end <= start)) {
             self.ranges = Ranges::Ignored;
             return Admission::Again("the host sent another range than it was asked for");
         }

@@ -335,3 +335,7 @@ impl Drop for Library {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "library_tests.rs"]
+mod tests;

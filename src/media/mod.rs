@@ -17,6 +17,12 @@ mod reader;
 mod state;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "two adapters share the test server and nothing else"
+)]
 #[path = "../../tests/support/scripted.rs"]
 mod scripted;
 

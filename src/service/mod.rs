@@ -14,6 +14,10 @@ mod wire;
 mod worker;
 
 #[cfg(test)]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "two adapters share the test server and nothing else"
+)]
 #[path = "../../tests/support/scripted.rs"]
 mod scripted;
 

@@ -1,5 +1,6 @@
 //! A scripted HTTP server for tests: loopback, one thread per connection, every request remembered.
 //! It knows nothing of the service or of media; the script decides every byte that goes out.
+#![allow(dead_code, reason = "each module that includes it uses a part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
