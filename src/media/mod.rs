@@ -1,0 +1,30 @@
+//! Bytes of the window's entries, fetched ahead into memory and read from there; never on disk.
+//!
+//! ```text
+//! wishes -> Library -> State (what is fetched next, whose memory gives way) -> fetch threads (HTTP) -> Body -> Reader
+//! ```
+//!
+//! **Invariant** Chunks in existence never exceed the configured memory, whatever a server sends.
+//! **Invariant** No credential of the playback service goes to a media host: the fetch threads know none.
+//! **Invariant** A body that is shorter than announced never looks like a clean end.
+
+mod answer;
+mod body;
+mod fetch;
+mod library;
+mod pool;
+mod reader;
+mod state;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "two adapters share the test server and nothing else"
+)]
+#[path = "../../tests/support/scripted.rs"]
+mod scripted;
+
+pub use library::{Item, Level, Library, MediaError, News, Opened, Settings};
+pub use reader::Reader;

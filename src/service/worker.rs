@@ -1,0 +1,169 @@
+//! The thread that talks to the service: calls and events strictly in the order given, one at a time.
+//!
+//! It never blocks who gives it work, and it owes exactly one news for each piece of work it took.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tonearm_core::id::{RequestId, Seq};
+use tonearm_core::input::{Failure, Verdict};
+use ureq::Agent;
+
+use super::client::{Client, Patience, ServiceError, Settings};
+use super::model::{EventReport, Question, Reply};
+
+/// Work that waits for the thread. The session has one event and a handful of calls under way; this is room to spare.
+const WORK_MAX: usize = 64;
+/// Leaving waits this long for the thread. A name lookup cannot be cut short; then the thread ends on its own later.
+const CLOSE_MS_MAX: u64 = 500;
+
+/// What became of a call or an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A call was answered, or could not be.
+    Answered {
+        /// The call.
+        request: RequestId,
+        /// What came back.
+        result: Result<Reply, Failure>,
+    },
+    /// An event was sent, or could not be.
+    Reported {
+        /// The event.
+        seq: Seq,
+        /// The service's word on it.
+        verdict: Verdict,
+    },
+}
+
+/// The work was not taken: too much waits, or the client is closed. No news will come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("too much work waits for the service thread")]
+pub struct Full;
+
+enum Work {
+    Call(RequestId, Question),
+    Report(Seq, EventReport),
+}
+
+/// The playback service, asked from anywhere.
+pub struct Service {
+    work: Option<SyncSender<Work>>,
+    agent: Agent,
+    closing: Arc<AtomicBool>,
+    /// Says that the thread is over, by being dropped.
+    done: Receiver<()>,
+}
+
+impl Service {
+    /// Checks the settings and starts the thread; connects to nobody yet. `news` is called on the thread and never blocks.
+    pub fn start(settings: Settings, news: Arc<dyn Fn(News) + Send + Sync>) -> Result<Self, ServiceError> {
+        Self::start_with(settings, Patience::default(), news)
+    }
+
+    fn start_with(
+        settings: Settings,
+        patience: Patience,
+        news: Arc<dyn Fn(News) + Send + Sync>,
+    ) -> Result<Self, ServiceError> {
+        let client = Client::new(settings, patience)?;
+        let agent = client.agent();
+        let closing = Arc::new(AtomicBool::new(false));
+        let (work, inbox) = sync_channel(WORK_MAX);
+        let (over, done) = channel();
+        let leaving = Arc::clone(&closing);
+        thread::Builder::new()
+            .name("service".to_owned())
+            .spawn(move || {
+                let _over = over;
+                serve(client, &inbox, &leaving, &*news);
+            })
+            .map_err(ServiceError::Thread)?;
+        Ok(Self {
+            work: Some(work),
+            agent,
+            closing,
+            done,
+        })
+    }
+
+    /// Asks a question. Answered by exactly one [`News::Answered`] if taken.
+    pub fn call(&self, request: RequestId, question: Question) -> Result<(), Full> {
+        self.give(Work::Call(request, question))
+    }
+
+    /// Sends an event. Answered by exactly one [`News::Reported`] if taken.
+    pub fn report(&self, seq: Seq, report: EventReport) -> Result<(), Full> {
+        self.give(Work::Report(seq, report))
+    }
+
+    fn give(&self, work: Work) -> Result<(), Full> {
+        self.work.as_ref().ok_or(Full)?.try_send(work).map_err(|_| Full)
+    }
+
+    /// Cuts what is under way short and leaves. Work that was not done is answered as unreachable.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Release);
+        self.work = None;
+        self.agent.clone().shutdown();
+        if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) =
+            self.done.recv_timeout(Duration::from_millis(CLOSE_MS_MAX))
+        {
+            log::debug!("service: the thread is still looking up or connecting; not waiting for it");
+        }
+    }
+}
+
+/// Works until nobody can give work any more.
+fn serve(mut client: Client, inbox: &Receiver<Work>, closing: &AtomicBool, news: &(dyn Fn(News) + Send + Sync)) {
+    for work in inbox {
+        let leaving = closing.load(Ordering::Acquire);
+        news(match work {
+            Work::Call(request, question) => {
+                let ask = || {
+                    if leaving {
+                        Err(Failure::Unreachable)
+                    } else {
+                        client.ask(&question)
+                    }
+                };
+                News::Answered {
+                    request,
+                    result: guarded(question.operation(), ask).unwrap_or(Err(Failure::Garbled)),
+                }
+            }
+            Work::Report(seq, report) => {
+                let unreachable = Verdict::Failed(Failure::Unreachable);
+                let send = || if leaving { unreachable } else { client.report(&report) };
+                News::Reported {
+                    seq,
+                    verdict: guarded("event", send).unwrap_or(Verdict::Failed(Failure::Garbled)),
+                }
+            }
+        });
+    }
+}
+
+/// Runs `act`; a panic in it (a library met an answer its author never thought of) costs this one answer only.
+fn guarded<T>(operation: &str, act: impl FnOnce() -> T) -> Option<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(act));
+    if outcome.is_err() {
+        log::error!("service: {operation}: panicked on the answer (Garbled)");
+    }
+    outcome.ok()
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
