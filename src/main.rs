@@ -1,2 +1,5 @@
 //! placeholder
+#![allow(dead_code)]
+#[cfg(feature = "simulator")]
+mod simulator;
 fn main() {}
