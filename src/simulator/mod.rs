@@ -1,0 +1,271 @@
+//! A local playback service that speaks the public contract over HTTP, hands out a music directory or the built-in
+//! album, and keeps a ledger that judges its clients. Reads the contract on its own: shares no code with the client.
+
+mod album;
+mod catalogue;
+mod event;
+mod faults;
+mod gate;
+mod http;
+mod judge;
+mod ledger;
+mod listener;
+mod media;
+mod order;
+mod queue;
+mod session;
+mod store;
+mod tags;
+mod tier;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+pub use catalogue::CatalogueError;
+pub use ledger::{LedgerError, Report};
+pub use store::StoreError;
+pub use tier::Tier;
+
+use catalogue::Catalogue;
+use http::Shared;
+use ledger::Ledger;
+use listener::{Connection, Door};
+use store::Store;
+use world::World;
+
+/// Where the simulator listens if it is not told.
+pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8700);
+
+/// What a simulator needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Music directory; `None`: the built-in album.
+    pub music: Option<PathBuf>,
+    /// Subscription of the account.
+    pub tier: Tier,
+    /// Folder for sessions and ledger; `None`: nothing survives a restart.
+    pub state: Option<PathBuf>,
+    /// Decides names of sessions and random orders; `None`: different in every run.
+    pub seed: Option<u64>,
+}
+
+impl Default for Settings {
+    /// The built-in album on any free port, without a memory.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(LISTEN.ip(), 0),
+            music: None,
+            tier: Tier::default(),
+            state: None,
+            seed: None,
+        }
+    }
+}
+
+/// Options of `tonearm simulator`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value_t = LISTEN)]
+    pub listen: SocketAddr,
+    /// Music directory, each folder an album [default: a small built-in album]
+    #[arg(long, value_name = "DIR")]
+    pub music: Option<PathBuf>,
+    /// Subscription of the simulated account
+    #[arg(long, value_enum, default_value_t = Tier::Unlimited)]
+    pub tier: Tier,
+    /// Folder for sessions and ledger [default: a folder of this user and port under the temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Number that makes session names and random orders the same in every run
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+}
+
+impl From<Arguments> for Settings {
+    fn from(arguments: Arguments) -> Self {
+        let Arguments {
+            listen,
+            music,
+            tier,
+            state,
+            seed,
+        } = arguments;
+        Self {
+            listen,
+            music,
+            tier,
+            state: state.or_else(|| default_state(listen)),
+            seed,
+        }
+    }
+}
+
+/// A folder that the next simulator of the same user on the same port finds again. None for "any free port".
+pub fn default_state(listen: SocketAddr) -> Option<PathBuf> {
+    let user = rustix::process::getuid().as_raw();
+    let port = listen.port();
+    (port != 0).then(|| std::env::temp_dir().join(format!("tonearm-simulator-{user}-{port}")))
+}
+
+/// Why a simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    /// There is nothing to play.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The address is taken or is not one of this machine.
+    #[error("listen on {address}: {source}; is another simulator running?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No thread, no event loop or no random numbers.
+    #[error("start the simulator's thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Something a listener may choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// Title of the album.
+    pub name: String,
+    /// `playParams.id`.
+    pub id: Option<String>,
+    /// `playParams.containerIds`.
+    pub container_ids: Vec<String>,
+}
+
+/// A running service. Stops when it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    address: SocketAddr,
+    shared: Shared,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Reads the music and starts to serve on a thread of its own. Requests are answered as soon as this returns.
+    pub fn start(settings: Settings) -> Result<Self, SimulatorError> {
+        let Settings {
+            listen: address,
+            music,
+            tier,
+            state,
+            seed,
+        } = settings;
+        let catalogue = match &music {
+            Some(path) => Catalogue::of_directory(path)?,
+            None => Catalogue::built_in()?,
+        };
+        let listen = |source| SimulatorError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let store = state.as_deref().map(Store::open).transpose()?;
+        let ledger = store
+            .as_ref()
+            .map(|store| Ledger::open(store.folder()))
+            .transpose()?
+            .unwrap_or_default();
+        let seed = match seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(|error| SimulatorError::Thread(io::Error::other(error.to_string())))?,
+        };
+        let shared = Shared::new(World::new(catalogue, tier, seed, store, ledger));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(SimulatorError::Thread)?;
+        let door = {
+            let _inside = runtime.enter();
+            Door::new(tokio::net::TcpListener::from_std(listener).map_err(listen)?)
+        };
+        let (stop, stopped) = oneshot::channel();
+        let routes = http::router(shared.clone()).into_make_service_with_connect_info::<Connection>();
+        let serve = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = axum::serve(door, routes) => log::error!("simulator ended by itself: {ended:?}"),
+                    _ = stopped => {}
+                }
+            });
+            // Dropping the event loop drops every connection: nobody is waited for.
+        };
+        let thread = std::thread::Builder::new().name("simulator".to_owned()).spawn(serve);
+        Ok(Self {
+            address,
+            shared,
+            stop,
+            thread: thread.map_err(SimulatorError::Thread)?,
+        })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Albums, in the order of their folders.
+    pub fn presets(&self) -> Vec<Preset> {
+        let world = self.shared.world();
+        let preset = |album: &catalogue::Album| Preset {
+            name: album.title.clone(),
+            id: None,
+            container_ids: vec![album.id.clone()],
+        };
+        world.catalogue.albums().iter().map(preset).collect()
+    }
+
+    /// The ledger in numbers.
+    pub fn report(&self) -> Report {
+        self.shared.world().ledger.report()
+    }
+
+    /// What a person should know at the start: where it is, what it plays, how a speaker finds it.
+    pub fn lines(&self) -> Vec<String> {
+        let address = self.address;
+        let mut lines = vec![
+            format!("playback service simulator on http://{address}"),
+            "plays:".to_owned(),
+        ];
+        for preset in self.presets() {
+            lines.push(format!("  {}  {}", preset.container_ids.join(" "), preset.name));
+        }
+        lines.push("point a speaker at it, in tonearm.toml:".to_owned());
+        lines.push(format!("  [service]\n  base_url = \"http://{address}\""));
+        lines.push(format!(
+            "what it heard from the speaker: curl http://{address}/sim/report"
+        ));
+        lines
+    }
+
+    /// Ends at once: open connections are dropped, not waited for.
+    pub fn stop(self) {
+        // It may have ended by itself; then there is nobody to tell.
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            log::error!("the simulator's thread panicked");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A playback session: a queue, where its client is in it, and what the client still owes. Knows no HTTP.
+
+use serde::{Deserialize, Serialize};
+
+use super::judge::History;
+use super::queue::{Entry, Queue};
+
+/// One session, as it is kept across restarts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// `sessionId`.
+    pub id: String,
+    /// `X-Amzn-Device-Id` of the client that opened it or reported last.
+    pub device: String,
+    /// What plays in it.
+    pub queue: Queue,
+    /// What was reported of it.
+    pub history: History,
+    /// Body of the event taken in last, to know a repeat by.
+    pub last_body: String,
+    /// Body of an event that was sent and has no answer yet: until it is repeated, queue calls overtake it.
+    pub owed: Option<String>,
+    /// Last use, wall clock, epoch milliseconds.
+    pub used_ms: i64,
+    /// Last queue call of a client on this machine, so on this clock. Not kept: a restart forgives.
+    #[serde(skip)]
+    pub last_call_ms: Option<i64>,
+}
+
+impl Session {
+    /// A new session.
+    pub fn new(id: String, device: &str, queue: Queue, now_ms: i64) -> Self {
+        Self {
+            id,
+            device: device.to_owned(),
+            queue,
+            history: History::default(),
+            last_body: String::new(),
+            owed: None,
+            used_ms: now_ms,
+            last_call_ms: None,
+        }
+    }
+
+    /// Place of the entry with this `metricId` in the queue.
+    pub fn find_metric(&self, metric: &str) -> Option<usize> {
+        self.queue.entries().iter().position(|entry| entry.metric == metric)
+    }
+
+    /// Place of the entry with this `entityReferenceId` in the queue.
+    pub fn find_reference(&self, reference: &str) -> Option<usize> {
+        self.queue
+            .entries()
+            .iter()
+            .position(|entry| entry.reference == reference)
+    }
+
+    /// Entries between the current one and the one at `index`, if that lies ahead.
+    pub fn between(&self, index: usize) -> impl Iterator<Item = &Entry> {
+        // The current entry counts as well: it may never have sounded.
+        let from = self.queue.position();
+        self.queue.entries().iter().skip(from).take(index.saturating_sub(from))
+    }
+}

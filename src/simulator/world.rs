@@ -1,0 +1,540 @@
+//! The simulated account: its catalogue, its sessions, its skips and its ledger. Every operation of the contract is a
+//! method here; none of them knows HTTP.
+
+use serde_json::{Value, json};
+
+use super::catalogue::{Catalogue, Track};
+use super::event::{self, Event, Reason, What};
+use super::faults::Faults;
+use super::judge::{Code, Denied, Facts, Judgement, Refused};
+use super::ledger::{self, Ledger, Outcome, wall_ms};
+use super::order::fingerprint;
+use super::queue::{Entry, Item, Queue, Source};
+use super::session::Session;
+use super::store::Store;
+use super::tier::{self, Action, Circumstances, Kind, SKIP_WINDOW_MS, SKIPS_MAX, Tier};
+use super::wire::{self, Create, PlayParams, Refusal};
+
+/// Sessions kept; the one used longest ago is forgotten for a new one.
+const SESSIONS_MAX: usize = 64;
+/// Skips remembered. More than the limit allows can only come from a client that ignores it.
+const SKIPS_KEPT_MAX: usize = 1_000;
+
+/// Who asks, and by which address this server was reached.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// `http://host:port`, for URLs in answers.
+    pub base: String,
+    /// `X-Amzn-Device-Id`.
+    pub device: String,
+    /// The caller is on this machine, so its clock is this clock.
+    pub local: bool,
+}
+
+/// Which part of a queue somebody looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The current entry.
+    Current,
+    /// So many after it.
+    Next(usize),
+    /// So many before it.
+    Previous(usize),
+    /// All that is known.
+    Whole,
+}
+
+/// The simulated account.
+#[derive(Debug)]
+pub struct World {
+    /// What was asked, reported and found.
+    pub ledger: Ledger,
+    /// What is to go wrong.
+    pub faults: Faults,
+    /// What can be played.
+    pub catalogue: Catalogue,
+    tier: Tier,
+    sessions: Vec<Session>,
+    skips: Vec<i64>,
+    store: Option<Store>,
+    seed: u64,
+    created: u64,
+}
+
+impl World {
+    /// An account. `seed` decides the names of sessions, and with them every random order.
+    pub fn new(catalogue: Catalogue, tier: Tier, seed: u64, store: Option<Store>, ledger: Ledger) -> Self {
+        let sessions = store.as_ref().map(Store::sessions).unwrap_or_default();
+        let skips = store.as_ref().map(Store::skips).unwrap_or_default();
+        Self {
+            ledger,
+            faults: Faults::default(),
+            catalogue,
+            tier,
+            sessions,
+            skips,
+            store,
+            seed,
+            created: 0,
+        }
+    }
+
+    fn find(&self, id: &str) -> Result<&Session, Refusal> {
+        self.sessions
+            .iter()
+            .find(|session| session.id == id)
+            .ok_or_else(|| Refusal::missing("session"))
+    }
+
+    /// Changes a session and keeps it.
+    fn change<T>(&mut self, id: &str, act: impl FnOnce(&mut Session) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let session = self.sessions.iter_mut().find(|session| session.id == id);
+        let session = session.ok_or_else(|| Refusal::missing("session"))?;
+        session.used_ms = wall_ms();
+        let done = act(session)?;
+        if let Some(store) = &self.store {
+            store.keep_session(session);
+        }
+        Ok(done)
+    }
+
+    fn fresh_id(&mut self) -> String {
+        loop {
+            self.created = self.created.saturating_add(1);
+            let high = fingerprint(&format!("{}/{}", self.seed, self.created));
+            let low = fingerprint(&format!("{high}"));
+            let text = format!("{high:016x}{low:016x}");
+            let groups = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
+            let id = groups
+                .map(|(from, to)| text.get(from..to).unwrap_or_default())
+                .join("-");
+            if self.sessions.iter().all(|session| session.id != id) {
+                return id;
+            }
+        }
+    }
+
+    fn expand(&self, params: &PlayParams) -> Result<Source, Refusal> {
+        let expand = |id: &String| self.catalogue.expand(id).ok_or_else(|| Refusal::missing(id));
+        let mut tracks: Vec<String> = params
+            .containers()
+            .iter()
+            .map(expand)
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        let mut first = 0;
+        if let Some(id) = &params.id {
+            let chosen = expand(id)?;
+            match chosen
+                .first()
+                .and_then(|track| tracks.iter().position(|other| other == track))
+            {
+                Some(place) => first = place,
+                None => tracks.splice(0..0, chosen).for_each(drop),
+            }
+        }
+        if tracks.len() > super::queue::TRACKS_MAX {
+            return Err(Refusal::bad(format!(
+                "{} tracks are too many for one queue",
+                tracks.len()
+            )));
+        }
+        Ok(Source {
+            tracks,
+            first,
+            pool: self.catalogue.all(),
+        })
+    }
+
+    /// `POST sessions`.
+    pub fn create(&mut self, body: &[u8], caller: &Caller) -> Result<Value, Refusal> {
+        let create = Create::parse(body)?;
+        let shuffled = create.style == super::queue::Style::Shuffled;
+        if shuffled && !self.tier.selections().contains(&"SHUFFLE") {
+            return Err(Refusal::tier("SHUFFLE is not among the selections of this account"));
+        }
+        let source = self.expand(&create.params)?;
+        let id = self.fresh_id();
+        let mut queue = Queue::new(&id, self.tier, create.style, source);
+        queue.set_looping(create.looping);
+        queue.set_continuing(create.continues);
+        let session = Session::new(id, &caller.device, queue, wall_ms());
+        if let Some(store) = &self.store {
+            store.keep_session(&session);
+        }
+        let count = create.limit.saturating_sub(1);
+        let entries = session.queue.current().into_iter().chain(session.queue.ahead(count));
+        let answer = self.answer(&session, entries, caller);
+        self.sessions.push(session);
+        self.forget_oldest();
+        Ok(answer)
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.sessions.len() > SESSIONS_MAX {
+            let oldest = self
+                .sessions
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, session)| session.used_ms);
+            let Some(place) = oldest.map(|(place, _)| place) else {
+                return;
+            };
+            let session = self.sessions.remove(place);
+            if let Some(store) = &self.store {
+                store.forget(&session.id);
+            }
+        }
+    }
+
+    fn answer<'a>(&self, session: &Session, entries: impl Iterator<Item = &'a Entry>, caller: &Caller) -> Value {
+        let playables: Vec<Value> = entries
+            .filter_map(|entry| self.playable(session, entry, caller))
+            .collect();
+        json!({"sessionId": session.id, "playables": playables})
+    }
+
+    fn track_of(&self, entry: &Entry) -> Option<&Track> {
+        match &entry.item {
+            // A track whose file left the music directory between two runs is not handed out any more.
+            Item::Track(id) => self.catalogue.track(id),
+            Item::Ad => Some(self.catalogue.ad()),
+            Item::Interlude => Some(self.catalogue.interlude()),
+        }
+    }
+
+    fn playable(&self, session: &Session, entry: &Entry, caller: &Caller) -> Option<Value> {
+        let actions = tier::actions(self.circumstances(session, entry, wall_ms()));
+        Some(wire::playable(entry, self.track_of(entry)?, &actions, &caller.base))
+    }
+
+    fn circumstances(&self, session: &Session, entry: &Entry, at_ms: i64) -> Circumstances {
+        let first = session.queue.entries().first();
+        Circumstances {
+            tier: self.tier,
+            station: session.queue.is_station(),
+            kind: entry.kind(),
+            has_previous: first.is_some_and(|first| first.reference != entry.reference),
+            skips_left: self.skips_left(at_ms),
+        }
+    }
+
+    fn skips_left(&self, at_ms: i64) -> usize {
+        let counts = |skip: &&i64| at_ms.saturating_sub(**skip) < SKIP_WINDOW_MS;
+        SKIPS_MAX.saturating_sub(self.skips.iter().filter(counts).count())
+    }
+
+    /// Every call on a session's queue passes here first: a call that overtakes an event is refused.
+    pub fn queue_call(&mut self, id: &str, caller: &Caller) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.iter_mut().find(|session| session.id == id) else {
+            return Ok(());
+        };
+        if session.owed.is_some() {
+            let detail = "a queue call came while an event of its session had no answer yet";
+            self.ledger.violation(Some(id), Code::EventOvertaken, detail);
+            return Err(Refusal::bad(
+                "an event of this session that was sent before is still missing",
+            ));
+        }
+        session.last_call_ms = caller.local.then(wall_ms);
+        Ok(())
+    }
+
+    /// `GET current`, `next`, `previous`, `queue`. Looking moves nothing.
+    pub fn look(&self, id: &str, view: View, caller: &Caller) -> Result<Value, Refusal> {
+        let session = self.find(id)?;
+        let queue = &session.queue;
+        Ok(match view {
+            View::Current => self.answer(session, queue.current().into_iter(), caller),
+            View::Next(limit) => self.answer(session, queue.ahead(limit), caller),
+            View::Previous(limit) => self.answer(session, queue.behind(limit), caller),
+            View::Whole => self.answer(session, queue.entries().iter(), caller),
+        })
+    }
+
+    /// `GET entities/{entityReferenceId}`: the session an entry belongs to, from that entry on.
+    pub fn restore(&self, reference: &str, caller: &Caller) -> Result<Value, Refusal> {
+        let found = self
+            .sessions
+            .iter()
+            .find_map(|session| Some((session, session.find_reference(reference)?)));
+        let (session, index) = found.ok_or_else(|| Refusal::missing("entity"))?;
+        Ok(self.answer(session, session.queue.entries().iter().skip(index).take(5), caller))
+    }
+
+    /// `GET active`.
+    pub fn active(&self) -> Value {
+        let sessions = self.sessions.iter().rev().filter_map(|session| {
+            let entry = session.queue.current()?;
+            let track = self.track_of(entry)?;
+            let playing = if session.history.sounding().is_some() {
+                "PLAYING"
+            } else {
+                "STOPPED"
+            };
+            let shuffle = if session.queue.is_shuffled() {
+                "SHUFFLE_ON"
+            } else {
+                "SHUFFLE_OFF"
+            };
+            let looping = if session.queue.is_looping() {
+                "LOOP_ON"
+            } else {
+                "LOOP_OFF"
+            };
+            Some(json!({
+                "sessionId": session.id,
+                "entityReferenceId": entry.reference,
+                "currentEntity": wire::entity(entry.kind(), track),
+                "queueState": {"shuffleMode": shuffle, "loopMode": looping, "playbackState": playing},
+                "deviceId": session.device,
+            }))
+        });
+        json!({"sessions": sessions.collect::<Vec<_>>()})
+    }
+
+    fn allow(&self, id: &str, action: Action) -> Result<(), Refusal> {
+        let session = self.find(id)?;
+        // What is allowed for the queue does not depend on an advertisement that happens to play.
+        let of = Circumstances {
+            tier: self.tier,
+            station: session.queue.is_station(),
+            kind: Kind::Track,
+            has_previous: true,
+            skips_left: SKIPS_MAX,
+        };
+        tier::denial(of, action).map_or(Ok(()), |why| Err(Refusal::tier(why)))
+    }
+
+    /// `PUT loop`.
+    pub fn set_looping(&mut self, id: &str, body: &[u8]) -> Result<Value, Refusal> {
+        let on = wire::mode(body, "loopMode", "LOOP_ON", "LOOP_OFF")?;
+        self.allow(id, Action::LoopAll)?;
+        self.change(id, |session| {
+            session.queue.set_looping(on);
+            Ok(json!({"sessionId": session.id}))
+        })
+    }
+
+    /// `PUT shuffle`.
+    pub fn set_shuffled(&mut self, id: &str, body: &[u8]) -> Result<Value, Refusal> {
+        let on = wire::mode(body, "shuffleMode", "SHUFFLE_ON", "SHUFFLE_OFF")?;
+        self.allow(id, Action::Shuffle)?;
+        self.change(id, |session| {
+            session.queue.set_shuffled(on);
+            Ok(json!({"sessionId": session.id}))
+        })
+    }
+
+    /// `POST queue/next` and `queue/last`.
+    pub fn insert(&mut self, id: &str, body: &[u8], insert: fn(&mut Queue, &[String])) -> Result<Value, Refusal> {
+        let tracks = self.expand(&wire::insertion(body)?)?.tracks;
+        self.change(id, |session| {
+            if tracks.len() > session.queue.room() {
+                return Err(Refusal::bad(format!(
+                    "{} tracks do not fit into the queue any more",
+                    tracks.len()
+                )));
+            }
+            insert(&mut session.queue, &tracks);
+            Ok(json!({"sessionId": session.id}))
+        })
+    }
+
+    /// What a person may choose from, with the `playParams` to do so.
+    pub fn home(&self) -> Value {
+        let selections = self.tier.selections();
+        let album = |album: &super::catalogue::Album| {
+            let tracks = album.tracks.iter().filter_map(|id| {
+                let mut entity = wire::entity(Kind::Track, self.catalogue.track(id)?);
+                let params = json!({"id": id, "containerIds": [album.id], "selections": selections});
+                entity.as_object_mut()?.insert("playParams".to_owned(), params);
+                Some(entity)
+            });
+            let params = json!({"containerIds": [album.id], "selections": selections});
+            let tracks: Vec<Value> = tracks.collect();
+            json!({"_type": "Album", "id": album.id, "title": album.title, "playParams": params, "tracks": tracks})
+        };
+        json!({"entities": self.catalogue.albums().iter().map(album).collect::<Vec<_>>()})
+    }
+
+    /// An event was sent; until it is answered for good, the client owes it.
+    pub fn owe(&mut self, body: &[u8]) {
+        self.owed(body, Some(String::from_utf8_lossy(body).into_owned()));
+    }
+
+    /// The event was answered for good.
+    pub fn settle(&mut self, body: &[u8]) {
+        self.owed(body, None);
+    }
+
+    fn owed(&mut self, body: &[u8], owed: Option<String>) {
+        let Some(metric) = event::metric_of(body) else { return };
+        if let Some(session) = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.find_metric(&metric).is_some())
+        {
+            session.owed = owed;
+        }
+    }
+
+    /// An event the client may never send again because a fault refused it. It did happen, so it is judged all the same.
+    pub fn refuse_event(&mut self, body: &[u8], caller: &Caller) {
+        if let Err(refusal) = self.take_event(body, caller, Some(Outcome::Refused)) {
+            log::debug!(
+                "an event refused by a fault would have been refused anyway: {}",
+                refusal.message
+            );
+        }
+        self.settle(body);
+    }
+
+    /// `POST event`.
+    pub fn event(&mut self, body: &[u8], caller: &Caller) -> Result<Value, Refusal> {
+        self.take_event(body, caller, None).map(|()| json!({}))
+    }
+
+    fn take_event(&mut self, body: &[u8], caller: &Caller, forced: Option<Outcome>) -> Result<(), Refusal> {
+        let text = String::from_utf8_lossy(body).into_owned();
+        let value: Value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(text.clone()));
+        let record = |outcome, entry: Option<&str>, first, pair| ledger::What::Event {
+            outcome: forced.unwrap_or(outcome),
+            entry: entry.map(str::to_owned),
+            first,
+            pair,
+            body: value.clone(),
+        };
+        let event = match Event::parse(body) {
+            Ok(event) => event,
+            Err(wrong) => {
+                self.ledger.write(None, record(Outcome::Refused, None, false, false));
+                self.ledger.violation(None, Code::EventMalformed, wrong.clone());
+                return Err(Refusal::bad(wrong));
+            }
+        };
+        let found = self
+            .sessions
+            .iter()
+            .enumerate()
+            .find_map(|(place, session)| Some((place, session.find_metric(&event.metric)?)));
+        let Some((place, index)) = found else {
+            self.ledger.write(None, record(Outcome::Refused, None, false, false));
+            self.ledger
+                .violation(None, Code::MetricUnknown, format!("metricId {:?}", event.metric));
+            return Err(Refusal::bad("this metricId was never handed out"));
+        };
+        let Some((id, reference, again)) = self.sessions.get(place).and_then(|session| {
+            let entry = session.queue.entries().get(index)?;
+            Some((session.id.clone(), entry.reference.clone(), session.last_body == text))
+        }) else {
+            return Err(Refusal::missing("entity"));
+        };
+        if again {
+            self.ledger
+                .write(Some(&id), record(Outcome::Repeat, Some(&reference), false, false));
+            return Ok(());
+        }
+        self.judge_references(&event, &id, &reference);
+        let (judgement, first) = self.judge(place, index, &event);
+        self.take_in(place, index, &event, &judgement, (text, caller));
+        let outcome = if judgement.refused.is_some() {
+            Outcome::Refused
+        } else {
+            Outcome::Accepted
+        };
+        self.ledger
+            .write(Some(&id), record(outcome, Some(&reference), first, judgement.pair));
+        for violation in judgement.violations {
+            self.ledger.violation(Some(&id), violation.code, violation.detail);
+        }
+        match judgement.refused {
+            None => Ok(()),
+            Some(Refused::Senseless) => Err(Refusal::bad("a stop of an entry that had not started")),
+            Some(Refused::NotAllowed) => Err(Refusal::tier("the tier of this account does not allow it")),
+        }
+    }
+
+    fn judge_references(&mut self, event: &Event, id: &str, reference: &str) {
+        let said = [
+            (&event.session, "sessionId", id),
+            (&event.reference, "entityReferenceId", reference),
+        ];
+        for (said, name, truth) in said {
+            if let Some(said) = said.as_deref().filter(|said| *said != truth) {
+                let detail = format!("{name} {said:?} beside a metricId of {truth:?}");
+                self.ledger.violation(Some(id), Code::ReferenceMismatch, detail);
+            }
+        }
+    }
+
+    /// Judges an event; also says whether it is the first start of its entry.
+    fn judge(&mut self, place: usize, index: usize, event: &Event) -> (Judgement, bool) {
+        let Some(session) = self.sessions.get(place) else {
+            return (Judgement::default(), false);
+        };
+        let Some(entry) = session.queue.entries().get(index) else {
+            return (Judgement::default(), false);
+        };
+        let track = self.track_of(entry);
+        let of = self.circumstances(session, entry, event.at_ms);
+        let ahead = i64::try_from(index).unwrap_or(i64::MAX);
+        let here = i64::try_from(session.queue.position()).unwrap_or(i64::MAX);
+        let reference = entry.reference.clone();
+        let facts = Facts {
+            reference: &reference,
+            duration_ms: track.and_then(|track| track.duration_ms),
+            exact: track.is_some_and(|track| track.exact),
+            distance: ahead.saturating_sub(here),
+            passes_ad: session
+                .between(index)
+                .any(|between| between.kind() == Kind::Ad && !between.started),
+            denied: Denied {
+                next: tier::denial(of, Action::Next),
+                previous: tier::denial(of, Action::Previous),
+                scrub: tier::denial(of, Action::ScrubForward).and(tier::denial(of, Action::ScrubBackward)),
+            },
+            last_call_ms: session.last_call_ms,
+        };
+        let first = !entry.started && matches!(event.what, What::Start { .. });
+        let judgement = self
+            .sessions
+            .get_mut(place)
+            .map(|session| session.history.judge(event, facts));
+        (judgement.unwrap_or_default(), first)
+    }
+
+    fn take_in(&mut self, place: usize, index: usize, event: &Event, judgement: &Judgement, how: (String, &Caller)) {
+        let (text, caller) = how;
+        let Some(session) = self.sessions.get_mut(place) else {
+            return;
+        };
+        session.last_body = text;
+        session.device.clone_from(&caller.device);
+        session.used_ms = wall_ms();
+        match event.what {
+            What::Start { .. } => session.queue.move_to(index),
+            What::Stop {
+                reason: Reason::Next, ..
+            } if self.tier.limits_skips() && judgement.refused.is_none() => {
+                self.skips.push(event.at_ms);
+                let surplus = self.skips.len().saturating_sub(SKIPS_KEPT_MAX);
+                self.skips.drain(..surplus);
+                if let Some(store) = &self.store {
+                    store.keep_skips(&self.skips);
+                }
+            }
+            What::Stop { .. } => {}
+        }
+        if let Some(store) = &self.store {
+            store.keep_session(session);
+        }
+    }
+
+    /// All sessions as they are, for people and tests.
+    pub fn sessions(&self) -> Value {
+        json!({"sessions": self.sessions})
+    }
+}
