@@ -299,26 +299,34 @@ mod tests {
     #[test]
     fn a_millisecond_edit_list_gives_the_exact_length() {
         let found = read(include_bytes!("../../tests/media/album-1.m4a"));
+        let audible = Some(Audible {
+            timescale: 44_100,
+            skip: 1024,
+            length: Some(7919),
+        });
         assert_eq!(
             found,
-            Some(Audible {
-                timescale: 44_100,
-                skip: 1024,
-                length: Some(7919)
-            })
+            Layout {
+                audible,
+                is_index_first: true
+            }
         );
     }
 
     #[test]
     fn the_movie_box_is_found_behind_the_media() {
         let found = read(include_bytes!("../../tests/media/moov-last.m4a"));
+        let audible = Some(Audible {
+            timescale: 44_100,
+            skip: 1024,
+            length: Some(7094),
+        });
         assert_eq!(
             found,
-            Some(Audible {
-                timescale: 44_100,
-                skip: 1024,
-                length: Some(7094)
-            })
+            Layout {
+                audible,
+                is_index_first: false
+            }
         );
     }
 

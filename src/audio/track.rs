@@ -447,7 +447,7 @@ impl Gate {
                 is_seekable_early,
                 is_sized_early,
             },
-            edit,
+            found.audible,
         ))
     }
 }
