@@ -3,6 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 /// Channels of every stream in the audio path: what is decoded is brought to stereo, what a device gets is stereo.
@@ -127,4 +128,15 @@ pub enum OutputError {
         /// What it said.
         reason: String,
     },
+}
+
+/// Sleeps until `wake` becomes readable or `timeout` is over; also ends early on a signal.
+pub fn nap(wake: BorrowedFd<'_>, timeout: Duration) {
+    let mut watched = [PollFd::from_borrowed_fd(wake, PollFlags::IN)];
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // An error is as good as a wake-up: whoever slept looks around and sleeps again.
+    let _ = poll(&mut watched, Some(&timeout));
 }
