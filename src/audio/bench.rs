@@ -39,6 +39,7 @@ pub struct State {
     pub refusals: u32,
     queue: Vec<i32>,
     is_dry: bool,
+    is_vanishing: bool,
     is_gone: bool,
 }
 
@@ -91,14 +92,15 @@ impl State {
 
     fn play(&mut self) {
         for _ in 0..STRIDE_FRAMES {
-            if self.is_gone || self.is_dry || self.allowance == 0 || self.queue.is_empty() {
+            if self.is_vanishing || self.is_gone || self.is_dry || self.allowance == 0 || self.queue.is_empty() {
                 return;
             }
             self.allowance -= 1;
             self.heard.extend(self.queue.drain(..CHANNELS));
-            if let Some(left) = self.vanish_after.as_mut() {
-                *left -= 1;
-                self.is_gone = *left == 0;
+            self.vanish_after = self.vanish_after.map(|left| left - 1);
+            if self.vanish_after == Some(0) {
+                self.vanish_after = None;
+                self.is_vanishing = true;
             }
             if let Some(left) = self.dry_after.as_mut() {
                 *left -= 1;
@@ -110,9 +112,6 @@ impl State {
                 }
             }
         }
-        if self.is_gone {
-            self.vanish_after = None;
-        }
     }
 }
 
@@ -121,7 +120,6 @@ impl Output for TestOutput {
         self.0.with(|state| {
             state.queue.clear();
             state.is_gone = false;
-            state.vanish_after = state.vanish_after.filter(|left| *left > 0);
             if state.refusals > 0 {
                 state.refusals -= 1;
                 return Err(OutputError::Busy {
@@ -170,7 +168,11 @@ impl Output for TestOutput {
 
     fn delay(&mut self) -> Result<usize, OutputError> {
         self.0.with(|state| match state.check() {
-            Ok(()) => Ok(state.queue.len() / CHANNELS),
+            Ok(()) => {
+                // Gone after the last look, so that the test knows what was heard.
+                state.is_gone = std::mem::take(&mut state.is_vanishing);
+                Ok(state.queue.len() / CHANNELS)
+            }
             Err(error) => Err(error),
         })
     }

@@ -413,7 +413,8 @@ impl Read for Slow {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let guard = self.gate.lock.lock().unwrap();
         let at = self.bytes.position();
-        let is_missing = |(): &mut ()| self.gate.loaded.load(Ordering::SeqCst) <= at;
+        let length = self.bytes.get_ref().len() as u64;
+        let is_missing = |(): &mut ()| self.gate.loaded.load(Ordering::SeqCst) <= at.min(length - 1);
         let _guard = self.gate.more.wait_while(guard, is_missing).unwrap();
         let loaded = self.gate.loaded.load(Ordering::SeqCst);
         if loaded == u64::MAX {

@@ -12,12 +12,15 @@
 
 #[cfg(test)]
 mod bench;
+mod capture;
 mod decode;
 mod edit_list;
 mod engine;
 mod gain;
 mod mark;
 mod output;
+mod paced;
+mod pack;
 mod pump;
 mod shared;
 mod stereo;

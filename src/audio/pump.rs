@@ -348,7 +348,8 @@ impl Pump {
             (Pause::Playing, false) | (Pause::Paused, true) => {}
         }
         match self.device {
-            Device::Open { rate } if self.is_running => self.gain.aim(shared.volume(), rate),
+            Device::Open { rate } if self.line.unheard() > 0 => self.gain.aim(shared.volume(), rate),
+            // Nothing sounds, so nothing can click.
             Device::Open { .. } | Device::Closed | Device::Lost { .. } => self.gain.jump(shared.volume()),
         }
     }
