@@ -10,6 +10,7 @@
 //! The output looks at frames in the ring without taking them out; they leave it when they are heard. So a pause, a
 //! skip or a lost device costs nothing that has not been heard.
 
+mod alsa;
 #[cfg(test)]
 mod bench;
 mod capture;
@@ -25,9 +26,14 @@ mod pump;
 mod shared;
 mod stereo;
 mod timeline;
+mod tone;
 mod track;
 
+pub use alsa::{Alsa, AlsaSettings, is_present};
+pub use capture::Capture;
 pub use decode::Source;
 pub use engine::{AudioError, Engine, News};
 pub use output::{Drained, Interest, Opened, Output, OutputError};
+pub use paced::Paced;
 pub use shared::Counters;
+pub use tone::play_tone;
