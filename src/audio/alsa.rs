@@ -416,6 +416,7 @@ impl Output for Alsa {
 
 #[cfg(test)]
 mod tests {
+    use super::super::engine::tests::album_through;
     use super::*;
 
     #[test]
@@ -436,6 +437,27 @@ mod tests {
         assert!(error.to_string().contains("hw:CARD=tonearm_none"));
         assert!(device.write(&[0; 2], 16).is_err());
         assert!(!is_present("hw:CARD=tonearm_none"));
+    }
+
+    #[test]
+    fn alsa_itself_gets_every_frame_of_an_album_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heard.raw");
+        // ALSA's own file writer in front of its null device: a real PCM, without a card.
+        let pcm = format!("file:FILE={},FORMAT=raw", path.display());
+        let device = Box::new(Alsa::new(AlsaSettings::new(&pcm)));
+        let expected = album_through(device);
+        let heard: Vec<i32> = std::fs::read(&path)
+            .unwrap()
+            .chunks_exact(4)
+            .map(|bytes| i32::from_le_bytes(bytes.try_into().unwrap()))
+            .collect();
+        assert!(
+            heard == expected,
+            "{} samples instead of {}",
+            heard.len(),
+            expected.len()
+        );
     }
 
     #[test]

@@ -69,6 +69,11 @@ impl Bench {
         assert!(!timeout.timed_out(), "waited in vain for: {what}");
     }
 
+    /// Waits until the device holds all it can: whatever follows has been decoded and written.
+    pub fn fill(&self) {
+        self.until("a full buffer", |state| state.queue.len() == BUFFER_FRAMES * CHANNELS);
+    }
+
     /// Lets `frames` more sound and waits until they have.
     pub fn sound(&self, frames: u64) {
         self.with(|state| state.allowance += frames);

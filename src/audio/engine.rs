@@ -281,4 +281,4 @@ fn raise_priority() {
 
 #[cfg(test)]
 #[path = "engine_tests.rs"]
-mod tests;
+pub mod tests;

@@ -9,6 +9,8 @@ use symphonia::core::io::MediaSource;
 use tonearm_core::input::Ending;
 
 use super::super::bench::Bench;
+use super::super::capture::Capture;
+use super::super::paced::Paced;
 use super::super::track::{Step, Track};
 use super::*;
 
@@ -24,6 +26,16 @@ macro_rules! media {
 struct Told(Arc<(Mutex<Vec<AudioNews>>, Condvar)>);
 
 impl Told {
+    /// An engine whose reports come here.
+    fn listen(&self, output: Box<dyn Output + Send>) -> Engine {
+        let ear = self.clone();
+        let news = move |news| {
+            ear.0.0.lock().unwrap().push(news);
+            ear.0.1.notify_all();
+        };
+        Engine::start(output, Arc::new(news)).unwrap()
+    }
+
     fn until(&self, wanted: AudioNews) {
         let guard = self.0.0.lock().unwrap();
         let timeout = Duration::from_secs(10);
@@ -121,9 +133,11 @@ fn album(tracks: [&[u8]; 3], millis: [u32; 3]) -> Counters {
     let mut rig = Rig::new(0);
     rig.play(1, tracks[0]);
     rig.follow(2, tracks[1]);
+    rig.bench.fill();
     rig.bench.sound(7919 + 100);
     rig.told.until(began(2, 0));
     rig.follow(3, tracks[2]);
+    rig.bench.fill();
     rig.bench.with(|state| state.allowance = ENDLESS);
     rig.told.until(ended(3, millis[2], millis[2], Ending::Finished));
     assert!(rig.heard() == joined(&tracks), "the album is not what its tracks are");
@@ -147,6 +161,32 @@ fn album(tracks: [&[u8]; 3], millis: [u32; 3]) -> Counters {
     assert_eq!(counters.frames_heard, 24_001);
     rig.engine.close();
     counters
+}
+
+/// Plays the album of FLAC through any device; gives the samples that must have come out.
+pub fn album_through(output: Box<dyn Output + Send>) -> Vec<i32> {
+    let told = Told::default();
+    let mut engine = told.listen(output);
+    engine.play(PlayId(1), source(media!("album-1.flac")), Millis::ZERO);
+    engine.follow(PlayId(2), source(media!("album-2.flac")));
+    told.until(began(2, 0));
+    engine.follow(PlayId(3), source(media!("album-3.flac")));
+    told.until(ended(3, 203, 203, Ending::Finished));
+    engine.close();
+    joined(&[media!("album-1.flac"), media!("album-2.flac"), media!("album-3.flac")])
+}
+
+#[test]
+fn a_paced_device_gets_the_album_in_its_own_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.wav");
+    let capture = Capture::new(Box::new(Paced::new(4)), &path).unwrap();
+    let expected = album_through(Box::new(capture));
+    let expected: Vec<u8> = expected
+        .iter()
+        .flat_map(|sample| [sample.to_le_bytes()[2], sample.to_le_bytes()[3]])
+        .collect();
+    assert!(std::fs::read(&path).unwrap()[44..] == expected);
 }
 
 #[test]
@@ -267,6 +307,7 @@ fn a_follower_that_is_in_the_device_already_can_be_replaced() {
     let mut rig = Rig::new(0);
     rig.play(1, media!("album-1.flac"));
     rig.follow(2, media!("album-2.flac"));
+    rig.bench.fill();
     rig.bench.sound(7900);
     rig.follow(3, media!("album-3.flac"));
     rig.bench.with(|state| state.allowance = ENDLESS);
