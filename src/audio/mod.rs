@@ -1,0 +1,39 @@
+//! Samples: the data plane. Bytes of an entry are decoded, go through one ring and are sounded by a device; what was
+//! heard is reported exactly. Decisions are the session's: nothing here chooses what plays.
+//!
+//! ```text
+//!   orders          frames and marks           frames                reports
+//! handle -> decode ----------------> output --------> device   output -------> audio-news -> session
+//!                    one ring each     (peeks)
+//! ```
+//!
+//! The output looks at frames in the ring without taking them out; they leave it when they are heard. So a pause, a
+//! skip or a lost device costs nothing that has not been heard.
+
+mod alsa;
+#[cfg(test)]
+mod bench;
+mod capture;
+mod decode;
+mod edit_list;
+mod engine;
+mod gain;
+mod mark;
+mod output;
+mod paced;
+mod pack;
+mod pump;
+mod shared;
+mod stereo;
+mod timeline;
+mod tone;
+mod track;
+
+pub use alsa::{Alsa, AlsaSettings, is_present};
+pub use capture::Capture;
+pub use decode::Source;
+pub use engine::{AudioError, Engine, News};
+pub use output::{Drained, Interest, Opened, Output, OutputError};
+pub use paced::Paced;
+pub use shared::Counters;
+pub use tone::play_tone;

@@ -1,0 +1,142 @@
+//! What a sound device must be able to do, and how it may fail. It must not know of entries, decoding or the session.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use thiserror::Error;
+
+/// Channels of every stream in the audio path: what is decoded is brought to stereo, what a device gets is stereo.
+pub const CHANNELS: usize = 2;
+
+/// A sink of interleaved stereo frames, used by one thread. No call but [`Output::open`], [`Output::close`] and
+/// [`Output::wait`] may block, and none of the others may allocate.
+pub trait Output {
+    /// Gets the device ready for `rate` frames a second; an open one is closed first.
+    ///
+    /// # Errors
+    /// The device is missing, taken, or cannot play stereo at all.
+    fn open(&mut self, rate: u32) -> Result<Opened, OutputError>;
+
+    /// Sleeps until `wake` becomes readable, the device takes more frames (if `interest` says so) or `timeout` is over.
+    ///
+    /// # Errors
+    /// What the device reports on waking.
+    fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError>;
+
+    /// Hands over frames of `bits` significant bits (counted from the top of each sample) and starts the sound if it
+    /// was stopped. Returns how many frames were taken, from the front; 0 when the device's buffer is full.
+    ///
+    /// # Errors
+    /// [`OutputError::Xrun`]: everything taken earlier was heard, nothing of `samples` was taken, writing may go on.
+    fn write(&mut self, samples: &[i32], bits: u8) -> Result<usize, OutputError>;
+
+    /// Frames taken and not yet heard.
+    ///
+    /// # Errors
+    /// As for [`Output::write`].
+    fn delay(&mut self) -> Result<usize, OutputError>;
+
+    /// Stops at once and forgets frames not yet heard; the next write starts afresh.
+    ///
+    /// # Errors
+    /// The device is unusable and must be opened again.
+    fn drop_now(&mut self) -> Result<(), OutputError>;
+
+    /// One step of playing out what was taken and stopping without sounding anything more. Called until it says
+    /// [`Drained::Done`]; nothing is written meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Output::write`].
+    fn drain(&mut self) -> Result<Drained, OutputError>;
+
+    /// Gives the device back. Harmless when it is not open.
+    fn close(&mut self);
+}
+
+/// What a device agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The device, by the name it is configured with.
+    pub name: String,
+    /// Frames a second the device runs at; another than asked for means that ALSA resamples.
+    pub rate: u32,
+    /// Sample format, in ALSA's words ("S32_LE").
+    pub format: String,
+    /// Frames between two wake-ups of the device.
+    pub period_frames: usize,
+    /// Frames the device's buffer holds.
+    pub buffer_frames: usize,
+}
+
+/// What ends a wait besides the wake-up and the timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Room in the device's buffer.
+    Room,
+    /// Nothing: there is nothing to write.
+    Nothing,
+}
+
+/// State of playing out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Some frames are not heard yet.
+    Pending,
+    /// All was heard, the device has stopped.
+    Done,
+}
+
+/// Why a device did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The buffer ran dry: all that was written was heard. The device has been made ready again.
+    #[error("{name}: ran out of samples")]
+    Xrun {
+        /// The device.
+        name: String,
+    },
+    /// The machine slept; the device must be opened again.
+    #[error("{name}: suspended")]
+    Suspended {
+        /// The device.
+        name: String,
+    },
+    /// Unplugged or never there.
+    #[error("{attempt} {name}: no such device; is it plugged in, and is its overlay loaded?")]
+    Gone {
+        /// What was tried.
+        attempt: &'static str,
+        /// The device.
+        name: String,
+    },
+    /// Another program holds it.
+    #[error("{attempt} {name}: device busy; is another player running?")]
+    Busy {
+        /// What was tried.
+        attempt: &'static str,
+        /// The device.
+        name: String,
+    },
+    /// Anything else.
+    #[error("{attempt} {name}: {reason}")]
+    Other {
+        /// What was tried.
+        attempt: &'static str,
+        /// The device.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// Sleeps until `wake` becomes readable or `timeout` is over; also ends early on a signal.
+pub fn nap(wake: BorrowedFd<'_>, timeout: Duration) {
+    let mut watched = [PollFd::from_borrowed_fd(wake, PollFlags::IN)];
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // An error is as good as a wake-up: whoever slept looks around and sleeps again.
+    let _ = poll(&mut watched, Some(&timeout));
+}
