@@ -26,7 +26,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// The local playback service alone, for a speaker or curl to talk to.
     #[cfg(feature = "simulator")]
-    Simulator(SimulatorArgs),
+    Simulator(crate::simulator::Arguments),
     /// Check configuration, board, sound device, pins, clock and service: a line each.
     Check(ConfigArgs),
     /// Show the events that wait to be reported, and those set aside.
@@ -70,24 +70,6 @@ pub struct DemoArgs {
     /// Sound device: any ALSA PCM name, or "paced" for none [default: ALSA's default, else paced].
     #[arg(long, value_name = "PCM")]
     pub output: Option<String>,
-}
-
-/// Options of `simulator`.
-#[cfg(feature = "simulator")]
-#[derive(Debug, Args)]
-pub struct SimulatorArgs {
-    /// Address and port to listen on.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8700")]
-    pub listen: SocketAddr,
-    /// Folder of music to play; folders in it are albums [default: a small built-in album].
-    #[arg(long, value_name = "DIR")]
-    pub music: Option<PathBuf>,
-    /// Subscription tier: what may be skipped, whether advertisements are injected.
-    #[arg(long, value_enum, default_value_t)]
-    pub tier: crate::simulator::Tier,
-    /// Folder where sessions and the ledger survive a restart [default: one under the temporary folder].
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
 }
 
 /// Options of `journal`.

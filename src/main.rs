@@ -40,7 +40,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
-            let screen = commands::screen();
+            let screen = commands::screen::Screen::new();
             logger("warn").target(env_logger::Target::Pipe(Box::new(screen.clone()))).init();
             commands::demo::run(args, &screen)?;
         }

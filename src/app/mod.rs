@@ -4,6 +4,7 @@
 
 pub mod catalogue;
 mod dispatch;
+mod metrics;
 mod presence;
 mod translate;
 
@@ -147,6 +148,7 @@ impl App {
     /// Runs until the session leaves; gives the adapters back, to be closed.
     pub async fn run(mut self) -> Adapters {
         self.carry_out();
+        self.show();
         while self.exit == Exit::No {
             let deadline = self.session.deadline();
             tokio::select! {
@@ -214,7 +216,11 @@ impl App {
             Ask::Seek { position, reply } => (Press::Seek(position), reply),
             Ask::Play { request, reply } => (presence::start(request, &mut self.catalogue), reply),
             Ask::Status { reply } => {
-                drop(reply.send(Arc::new(self.current_status())));
+                drop(reply.send(self.current_status()));
+                return;
+            }
+            Ask::Metrics { reply } => {
+                drop(reply.send(metrics::text(&self.session, &self.adapters)));
                 return;
             }
         };

@@ -11,7 +11,7 @@ use super::catalogue::{Catalogue, Source};
 use crate::device::clock::{Reading, Trust};
 use crate::journal;
 use crate::media::Level;
-use crate::page::{self, Account, Action, Actions, Button, Item, Link, Loading, Now, Outbox, PlayRequest, Reason, Status};
+use crate::page::{self, Account, Action, Actions, Button, Item, Link, Load, Now, Outbox, PlayRequest, Reason, Status};
 use crate::service::PlayParams;
 
 /// What is shown where the service gave no title.
@@ -67,7 +67,7 @@ pub(super) fn status(
             title: title(entry.key),
             kind: kind(entry.kind),
             loaded_ms: level.and_then(|level| level.loaded).map_or(0, |loaded| loaded.0),
-            state: level.map_or(Loading::Waiting, loading),
+            state: level.map_or(Load::Waiting, loading),
         }
     };
     let entry = view.entries.get(view.cursor).map(|entry| Now {
@@ -109,15 +109,15 @@ fn state(state: State) -> page::State {
     }
 }
 
-fn loading(level: &Level) -> Loading {
+fn loading(level: &Level) -> Load {
     if level.failed.is_some() {
-        Loading::Failed
+        Load::Failed
     } else if level.complete {
-        Loading::Loaded
+        Load::Loaded
     } else if level.bytes == 0 {
-        Loading::Waiting
+        Load::Waiting
     } else {
-        Loading::Loading
+        Load::Loading
     }
 }
 

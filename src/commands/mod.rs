@@ -7,7 +7,7 @@ pub mod journal;
 pub mod remote;
 pub mod run;
 #[cfg(feature = "simulator")]
-mod screen;
+pub mod screen;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod sound;

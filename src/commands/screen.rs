@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossterm::{cursor, queue, style, terminal};
 
 use crate::device::terminal::HELP;
-use crate::page::{Item, Link, Loading, Now, State, Status};
+use crate::page::{Item, Link, Load, Now, State, Status};
 
 /// Characters of the progress bar.
 const BAR: u32 = 32;
@@ -148,7 +148,7 @@ fn plain(status: &Status) -> String {
         word(status.state),
         entry(status.entry.as_ref()),
         status.volume,
-        status.window.iter().filter(|item| item.state == Loading::Loaded).count(),
+        status.window.iter().filter(|item| item.state == Load::Loaded).count(),
         status.window.len(),
         link(status.link),
     )
@@ -209,10 +209,10 @@ fn window(status: &Status) -> String {
     let item = |(place, item): (usize, &Item)| {
         let title: String = item.title.chars().take(TITLE_MAX).collect();
         let loaded = match item.state {
-            Loading::Loaded => "loaded".to_owned(),
-            Loading::Loading => format!("{} loaded", clock(item.loaded_ms)),
-            Loading::Waiting => "waiting".to_owned(),
-            Loading::Failed => "cannot be played".to_owned(),
+            Load::Loaded => "loaded".to_owned(),
+            Load::Loading => format!("{} loaded", clock(item.loaded_ms)),
+            Load::Waiting => "waiting".to_owned(),
+            Load::Failed => "cannot be played".to_owned(),
         };
         let mark = if status.cursor == Some(place) { "*" } else { "" };
         format!("{mark}{title} ({loaded})")

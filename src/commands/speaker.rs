@@ -17,7 +17,7 @@ use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
 use crate::config::Config;
 use crate::device::board::Board;
-use crate::device::buttons::Buttons;
+use crate::device::buttons::{self, Buttons};
 use crate::device::clock;
 use crate::device::lights::Lights;
 use crate::journal::{Journal, Recovered};
@@ -36,8 +36,7 @@ pub struct Speaker {
     app: App,
     /// Where presses from elsewhere go, and the request to leave.
     pub post: Post,
-    /// What the speaker does.
-    pub status: watch::Receiver<Arc<Status>>,
+    status: watch::Receiver<Arc<Status>>,
     buttons: Buttons,
     asks: mpsc::Sender<page::Ask>,
 }
@@ -64,19 +63,17 @@ impl Speaker {
         let service = Service::start(service_settings(config, board, &dir, roots)?, post.callback(News::Service))?;
         let lights = Lights::start(&board.lights);
         let state = StateWriter::start(dir)?;
-        let edge = post.clone();
-        let buttons = Buttons::watch(
-            &board.buttons,
-            &(Arc::new(move |button, contact| edge.send(News::Edge(button, contact))) as crate::device::buttons::News),
-        );
+        let edges = post.clone();
+        let edges: buttons::News = Arc::new(move |button, contact| edges.send(News::Edge(button, contact)));
+        let buttons = Buttons::watch(&board.buttons, &edges);
 
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
             ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
-            presets: config.presets.iter().map(|preset| preset.mode).collect(),
+            presets: u8::try_from(config.presets.len()).unwrap_or(u8::MAX),
             buttons: button_setups(board),
             heartbeat: config.service.heartbeat.map(|every| Millis(u32::try_from(every.as_millis()).unwrap_or(u32::MAX))),
-            seed: getrandom::u64().context("seed the retry jitter: no randomness")?,
+            seed: getrandom::u64().map_err(|error| anyhow::anyhow!("seed the retry jitter: {error}"))?,
         };
         let session = Session::new(settings, Boot { bookmark, next, settled: recovered.settled }, clock::now());
         let adapters = Adapters { service, library, engine, journal, lights, state };
@@ -91,9 +88,14 @@ impl Speaker {
         listener.set_nonblocking(true).context("prepare the page's socket")?;
         let listener = tokio::net::TcpListener::from_std(listener).context("prepare the page's socket")?;
         let settings = page::Settings { hostname: hostname.to_owned() };
-        let metrics = self.app.metrics();
-        drop(tokio::spawn(page::serve(listener, settings, self.status.clone(), self.asks.clone(), metrics)));
+        drop(tokio::spawn(page::serve(listener, settings, self.status.clone(), self.asks.clone())));
         Ok(())
+    }
+
+    /// Where questions about the speaker go.
+    #[cfg(feature = "simulator")]
+    pub fn asks(&self) -> mpsc::Sender<page::Ask> {
+        self.asks.clone()
     }
 
     /// Runs until the speaker leaves, then takes everything apart: sound first, the journal last.
@@ -178,7 +180,7 @@ fn source(preset: &crate::config::Preset) -> Source {
     Source { play, mode: preset.mode }
 }
 
-fn service_settings(
+pub fn service_settings(
     config: &Config,
     board: &Board,
     dir: &StateDir,

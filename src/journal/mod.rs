@@ -63,6 +63,6 @@ mod faulty;
 #[cfg(test)]
 mod worker_tests;
 
-pub use listing::{Listing, list};
-pub use record::{Boot, Checkpoint, Open, Outcome, Quarantined, Record, Recovered, SetAside};
-pub use worker::{Journal, JournalError, News, Oldest, Reader, Stored, Summary};
+pub use listing::list;
+pub use record::{Boot, Checkpoint, Outcome, Record, Recovered};
+pub use worker::{Journal, Stored};

@@ -26,5 +26,4 @@ mod fixture;
 #[path = "../../tests/support/scripted.rs"]
 mod scripted;
 
-pub use library::{Item, Level, Library, MediaError, News, Opened, Settings};
-pub use reader::Reader;
+pub use library::{Item, Level, Library, News, Settings};

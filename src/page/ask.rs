@@ -6,7 +6,7 @@ use tonearm_core::input::Mode;
 use tonearm_core::refusal::Refusal;
 use tonearm_core::unit::Millis;
 
-use super::status::denial_text;
+use super::status::{Status, denial_text};
 
 /// Longest identifier in a request to play. Those of the service have less than a hundred characters.
 const ID_BYTES_MAX: usize = 1024;
@@ -39,6 +39,16 @@ pub enum Ask {
         request: PlayRequest,
         /// Must be answered within seconds.
         reply: Reply,
+    },
+    /// What the speaker does at this moment.
+    Status {
+        /// Must be answered within seconds.
+        reply: oneshot::Sender<Status>,
+    },
+    /// The health figures, as Prometheus text.
+    Metrics {
+        /// Must be answered within seconds.
+        reply: oneshot::Sender<String>,
     },
 }
 

@@ -12,6 +12,6 @@ mod status;
 mod tests;
 
 pub use ask::{Ask, Button, PlayRequest, Reason};
-pub use client::{Client, ClientError};
-pub use server::{Metrics, Settings, serve};
-pub use status::{Account, Action, Actions, Fault, Item, Link, Load, Now, Outbox, State, Status};
+pub use client::Client;
+pub use server::{Settings, serve};
+pub use status::{Account, Action, Actions, Fault, Item, Link, Load, Now, Outbox, State, Status, kind_name};

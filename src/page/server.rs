@@ -44,9 +44,6 @@ const CONNECTION_MAX: Duration = Duration::from_secs(3600);
 /// Sign of life to followers, so that both sides notice a dead connection.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
-/// Renders the metrics as Prometheus text.
-pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
-
 /// What the page needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -58,7 +55,6 @@ struct Shared {
     settings: Settings,
     status: watch::Receiver<Arc<Status>>,
     asks: mpsc::Sender<Ask>,
-    metrics: Metrics,
     followers: Arc<Semaphore>,
 }
 
@@ -70,14 +66,12 @@ pub async fn serve(
     settings: Settings,
     status: watch::Receiver<Arc<Status>>,
     asks: mpsc::Sender<Ask>,
-    metrics: Metrics,
 ) {
     let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
     let router = router(Arc::new(Shared {
         settings,
         status,
         asks,
-        metrics,
         followers,
     }));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -187,17 +181,19 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// Asked of the speaker rather than taken from the last change: the position moves without one.
 async fn show(State(shared): State<Arc<Shared>>) -> Response {
-    let status = Arc::clone(&shared.status.borrow());
-    ([(header::CACHE_CONTROL, "no-store")], Json(&*status)).into_response()
+    match ask(&shared, |reply| Ask::Status { reply }).await {
+        Ok(status) => ([(header::CACHE_CONTROL, "no-store")], Json(status)).into_response(),
+        Err(refused) => refused,
+    }
 }
 
 async fn measure(State(shared): State<Arc<Shared>>) -> Response {
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        (shared.metrics)(),
-    )
-        .into_response()
+    match ask(&shared, |reply| Ask::Metrics { reply }).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(refused) => refused,
+    }
 }
 
 async fn press(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
@@ -229,29 +225,26 @@ async fn play(State(shared): State<Arc<Shared>>, body: Result<Json<PlayBody>, Js
     }
 }
 
-/// Passes an ask on and waits for the word on it.
-async fn pass_on(shared: &Shared, ask: impl FnOnce(Reply) -> Ask) -> Response {
+/// Passes a request to do something on, and the word on it back.
+async fn pass_on(shared: &Shared, question: impl FnOnce(Reply) -> Ask) -> Response {
+    match ask(shared, question).await {
+        Ok(Ok(())) => (StatusCode::ACCEPTED, Json(json!({}))).into_response(),
+        Ok(Err(Reason { error, text })) => refuse(StatusCode::CONFLICT, error, &text),
+        Err(refused) => refused,
+    }
+}
+
+/// Asks the speaker and waits for its answer; `Err`: the response for whoever is not answered.
+async fn ask<T>(shared: &Shared, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Response> {
+    let busy = |text| refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", text);
     let (reply, answer) = oneshot::channel();
-    if shared.asks.try_send(ask(reply)).is_err() {
-        return refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "the speaker is busy or shutting down; try again",
-        );
+    if shared.asks.try_send(question(reply)).is_err() {
+        return Err(busy("the speaker is busy or shutting down; try again"));
     }
     match timeout(REPLY_MAX, answer).await {
-        Ok(Ok(Ok(()))) => (StatusCode::ACCEPTED, Json(json!({}))).into_response(),
-        Ok(Ok(Err(Reason { error, text }))) => refuse(StatusCode::CONFLICT, error, &text),
-        Ok(Err(_)) => refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "leaving",
-            "the speaker is shutting down",
-        ),
-        Err(_) => refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "the speaker does not answer; try again",
-        ),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "leaving", "the speaker is shutting down")),
+        Err(_) => Err(busy("the speaker does not answer; try again")),
     }
 }
 

@@ -21,9 +21,9 @@ mod worker;
 #[path = "../../tests/support/scripted.rs"]
 mod scripted;
 
-pub use client::{ServiceError, Settings, roots};
-pub use credentials::{Credentials, FixedToken, Token};
+pub use client::{Client, Patience, Settings, roots};
+pub use credentials::FixedToken;
 pub use model::{
-    ActiveSession, EventReport, Licence, Opened, PlayParams, Playable, Protocol, Quality, Question, Reply, Stream,
+    EventReport, PlayParams, Playable, Quality, Question, Reply,
 };
-pub use worker::{Full, News, Service};
+pub use worker::{News, Service};

@@ -1,0 +1,115 @@
+//! `tonearm check`: a line for each thing that must be right, ok or what is wrong and what to do.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::speaker::{JOURNAL, service_settings};
+use crate::config::Config;
+use crate::device::board::Board;
+use crate::device::check::{self, Finding, State};
+use crate::journal;
+use crate::service::{self, Client, Patience, Question};
+use crate::state::StateDir;
+use tonearm_core::input::Failure;
+
+/// Looks at everything; the exit code is 0 only if all is well.
+pub fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let mut findings = Vec::new();
+    match Config::load(path) {
+        Ok(config) => examine(&config, &mut findings),
+        Err(error) => findings.push(Finding::wrong("configuration", error.to_string())),
+    }
+    let mut out = io::stdout();
+    for finding in &findings {
+        writeln!(out, "{finding}").context("print the findings")?;
+    }
+    let well = findings.iter().all(|finding| finding.state == State::Well);
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn examine(config: &Config, findings: &mut Vec<Finding>) {
+    let named = config.file.as_ref().map_or("defaults; there is no file".to_owned(), |file| file.display().to_string());
+    findings.push(Finding::well("configuration", named));
+    let board = match Board::load(&config.board) {
+        Ok(board) => {
+            findings.extend(check::findings(&board));
+            Some(board)
+        }
+        Err(error) => {
+            findings.push(Finding::wrong("board", error.to_string()));
+            None
+        }
+    };
+    findings.push(page(config));
+    match StateDir::open(&config.state_dir) {
+        Ok(dir) => {
+            findings.push(Finding::well("state", config.state_dir.display().to_string()));
+            findings.push(events(config));
+            if let Some(board) = board {
+                findings.push(account(config, &board, &dir));
+            }
+        }
+        Err(error) => findings.push(Finding::wrong("state", error.to_string())),
+    }
+}
+
+/// A port that is taken is most likely taken by the speaker itself; that is how it should be.
+fn page(config: &Config) -> Finding {
+    let listen = config.page.listen;
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => Finding::well("page", format!("can listen on {listen}")),
+        Err(_) if crate::page::Client::local(listen).status().is_ok() => {
+            Finding::well("page", format!("a speaker answers on {listen}"))
+        }
+        Err(error) => Finding::wrong("page", format!("listen on {listen}: {error}"))
+            .remedied("set [page] listen to a free port; below 1024 needs CAP_NET_BIND_SERVICE"),
+    }
+}
+
+fn events(config: &Config) -> Finding {
+    let folder = config.state_dir.join(JOURNAL);
+    if !folder.exists() {
+        return Finding::well("events", "none yet");
+    }
+    match journal::list(&folder) {
+        Ok(listing) if listing.damaged.is_empty() => {
+            let (waiting, set_aside) = (listing.waiting.len(), listing.set_aside_total);
+            Finding::well("events", format!("{waiting} waiting, {set_aside} set aside"))
+        }
+        Ok(listing) => Finding::wrong("events", format!("damaged files: {}", listing.damaged.join(", ")))
+            .remedied("what could be read was rescued; look at them and delete them"),
+        Err(error) => Finding::wrong("events", error.to_string()),
+    }
+}
+
+/// Asks the service something harmless, with what the speaker would send.
+fn account(config: &Config, board: &Board, dir: &StateDir) -> Finding {
+    let answer = service::roots(config.service.ca_file.as_deref())
+        .map_err(anyhow::Error::from)
+        .and_then(|roots| service_settings(config, board, dir, roots))
+        .and_then(|settings| Ok(Client::new(settings, Patience::default())?));
+    let mut client = match answer {
+        Ok(client) => client,
+        Err(error) => return Finding::wrong("service", format!("{error:#}")),
+    };
+    let address = &config.service.base_url;
+    match client.ask(&Question::Active) {
+        Ok(_) => Finding::well("service", format!("{address} answers and accepts this speaker")),
+        Err(failure) => {
+            let (text, remedy) = match failure {
+                Failure::Unreachable => ("does not answer", "check network, name server, clock and [service] base_url"),
+                Failure::Busy { .. } => ("is busy", "try again later"),
+                Failure::Unauthorised => ("does not accept the account", "link the account"),
+                Failure::Forbidden => ("forbids it", "check the account's plan and [service] api_key"),
+                Failure::NotFound => ("does not know this call", "check [service] base_url"),
+                Failure::Refused => ("refuses the request", "check [service] api_key and client_id"),
+                Failure::TakenOver => ("plays on another device", "press play on this one"),
+                Failure::Garbled => ("answers what cannot be understood", "is [service] base_url right, or is this a captive portal?"),
+            };
+            Finding::wrong("service", format!("{address} {text}")).remedied(remedy)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The sound device, as the board file names it; and bring-up of one piece of hardware without a service.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::audio::{self, Alsa, AlsaSettings, Output, Paced};
+use crate::cli::PlayToneArgs;
+use crate::config::Config;
+use crate::device::board::{Board, OutputSetup};
+use crate::device::watch;
+
+/// In place of a PCM's name: no device at all, but its pace. For machines without a sound card.
+pub const PACED: &str = "paced";
+/// Rate of the test tone where the board names none.
+const TONE_RATE_HZ: u32 = 48_000;
+
+/// The output a board names.
+pub fn output(setup: &OutputSetup) -> Box<dyn Output + Send> {
+    if setup.pcm == PACED {
+        return Box::new(Paced::new(1));
+    }
+    let usual = AlsaSettings::new(&setup.pcm);
+    Box::new(Alsa::new(AlsaSettings {
+        period_frames: setup.period_frames,
+        periods: setup.periods.unwrap_or(usual.periods),
+        ..usual
+    }))
+}
+
+/// The output somebody asks for; else the board's if it is there; else the paced one. And what to tell about it.
+#[cfg(feature = "simulator")]
+pub fn output_or_paced(asked: Option<&str>, setup: &OutputSetup) -> (Box<dyn Output + Send>, String) {
+    let pcm = asked.unwrap_or(&setup.pcm);
+    if pcm == PACED {
+        return (Box::new(Paced::new(1)), "none, at the pace of one (--output paced)".to_owned());
+    }
+    if asked.is_none() && !audio::is_present(pcm) {
+        let told = format!("none: ALSA's device {pcm:?} does not open here; playing silently at its pace");
+        return (Box::new(Paced::new(1)), told);
+    }
+    (output(&OutputSetup { pcm: pcm.to_owned(), ..setup.clone() }), format!("ALSA {pcm:?}"))
+}
+
+/// Plays a tone through the board's device.
+pub fn play_tone(args: &PlayToneArgs) -> anyhow::Result<()> {
+    let config = Config::load(args.config.config.as_deref())?;
+    let board = Board::load(&config.board)?;
+    let pcm = args.output.clone().unwrap_or_else(|| board.output.pcm.clone());
+    let rate = board.output.rates_hz.iter().copied().find(|rate| *rate == TONE_RATE_HZ);
+    let rate = rate.or(board.output.rates_hz.first().copied()).unwrap_or(TONE_RATE_HZ);
+    let mut output = output(&OutputSetup { pcm, ..board.output });
+    let mut told = Ok(());
+    audio::play_tone(output.as_mut(), rate, args.seconds, |opened| {
+        told = writeln!(
+            io::stdout(),
+            "{}: {} Hz, {}, periods of {} frames, buffer of {} frames; both channels, then left, then right",
+            opened.name, opened.rate, opened.format, opened.period_frames, opened.buffer_frames
+        );
+    })
+    .context("play a tone")?;
+    told.context("print what the device agreed to")
+}
+
+/// Prints every edge of the board's buttons.
+pub fn watch_buttons(config: Option<&Path>) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let board = Board::load(&config.board)?;
+    watch::run(&board, &mut io::stdout()).context("watch the buttons")
+}
