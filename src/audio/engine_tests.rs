@@ -39,13 +39,13 @@ impl Told {
     fn until(&self, wanted: AudioNews) {
         let guard = self.0.0.lock().unwrap();
         let timeout = Duration::from_secs(10);
-        let (all, waited) = self
+        let (all, patience) = self
             .0
             .1
             .wait_timeout_while(guard, timeout, |all| !all.contains(&wanted))
             .unwrap();
         assert!(
-            !waited.timed_out(),
+            !patience.timed_out(),
             "waited in vain for {wanted:?}; told so far: {all:?}"
         );
     }

@@ -468,9 +468,8 @@ impl Pump {
             };
             match self.device {
                 Device::Open { rate } if rate == shape.rate => {}
-                Device::Closed => self.open(shape.rate),
                 Device::Open { .. } if self.is_running => return Halt::Rate(shape.rate),
-                Device::Open { .. } => self.open(shape.rate),
+                Device::Open { .. } | Device::Closed => self.open(shape.rate),
                 Device::Lost { retry_at, .. } => {
                     self.device = Device::Lost {
                         rate: shape.rate,
