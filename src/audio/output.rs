@@ -61,7 +61,7 @@ pub struct Opened {
     pub name: String,
     /// Frames a second the device runs at; another than asked for means that ALSA resamples.
     pub rate: u32,
-    /// Sample format, in ALSA's words ("S32_LE").
+    /// Sample format, in ALSA's words (`S32_LE`).
     pub format: String,
     /// Frames between two wake-ups of the device.
     pub period_frames: usize,

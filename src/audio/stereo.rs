@@ -63,7 +63,9 @@ fn from_float(sample: f64) -> i32 {
 fn weights(channels: &Channels) -> Vec<[f64; 2]> {
     let mut weights: Vec<[f64; 2]> = match channels {
         Channels::Positioned(positions) => positions.iter().map(weight).collect(),
-        _ => (0..channels.count())
+        // The crate's enum is open-ended; all of these only count their channels.
+        Channels::Discrete(_) | Channels::Ambisonic(_) | Channels::Custom(_) | Channels::None | _ => (0..channels
+            .count())
             .map(|index| if index % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] })
             .collect(),
     };

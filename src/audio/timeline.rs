@@ -115,9 +115,7 @@ impl Timeline {
             let end = region.end.map(|(end, _)| end);
             if !is_valid(region.play) {
                 self.next = self.next.max(end.unwrap_or(available));
-                if end.is_none() {
-                    return None;
-                }
+                end?;
             } else if region.shape.is_some() && end.is_none_or(|end| self.next < end) {
                 return Some(*region);
             }

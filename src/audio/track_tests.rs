@@ -19,7 +19,7 @@ fn decode(mut track: Track) -> (Vec<i32>, Step) {
     loop {
         match track.step() {
             Step::Frames => frames.extend_from_slice(track.frames()),
-            end => return (frames, end),
+            end @ (Step::Finished | Step::Broken) => return (frames, end),
         }
     }
 }

@@ -1,0 +1,215 @@
+//! The output's hand: opens the device, writes frames to it, plays it out, and finds it again when it is lost.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tonearm_core::id::PlayId;
+use tonearm_core::input::{AudioNews, Ending};
+
+use super::{
+    Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, SCALED_BITS, START_MS, TAIL_MS, WRITE_TRIES, samples,
+};
+use crate::audio::output::{Drained, OutputError};
+use crate::audio::shared::count;
+
+impl Pump {
+    /// Writes what there is and fits.
+    pub(super) fn fill(&mut self, available: u64) -> Halt {
+        if let Device::Lost { rate, retry_at } = self.device
+            && Instant::now() >= retry_at
+        {
+            self.open(rate);
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut tries = WRITE_TRIES;
+        loop {
+            if self.pause == Pause::Paused {
+                self.line.writable(available, |play| shared.is_valid(play));
+                return Halt::Held;
+            }
+            let Some(region) = self.line.writable(available, |play| shared.is_valid(play)) else {
+                return if matches!(self.device, Device::Lost { .. }) {
+                    Halt::Held
+                } else {
+                    Halt::Nothing
+                };
+            };
+            let Some(shape) = region.shape else {
+                return Halt::Nothing;
+            };
+            match self.device {
+                Device::Open { rate } if rate == shape.rate => {}
+                Device::Open { .. } if self.is_running => return Halt::Rate(shape.rate),
+                Device::Open { .. } | Device::Closed => self.open(shape.rate),
+                Device::Lost { retry_at, .. } => {
+                    self.device = Device::Lost {
+                        rate: shape.rate,
+                        retry_at,
+                    };
+                    return Halt::Held;
+                }
+            }
+            if !matches!(self.device, Device::Open { .. }) {
+                return Halt::Held;
+            }
+            let end = region.end.map_or(available, |(end, _)| end.min(available));
+            let ready = end.saturating_sub(self.line.next());
+            if ready == 0 || (!self.is_running && region.end.is_none() && ready < self.threshold(shape.rate)) {
+                return Halt::Starving;
+            }
+            if !self.line.can_write() {
+                return Halt::Full;
+            }
+            match self.write(ready, shape.bits) {
+                Ok(0) => return Halt::Full,
+                Ok(frames) => self.wrote(region.play, frames),
+                // After running dry, writing goes on; one that does nothing but run dry is as good as lost.
+                Err(error) if tries > 0 => {
+                    tries -= 1;
+                    self.fail(&error);
+                }
+                Err(error) => self.lose(&error),
+            }
+        }
+    }
+
+    fn threshold(&self, rate: u32) -> u64 {
+        let ms = if self.sounding.is_some_and(|sounding| sounding.is_stalled) {
+            RESTART_MS
+        } else {
+            START_MS
+        };
+        u64::from(rate) * ms / 1000
+    }
+
+    fn wrote(&mut self, play: PlayId, frames: usize) {
+        let is_another = self.last_written.is_some_and(|last| last != play);
+        if is_another && !self.shared.is_ordered(play) && self.shared.begun() != Some(play) {
+            let tally = &self.shared.tally;
+            count(if self.is_continuous {
+                &tally.boundaries_gapless
+            } else {
+                &tally.boundaries_silent
+            });
+        }
+        self.line.wrote(play, frames as u64);
+        self.last_written = Some(play);
+        self.last_write = Instant::now();
+        self.is_running = true;
+        self.is_continuous = true;
+        if let Some(sounding) = self.sounding.as_mut()
+            && sounding.is_stalled
+        {
+            sounding.is_stalled = false;
+            self.tell(AudioNews::Flowing { play });
+        }
+    }
+
+    /// Offers the next frames, at most `ready` of them, to the device.
+    fn write(&mut self, ready: u64, bits: u8) -> Result<usize, OutputError> {
+        let skip = samples(self.line.next() - self.line.released());
+        let Ok(chunk) = self.samples.read_chunk(skip.saturating_add(samples(ready))) else {
+            return Ok(0);
+        };
+        let (first, second) = chunk.as_slices();
+        let frames = match first.get(skip..) {
+            Some(rest) if !rest.is_empty() => rest,
+            Some(_) | None => second.get(skip.saturating_sub(first.len())..).unwrap_or_default(),
+        };
+        if self.gain.is_unity() {
+            return self.output.write(frames, bits);
+        }
+        let count = frames.len().min(self.scaled.len());
+        let scaled = self.scaled.get_mut(..count).unwrap_or_default();
+        self.gain.fork().apply(frames, scaled);
+        let taken = self.output.write(scaled, SCALED_BITS)?;
+        self.gain.skip(taken);
+        Ok(taken)
+    }
+
+    /// Plays the device out when nothing (or nothing at this rate, or nothing yet) follows.
+    pub(super) fn play_out(&mut self, halt: Halt) -> Next {
+        if !self.is_running || !matches!(halt, Halt::Nothing | Halt::Rate(_) | Halt::Starving) {
+            return Next::Sleep;
+        }
+        let Device::Open { rate } = self.device else {
+            return Next::Sleep;
+        };
+        let is_near = self.line.unheard() <= u64::from(rate) * TAIL_MS / 1000;
+        let is_lull = matches!(halt, Halt::Rate(_)) || self.last_write.elapsed() >= LULL;
+        if !(is_near && is_lull) {
+            return Next::Sleep;
+        }
+        match self.output.drain() {
+            Ok(Drained::Pending) => return Next::Sleep,
+            Ok(Drained::Done) => {
+                self.advance(self.line.unheard());
+                self.stopped();
+                self.settle();
+            }
+            Err(error) => self.fail(&error),
+        }
+        Next::Turn
+    }
+
+    pub(super) fn fail(&mut self, error: &OutputError) {
+        match error {
+            OutputError::Xrun { .. } => {
+                self.advance(self.line.unheard());
+                count(&self.shared.tally.xruns);
+                self.stopped();
+            }
+            OutputError::Suspended { .. }
+            | OutputError::Gone { .. }
+            | OutputError::Busy { .. }
+            | OutputError::Other { .. } => self.lose(error),
+        }
+    }
+
+    pub(super) fn lose(&mut self, error: &OutputError) {
+        let (Device::Open { rate } | Device::Lost { rate, .. }) = self.device else {
+            return;
+        };
+        let retry_at = Instant::now() + RETRY;
+        if let Device::Open { .. } = self.device {
+            log::warn!("sound stops: {error}; trying again every {} ms", RETRY.as_millis());
+            count(&self.shared.tally.losses);
+            self.line.rewind();
+            self.stopped();
+            self.close_span(Ending::Interrupted);
+            self.tell(AudioNews::DeviceLost);
+            self.output.close();
+        }
+        self.device = Device::Lost { rate, retry_at };
+    }
+
+    /// Opens the device for `rate`. Whether it was lost before makes the only difference in what is told.
+    fn open(&mut self, rate: u32) {
+        let was_lost = matches!(self.device, Device::Lost { .. });
+        self.stopped();
+        match self.output.open(rate) {
+            Ok(opened) => {
+                log::info!(
+                    "{}: {} Hz, {}, {} x {} frames",
+                    opened.name,
+                    opened.rate,
+                    opened.format,
+                    opened.buffer_frames / opened.period_frames.max(1),
+                    opened.period_frames
+                );
+                count(&self.shared.tally.opens);
+                self.device = Device::Open { rate };
+                self.gain.jump(self.shared.volume());
+                if was_lost {
+                    self.tell(AudioNews::DeviceBack);
+                }
+            }
+            Err(error) => {
+                if !was_lost {
+                    self.device = Device::Open { rate };
+                }
+                self.lose(&error);
+            }
+        }
+    }
+}
