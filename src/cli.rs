@@ -147,9 +147,15 @@ pub struct PlayToneArgs {
 /// A length of time as people write it.
 #[cfg(feature = "simulator")]
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| format!("{text:?} is no length of time; try \"30s\" or \"2m\""))?;
+    let parsed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no length of time; try \"30s\" or \"2m\""))?;
     let length = Duration::try_from(parsed).map_err(|_| "a length of time is not negative".to_owned())?;
-    if length.is_zero() { Err("that is no time at all; try \"30s\"".to_owned()) } else { Ok(length) }
+    if length.is_zero() {
+        Err("that is no time at all; try \"30s\"".to_owned())
+    } else {
+        Ok(length)
+    }
 }
 
 #[cfg(test)]

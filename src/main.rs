@@ -41,7 +41,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let screen = commands::screen::Screen::new();
-            logger("warn").target(env_logger::Target::Pipe(Box::new(screen.clone()))).init();
+            logger(commands::demo::LOG)
+                .target(env_logger::Target::Pipe(Box::new(screen.clone())))
+                .init();
             commands::demo::run(args, &screen)?;
         }
         #[cfg(feature = "simulator")]

@@ -48,7 +48,11 @@ impl Catalogue {
     /// With the presets of the configuration.
     pub fn new(presets: Vec<Source>) -> Self {
         let last_key = u32::try_from(presets.len()).unwrap_or(u32::MAX);
-        Self { presets, last_key, ..Self::default() }
+        Self {
+            presets,
+            last_key,
+            ..Self::default()
+        }
     }
 
     /// The key of the session with this name.
@@ -66,20 +70,28 @@ impl Catalogue {
 
     /// The name of a session; `None` if it is long gone.
     pub fn session_name(&self, key: SessionKey) -> Option<&str> {
-        self.sessions.iter().find(|(known, _)| *known == key).map(|(_, name)| name.as_str())
+        self.sessions
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, name)| name.as_str())
     }
 
     /// The entry as the core sees it. The same reference in the same session is the same entry, with fresh facts.
     pub fn entry(&mut self, session: SessionKey, playable: Playable) -> Entry {
-        let known = self.entries.iter().find(|(_, known)| {
-            known.session == session && known.playable.reference == playable.reference
-        });
+        let known = self
+            .entries
+            .iter()
+            .find(|(_, known)| known.session == session && known.playable.reference == playable.reference);
         let key = match known {
             Some((key, _)) => *key,
             None => EntryKey(self.next_key()),
         };
-        let entry =
-            Entry { key, kind: playable.kind, duration: playable.duration, actions: playable.actions };
+        let entry = Entry {
+            key,
+            kind: playable.kind,
+            duration: playable.duration,
+            actions: playable.actions,
+        };
         self.entries.insert(key, Known { session, playable });
         entry
     }
@@ -102,7 +114,11 @@ impl Catalogue {
 
     /// Entries as the core sees them; more than an answer may hold are left out.
     pub fn entries(&mut self, session: SessionKey, playables: Vec<Playable>) -> Entries {
-        playables.into_iter().take(ANSWER_MAX).map(|playable| self.entry(session, playable)).collect()
+        playables
+            .into_iter()
+            .take(ANSWER_MAX)
+            .map(|playable| self.entry(session, playable))
+            .collect()
     }
 
     /// What the service said about an entry.
@@ -128,7 +144,12 @@ impl Catalogue {
     /// What a source key stands for.
     pub fn source(&self, key: SourceKey) -> Option<&Source> {
         let preset = usize::try_from(key.0).ok()?.checked_sub(1)?;
-        self.presets.get(preset).or_else(|| self.given.iter().find(|(given, _)| *given == key).map(|(_, source)| source))
+        self.presets.get(preset).or_else(|| {
+            self.given
+                .iter()
+                .find(|(given, _)| *given == key)
+                .map(|(_, source)| source)
+        })
     }
 
     /// Keys are never reused while the program runs: four billion last longer than any board.

@@ -23,14 +23,36 @@ impl App {
             Effect::Report(seq) => self.report(seq),
             Effect::Settle { seq, accepted } => {
                 let reason = || "refused by the service; the log of that moment has its words".to_owned();
-                let outcome = if accepted { Outcome::Accepted } else { Outcome::SetAside { reason: reason() } };
+                let outcome = if accepted {
+                    Outcome::Accepted
+                } else {
+                    Outcome::SetAside { reason: reason() }
+                };
                 self.adapters.journal.settle(seq, outcome);
             }
-            Effect::Checkpoint { start, position, played, rebuffers } => {
-                self.adapters.journal.checkpoint(start, Checkpoint { at: clock::now(), position, played, rebuffers });
+            Effect::Checkpoint {
+                start,
+                position,
+                played,
+                rebuffers,
+            } => {
+                self.adapters.journal.checkpoint(
+                    start,
+                    Checkpoint {
+                        at: clock::now(),
+                        position,
+                        played,
+                        rebuffers,
+                    },
+                );
             }
             Effect::Want(wishes) => self.want(&wishes),
-            Effect::Play { play, slot, entry, from } => {
+            Effect::Play {
+                play,
+                slot,
+                entry,
+                from,
+            } => {
                 self.log_entry("playing", entry);
                 if let Some(source) = self.source(slot) {
                     self.adapters.engine.play(play, source, from);
@@ -47,7 +69,7 @@ impl App {
             Effect::Silence => self.adapters.engine.silence(),
             Effect::Volume(volume) => self.adapters.engine.volume(volume),
             Effect::Light(scene) => self.adapters.lights.show(scene),
-            Effect::Tell(notice) => log::info!("{}", super::presence::told(notice)),
+            Effect::Tell(notice) => log::warn!("{}", super::presence::told(notice)),
             Effect::Save(bookmark) => self.save(bookmark),
             Effect::Exit => self.exit = Exit::Asked,
         }
@@ -67,7 +89,11 @@ impl App {
     fn record(&mut self, event: &Event) {
         let reading = clock::Reading::take();
         let wall_ms = reading.wall_ms_of(event.at);
-        let session = self.catalogue.session_name(event.session).unwrap_or_default().to_owned();
+        let session = self
+            .catalogue
+            .session_name(event.session)
+            .unwrap_or_default()
+            .to_owned();
         let known = self.catalogue.known(event.entry).map(|known| &known.playable);
         self.adapters.journal.append(Record {
             seq: event.seq,
@@ -106,7 +132,11 @@ impl App {
     /// earlier one only that it is past, so: now.
     fn likely_wall_ms(&self, record: &Record) -> i64 {
         let reading = clock::Reading::take();
-        if record.boot == self.boot { reading.wall_ms_of(record.at) } else { reading.wall_ms }
+        if record.boot == self.boot {
+            reading.wall_ms_of(record.at)
+        } else {
+            reading.wall_ms
+        }
     }
 
     fn want(&mut self, wishes: &Wishes) {
@@ -114,7 +144,11 @@ impl App {
             let playable = &self.catalogue.known(wish.entry)?.playable;
             Some(Item {
                 wish: *wish,
-                url: playable.stream.as_ref().map(|stream| stream.url.clone()).unwrap_or_default(),
+                url: playable
+                    .stream
+                    .as_ref()
+                    .map(|stream| stream.url.clone())
+                    .unwrap_or_default(),
                 duration: playable.duration,
             })
         };
@@ -127,7 +161,11 @@ impl App {
         if opened.is_none() {
             log::error!("slot {} is to be played and holds nothing", slot.0);
         }
-        opened.map(|opened| Source { stream: Box::new(opened.reader), hint: opened.hint, cancel: opened.cancel })
+        opened.map(|opened| Source {
+            stream: Box::new(opened.reader),
+            hint: opened.hint,
+            cancel: opened.cancel,
+        })
     }
 
     fn save(&mut self, bookmark: Bookmark) {
@@ -151,8 +189,12 @@ impl App {
 
     fn log_entry(&self, doing: &str, entry: tonearm_core::id::EntryKey) {
         let playable = self.catalogue.known(entry).map(|known| &known.playable);
-        let title = playable.and_then(|playable| playable.title.as_deref()).unwrap_or("(untitled)");
-        let artist = playable.and_then(|playable| playable.artist.as_deref()).unwrap_or("(unknown)");
+        let title = playable
+            .and_then(|playable| playable.title.as_deref())
+            .unwrap_or("(untitled)");
+        let artist = playable
+            .and_then(|playable| playable.artist.as_deref())
+            .unwrap_or("(unknown)");
         log::info!("{doing} {title:?} by {artist:?}");
     }
 }

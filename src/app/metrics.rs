@@ -17,22 +17,80 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
     let mut text = String::new();
     let mut figure = |name: &str, sort: &str, help: &str, value: u64| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "# HELP tonearm_{name} {help}\n# TYPE tonearm_{name} {sort}\ntonearm_{name} {value}");
+        let _ = writeln!(
+            text,
+            "# HELP tonearm_{name} {help}\n# TYPE tonearm_{name} {sort}\ntonearm_{name} {value}"
+        );
     };
-    figure("xruns_total", "counter", "Times the sound device ran dry although there were samples.", sound.xruns.into());
-    figure("rebuffers_total", "counter", "Times sound stopped because bytes came too late.", sound.stalls.into());
-    figure("frames_heard_total", "counter", "Frames that were heard.", sound.frames_heard);
+    figure(
+        "xruns_total",
+        "counter",
+        "Times the sound device ran dry although there were samples.",
+        sound.xruns.into(),
+    );
+    figure(
+        "rebuffers_total",
+        "counter",
+        "Times sound stopped because bytes came too late.",
+        sound.stalls.into(),
+    );
+    figure(
+        "frames_heard_total",
+        "counter",
+        "Frames that were heard.",
+        sound.frames_heard,
+    );
     let gapless = sound.boundaries_gapless.into();
-    figure("boundaries_gapless_total", "counter", "Entries that followed another without a gap.", gapless);
+    figure(
+        "boundaries_gapless_total",
+        "counter",
+        "Entries that followed another without a gap.",
+        gapless,
+    );
     let gaps = sound.boundaries_silent.into();
-    figure("boundaries_with_gap_total", "counter", "Entries that followed another after a silence.", gaps);
-    figure("device_losses_total", "counter", "Times the sound device was lost.", sound.losses.into());
-    figure("events_waiting", "gauge", "Events to be reported to the service.", view.waiting);
-    figure("events_set_aside", "gauge", "Events the service refused for good.", outbox.set_aside);
-    figure("events_unstored", "gauge", "Events that are only in memory.", outbox.unstored);
-    figure("window_entries", "gauge", "Entries in the window.", levels.len().try_into().unwrap_or(u64::MAX));
+    figure(
+        "boundaries_with_gap_total",
+        "counter",
+        "Entries that followed another after a silence.",
+        gaps,
+    );
+    figure(
+        "device_losses_total",
+        "counter",
+        "Times the sound device was lost.",
+        sound.losses.into(),
+    );
+    figure(
+        "events_waiting",
+        "gauge",
+        "Events to be reported to the service.",
+        view.waiting,
+    );
+    figure(
+        "events_set_aside",
+        "gauge",
+        "Events the service refused for good.",
+        outbox.set_aside,
+    );
+    figure(
+        "events_unstored",
+        "gauge",
+        "Events that are only in memory.",
+        outbox.unstored,
+    );
+    figure(
+        "window_entries",
+        "gauge",
+        "Entries in the window.",
+        levels.len().try_into().unwrap_or(u64::MAX),
+    );
     let bytes = levels.iter().map(|level| level.bytes).sum();
     figure("window_bytes", "gauge", "Media bytes in memory.", bytes);
-    figure("service_up", "gauge", "1 while the service answers.", u64::from(view.reach == Reach::Up));
+    figure(
+        "service_up",
+        "gauge",
+        "1 while the service answers.",
+        u64::from(view.reach == Reach::Up),
+    );
     text
 }

@@ -140,9 +140,28 @@ pub struct Parts {
 impl App {
     /// A speaker that has not begun yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { session, catalogue, adapters, news, asks, status, boot } = parts;
+        let Parts {
+            session,
+            catalogue,
+            adapters,
+            news,
+            asks,
+            status,
+            boot,
+        } = parts;
         let (calls, own, exit) = (HashMap::new(), Vec::new(), Exit::No);
-        Self { session, catalogue, adapters, news, asks, status, calls, own, boot, exit }
+        Self {
+            session,
+            catalogue,
+            adapters,
+            news,
+            asks,
+            status,
+            calls,
+            own,
+            boot,
+            exit,
+        }
     }
 
     /// Runs until the session leaves; gives the adapters back, to be closed.
@@ -170,7 +189,10 @@ impl App {
             News::Edge(button, contact) => Input::Edge { button, contact },
             News::Press(press) => Input::Press(press),
             News::Audio(news) => Input::Audio(news),
-            News::Stored(stored) => Input::Stored { seq: stored.seq, durable: stored.durable },
+            News::Stored(stored) => Input::Stored {
+                seq: stored.seq,
+                durable: stored.durable,
+            },
             News::Media(media::News { slot, entry, fault }) => Input::Media { slot, entry, fault },
             News::Service(service::News::Reported { seq, verdict }) => Input::Reported { seq, verdict },
             News::Service(service::News::Answered { request, result }) => {
@@ -178,7 +200,10 @@ impl App {
                     return;
                 };
                 let asked = translate::asked_session(call);
-                Input::Answer { request, answer: translate::answer(result, asked, &mut self.catalogue) }
+                Input::Answer {
+                    request,
+                    answer: translate::answer(result, asked, &mut self.catalogue),
+                }
             }
             News::Shutdown => Input::Shutdown,
         };
@@ -191,7 +216,8 @@ impl App {
         if !matches!(input, Input::Audio(_))
             && let Some((play, position)) = self.adapters.engine.heard()
         {
-            self.session.handle(Input::Audio(AudioNews::Heard { play, position }), now);
+            self.session
+                .handle(Input::Audio(AudioNews::Heard { play, position }), now);
             self.carry_out();
         }
         log::trace!("{input:?}");
@@ -262,4 +288,3 @@ async fn until(deadline: Option<Moment>) {
         None => std::future::pending().await,
     }
 }
-

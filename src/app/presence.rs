@@ -33,8 +33,15 @@ pub(super) fn press(button: Button) -> Press {
 
 /// The press that starts something given on the page.
 pub(super) fn start(request: PlayRequest, catalogue: &mut Catalogue) -> Press {
-    let PlayRequest { id, container_ids, mode } = request;
-    let source = catalogue.give(Source { play: PlayParams { id, container_ids }, mode });
+    let PlayRequest {
+        id,
+        container_ids,
+        mode,
+    } = request;
+    let source = catalogue.give(Source {
+        play: PlayParams { id, container_ids },
+        mode,
+    });
     Press::Start { source, mode }
 }
 
@@ -58,7 +65,9 @@ pub(super) fn status(
     let view = session.view(now);
     let title = |key| {
         let playable = catalogue.known(key).map(|known| &known.playable);
-        playable.and_then(|playable| playable.title.clone()).unwrap_or_else(|| UNTITLED.to_owned())
+        playable
+            .and_then(|playable| playable.title.clone())
+            .unwrap_or_else(|| UNTITLED.to_owned())
     };
     let levels = adapters.library.levels();
     let item = |entry: &tonearm_core::entry::Entry| {
@@ -72,7 +81,10 @@ pub(super) fn status(
     };
     let entry = view.entries.get(view.cursor).map(|entry| Now {
         title: title(entry.key),
-        artist: catalogue.known(entry.key).and_then(|known| known.playable.artist.clone()).unwrap_or_default(),
+        artist: catalogue
+            .known(entry.key)
+            .and_then(|known| known.playable.artist.clone())
+            .unwrap_or_default(),
         kind: kind(entry.kind),
         position_ms: view.position.0,
         duration_ms: entry.duration.map(|duration| duration.0),
@@ -130,7 +142,9 @@ fn outbox(view: &View<'_>, adapters: &Adapters, boot: journal::Boot, now: Moment
     Outbox {
         waiting: view.waiting,
         set_aside: summary.set_aside,
-        oldest_age_s: oldest.and_then(|oldest| oldest.age(boot, now, wall_now_ms)).map(|age| age.as_secs()),
+        oldest_age_s: oldest
+            .and_then(|oldest| oldest.age(boot, now, wall_now_ms))
+            .map(|age| age.as_secs()),
     }
 }
 

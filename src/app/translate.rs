@@ -11,27 +11,42 @@ use crate::service::{Question, Reply};
 pub(super) fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
     let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned);
     Some(match call {
-        Call::Create { source, mode } => {
-            Question::Create { play: catalogue.source(source)?.play.clone(), mode, looping: false }
-        }
-        Call::Current(session) => Question::Current { session: named(session)? },
-        Call::Next { session, limit } => Question::Next { session: named(session)?, limit },
-        Call::Previous { session, limit } => Question::Previous { session: named(session)?, limit },
-        Call::Loop { session, on } => Question::Loop { session: named(session)?, on },
-        Call::Shuffle { session, on } => Question::Shuffle { session: named(session)?, on },
+        Call::Create { source, mode } => Question::Create {
+            play: catalogue.source(source)?.play.clone(),
+            mode,
+            looping: false,
+        },
+        Call::Current(session) => Question::Current {
+            session: named(session)?,
+        },
+        Call::Next { session, limit } => Question::Next {
+            session: named(session)?,
+            limit,
+        },
+        Call::Previous { session, limit } => Question::Previous {
+            session: named(session)?,
+            limit,
+        },
+        Call::Loop { session, on } => Question::Loop {
+            session: named(session)?,
+            on,
+        },
+        Call::Shuffle { session, on } => Question::Shuffle {
+            session: named(session)?,
+            on,
+        },
     })
 }
 
 /// The answer as the core sees it; `asked` is the session whose queue was asked about.
-pub(super) fn answer(
-    result: Result<Reply, Failure>,
-    asked: Option<SessionKey>,
-    catalogue: &mut Catalogue,
-) -> Answer {
+pub(super) fn answer(result: Result<Reply, Failure>, asked: Option<SessionKey>, catalogue: &mut Catalogue) -> Answer {
     match (result, asked) {
         (Ok(Reply::Opened(opened)), _) => {
             let session = catalogue.session(&opened.session);
-            Answer::Opened { session, entries: catalogue.entries(session, opened.playables) }
+            Answer::Opened {
+                session,
+                entries: catalogue.entries(session, opened.playables),
+            }
         }
         (Ok(Reply::Listed(playables)), Some(session)) => Answer::Listed(catalogue.entries(session, playables)),
         (Ok(Reply::Done), _) => Answer::Done,

@@ -31,7 +31,12 @@ pub fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
 }
 
 fn examine(config: &Config, findings: &mut Vec<Finding>) {
-    let named = config.file.as_ref().map_or("defaults; there is no file".to_owned(), |file| file.display().to_string());
+    let named = config
+        .file
+        .as_ref()
+        .map_or("defaults; there is no file".to_owned(), |file| {
+            file.display().to_string()
+        });
     findings.push(Finding::well("configuration", named));
     let board = match Board::load(&config.board) {
         Ok(board) => {
@@ -100,14 +105,20 @@ fn account(config: &Config, board: &Board, dir: &StateDir) -> Finding {
         Ok(_) => Finding::well("service", format!("{address} answers and accepts this speaker")),
         Err(failure) => {
             let (text, remedy) = match failure {
-                Failure::Unreachable => ("does not answer", "check network, name server, clock and [service] base_url"),
+                Failure::Unreachable => (
+                    "does not answer",
+                    "check network, name server, clock and [service] base_url",
+                ),
                 Failure::Busy { .. } => ("is busy", "try again later"),
                 Failure::Unauthorised => ("does not accept the account", "link the account"),
                 Failure::Forbidden => ("forbids it", "check the account's plan and [service] api_key"),
                 Failure::NotFound => ("does not know this call", "check [service] base_url"),
                 Failure::Refused => ("refuses the request", "check [service] api_key and client_id"),
                 Failure::TakenOver => ("plays on another device", "press play on this one"),
-                Failure::Garbled => ("answers what cannot be understood", "is [service] base_url right, or is this a captive portal?"),
+                Failure::Garbled => (
+                    "answers what cannot be understood",
+                    "is [service] base_url right, or is this a captive portal?",
+                ),
             };
             Finding::wrong("service", format!("{address} {text}")).remedied(remedy)
         }

@@ -24,6 +24,8 @@ use crate::device::terminal::{Key, Terminal};
 use crate::page::Ask;
 use crate::simulator::{self, Simulator};
 
+/// What the log shows beside the picture. The decoders remark on every tag they step over.
+pub const LOG: &str = "warn,symphonia_core=error";
 /// The demo's page; any free port if another program has this one.
 const PAGE_PORT: u16 = 8701;
 /// The picture is redrawn this often.
@@ -38,7 +40,11 @@ pub fn run(args: DemoArgs, screen: &Screen) -> anyhow::Result<()> {
     })?;
     let state = TempDir::with_prefix("tonearm-demo-").context("make a folder for the demo's state")?;
     let page = page()?;
-    let config = config(&simulator, &state, page.local_addr().context("look up the page's port")?);
+    let config = config(
+        &simulator,
+        &state,
+        page.local_addr().context("look up the page's port")?,
+    );
     let mut board = Board::generic()?;
     // The keys of the terminal are the buttons; the media keys of this machine are left alone.
     board.buttons.clear();
@@ -90,7 +96,9 @@ pub fn run(args: DemoArgs, screen: &Screen) -> anyhow::Result<()> {
 fn page() -> anyhow::Result<TcpListener> {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, PAGE_PORT));
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    TcpListener::bind(usual).or_else(|_| TcpListener::bind(any)).context("find a port for the page")
+    TcpListener::bind(usual)
+        .or_else(|_| TcpListener::bind(any))
+        .context("find a port for the page")
 }
 
 fn config(simulator: &Simulator, state: &TempDir, page: SocketAddr) -> Config {
@@ -102,10 +110,21 @@ fn config(simulator: &Simulator, state: &TempDir, page: SocketAddr) -> Config {
         mode: tonearm_core::input::Mode::Play,
     };
     Config {
-        service: Service { base_url: format!("http://{}", simulator.address()), ..usual.service },
+        service: Service {
+            base_url: format!("http://{}", simulator.address()),
+            ..usual.service
+        },
         state_dir: state.path().to_owned(),
-        page: Page { listen: page, ..usual.page },
-        presets: simulator.presets().into_iter().take(crate::config::PRESETS_MAX).map(preset).collect(),
+        page: Page {
+            listen: page,
+            ..usual.page
+        },
+        presets: simulator
+            .presets()
+            .into_iter()
+            .take(crate::config::PRESETS_MAX)
+            .map(preset)
+            .collect(),
         ..usual
     }
 }
@@ -135,9 +154,9 @@ fn report(ended: &Ended, service: &simulator::Report) -> Vec<String> {
     let sound = ended.counters;
     vec![
         String::new(),
-        format!("tracks:  {} sounded, {} started", service.tracks, service.pairs),
+        format!("tracks:  {} played", service.tracks),
         format!(
-            "gaps:    {} (boundaries without one: {}), xruns: {}, stalls: {}",
+            "gaps:    {} ({} tracks followed without one), xruns: {}, stalls: {}",
             sound.boundaries_silent, sound.boundaries_gapless, sound.xruns, sound.stalls
         ),
         format!(

@@ -41,7 +41,10 @@ pub fn run(config: Option<&Path>) -> anyhow::Result<()> {
 
 /// One thread for the whole control plane.
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the event loop")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the event loop")
 }
 
 /// SIGTERM and SIGINT ask the speaker to leave.

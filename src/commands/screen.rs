@@ -10,8 +10,10 @@ use crate::page::{Item, Link, Load, Now, State, Status};
 
 /// Characters of the progress bar.
 const BAR: u32 = 32;
-/// Titles of the window are cut to this, so that three or four fit a line.
-const TITLE_MAX: usize = 22;
+/// Titles of the window are cut to this, so that what is loaded of them stays in one column.
+const TITLE_MAX: usize = 32;
+/// Entries of the window that are shown: those around the current one.
+const ENTRIES_MAX: usize = 8;
 
 /// Where the demo shows what happens. Log lines go through it, too, so that they do not tear the picture.
 #[derive(Clone)]
@@ -36,8 +38,16 @@ enum Style {
 impl Screen {
     /// On standard output, whatever that is.
     pub fn new() -> Self {
-        let style = if io::stdout().is_terminal() { Style::Redrawn } else { Style::Plain };
-        Self(Arc::new(Mutex::new(Picture { style, drawn: 0, said: String::new() })))
+        let style = if io::stdout().is_terminal() {
+            Style::Redrawn
+        } else {
+            Style::Plain
+        };
+        Self(Arc::new(Mutex::new(Picture {
+            style,
+            drawn: 0,
+            said: String::new(),
+        })))
     }
 
     /// Shows the status as it is now.
@@ -104,7 +114,11 @@ impl Picture {
 
     fn erase(&mut self, out: &mut impl Write) -> io::Result<()> {
         if self.drawn > 0 {
-            queue!(out, cursor::MoveUp(self.drawn), terminal::Clear(terminal::ClearType::FromCursorDown))?;
+            queue!(
+                out,
+                cursor::MoveUp(self.drawn),
+                terminal::Clear(terminal::ClearType::FromCursorDown)
+            )?;
             self.drawn = 0;
         }
         Ok(())
@@ -125,14 +139,16 @@ fn picture(status: &Status) -> Vec<String> {
             on_off(status.looping),
             skips(status)
         ),
-        format!("  window  {}", window(status)),
-        format!(
-            "  events  {} waiting, {} set aside    service {}",
-            status.outbox.waiting,
-            status.outbox.set_aside,
-            link(status.link)
-        ),
+        String::new(),
     ];
+    lines.extend(window(status));
+    lines.push(String::new());
+    lines.push(format!(
+        "  events  {} waiting, {} set aside    service {}",
+        status.outbox.waiting,
+        status.outbox.set_aside,
+        link(status.link)
+    ));
     if let Some(problem) = &status.problem {
         lines.push(format!("  problem {}", problem.text));
     }
@@ -142,7 +158,11 @@ fn picture(status: &Status) -> Vec<String> {
 
 /// One line, without what changes all the time.
 fn plain(status: &Status) -> String {
-    let problem = status.problem.as_ref().map(|problem| format!("; {}", problem.text)).unwrap_or_default();
+    let problem = status
+        .problem
+        .as_ref()
+        .map(|problem| format!("; {}", problem.text))
+        .unwrap_or_default();
     format!(
         "{} {}, volume {}, window {} of {} loaded, service {}{problem}",
         word(status.state),
@@ -183,7 +203,11 @@ fn entry(now: Option<&Now>) -> String {
     let Some(now) = now else {
         return "nothing".to_owned();
     };
-    let artist = if now.artist.is_empty() { String::new() } else { format!(" - {}", now.artist) };
+    let artist = if now.artist.is_empty() {
+        String::new()
+    } else {
+        format!(" - {}", now.artist)
+    };
     format!("{}{artist} ({})", now.title, now.kind)
 }
 
@@ -192,7 +216,12 @@ fn progress(now: Option<&Now>) -> String {
         return String::new();
     };
     let total = now.duration_ms.unwrap_or(0);
-    let done = now.position_ms.saturating_mul(BAR).checked_div(total).unwrap_or(0).min(BAR);
+    let done = now
+        .position_ms
+        .saturating_mul(BAR)
+        .checked_div(total)
+        .unwrap_or(0)
+        .min(BAR);
     let bar: String = (0..BAR).map(|place| if place < done { '#' } else { '-' }).collect();
     format!("{bar}  {} / {}", clock(now.position_ms), clock(total))
 }
@@ -202,20 +231,35 @@ fn clock(ms: u32) -> String {
 }
 
 fn skips(status: &Status) -> String {
-    status.actions.next.remaining.map(|left| format!("   {left} skips left")).unwrap_or_default()
+    status
+        .actions
+        .next
+        .remaining
+        .map(|left| format!("   {left} skips left"))
+        .unwrap_or_default()
 }
 
-fn window(status: &Status) -> String {
-    let item = |(place, item): (usize, &Item)| {
+/// What is loaded, a line each, and what is left out.
+fn window(status: &Status) -> Vec<String> {
+    let line = |(place, item): (usize, &Item)| {
         let title: String = item.title.chars().take(TITLE_MAX).collect();
-        let loaded = match item.state {
-            Load::Loaded => "loaded".to_owned(),
-            Load::Loading => format!("{} loaded", clock(item.loaded_ms)),
-            Load::Waiting => "waiting".to_owned(),
-            Load::Failed => "cannot be played".to_owned(),
-        };
-        let mark = if status.cursor == Some(place) { "*" } else { "" };
-        format!("{mark}{title} ({loaded})")
+        let head = if place == 0 { "window" } else { "" };
+        let mark = if status.cursor == Some(place) { '>' } else { ' ' };
+        format!("  {head:<6}{mark} {title:<TITLE_MAX$}  {}", loaded(item))
     };
-    status.window.iter().enumerate().map(item).collect::<Vec<_>>().join("  ")
+    let mut lines: Vec<String> = status.window.iter().enumerate().take(ENTRIES_MAX).map(line).collect();
+    let rest = status.window.len().saturating_sub(ENTRIES_MAX);
+    if rest > 0 {
+        lines.push(format!("          and {rest} more"));
+    }
+    lines
+}
+
+fn loaded(item: &Item) -> String {
+    match item.state {
+        Load::Loaded => format!("loaded, {}", clock(item.loaded_ms)),
+        Load::Loading => format!("loading, {}", clock(item.loaded_ms)),
+        Load::Waiting => "waiting".to_owned(),
+        Load::Failed => "cannot be played".to_owned(),
+    }
 }

@@ -34,13 +34,22 @@ pub fn output(setup: &OutputSetup) -> Box<dyn Output + Send> {
 pub fn output_or_paced(asked: Option<&str>, setup: &OutputSetup) -> (Box<dyn Output + Send>, String) {
     let pcm = asked.unwrap_or(&setup.pcm);
     if pcm == PACED {
-        return (Box::new(Paced::new(1)), "none, at the pace of one (--output paced)".to_owned());
+        return (
+            Box::new(Paced::new(1)),
+            "none, at the pace of one (--output paced)".to_owned(),
+        );
     }
     if asked.is_none() && !audio::is_present(pcm) {
         let told = format!("none: ALSA's device {pcm:?} does not open here; playing silently at its pace");
         return (Box::new(Paced::new(1)), told);
     }
-    (output(&OutputSetup { pcm: pcm.to_owned(), ..setup.clone() }), format!("ALSA {pcm:?}"))
+    (
+        output(&OutputSetup {
+            pcm: pcm.to_owned(),
+            ..setup.clone()
+        }),
+        format!("ALSA {pcm:?}"),
+    )
 }
 
 /// Plays a tone through the board's device.
@@ -56,7 +65,11 @@ pub fn play_tone(args: &PlayToneArgs) -> anyhow::Result<()> {
         told = writeln!(
             io::stdout(),
             "{}: {} Hz, {}, periods of {} frames, buffer of {} frames; both channels, then left, then right",
-            opened.name, opened.rate, opened.format, opened.period_frames, opened.buffer_frames
+            opened.name,
+            opened.rate,
+            opened.format,
+            opened.period_frames,
+            opened.buffer_frames
         );
     })
     .context("play a tone")?;

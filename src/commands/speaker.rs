@@ -58,9 +58,15 @@ impl Speaker {
 
         let engine = Engine::start(output, post.callback(News::Audio))?;
         let roots = service::roots(config.service.ca_file.as_deref())?;
-        let memory = media::Settings { roots: roots.clone(), ..media::Settings::with_memory(config.window.memory_bytes) };
+        let memory = media::Settings {
+            roots: roots.clone(),
+            ..media::Settings::with_memory(config.window.memory_bytes)
+        };
         let library = Library::start(memory, post.callback(News::Media))?;
-        let service = Service::start(service_settings(config, board, &dir, roots)?, post.callback(News::Service))?;
+        let service = Service::start(
+            service_settings(config, board, &dir, roots)?,
+            post.callback(News::Service),
+        )?;
         let lights = Lights::start(&board.lights);
         let state = StateWriter::start(dir)?;
         let edges = post.clone();
@@ -72,23 +78,62 @@ impl Speaker {
             ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
             presets: u8::try_from(config.presets.len()).unwrap_or(u8::MAX),
             buttons: button_setups(board),
-            heartbeat: config.service.heartbeat.map(|every| Millis(u32::try_from(every.as_millis()).unwrap_or(u32::MAX))),
+            heartbeat: config
+                .service
+                .heartbeat
+                .map(|every| Millis(u32::try_from(every.as_millis()).unwrap_or(u32::MAX))),
             seed: getrandom::u64().map_err(|error| anyhow::anyhow!("seed the retry jitter: {error}"))?,
         };
-        let session = Session::new(settings, Boot { bookmark, next, settled: recovered.settled }, clock::now());
-        let adapters = Adapters { service, library, engine, journal, lights, state };
+        let session = Session::new(
+            settings,
+            Boot {
+                bookmark,
+                next,
+                settled: recovered.settled,
+            },
+            clock::now(),
+        );
+        let adapters = Adapters {
+            service,
+            library,
+            engine,
+            journal,
+            lights,
+            state,
+        };
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (shown, status) = watch::channel(Arc::default());
-        let app = App::new(Parts { session, catalogue, adapters, news, asks: asked, status: shown, boot });
-        Ok(Self { app, post, status, buttons, asks })
+        let app = App::new(Parts {
+            session,
+            catalogue,
+            adapters,
+            news,
+            asks: asked,
+            status: shown,
+            boot,
+        });
+        Ok(Self {
+            app,
+            post,
+            status,
+            buttons,
+            asks,
+        })
     }
 
     /// Serves the page on `listener` while the speaker runs.
     pub fn serve_page(&self, listener: TcpListener, hostname: &str) -> anyhow::Result<()> {
         listener.set_nonblocking(true).context("prepare the page's socket")?;
         let listener = tokio::net::TcpListener::from_std(listener).context("prepare the page's socket")?;
-        let settings = page::Settings { hostname: hostname.to_owned() };
-        drop(tokio::spawn(page::serve(listener, settings, self.status.clone(), self.asks.clone())));
+        let settings = page::Settings {
+            hostname: hostname.to_owned(),
+        };
+        drop(tokio::spawn(page::serve(
+            listener,
+            settings,
+            self.status.clone(),
+            self.asks.clone(),
+        )));
         Ok(())
     }
 
@@ -133,14 +178,21 @@ async fn close_open_start(
     news: &mut mpsc::Receiver<News>,
 ) -> Seq {
     for damaged in &recovered.quarantined {
-        log::warn!("journal: {} was damaged; {} events were rescued from it", damaged.file, damaged.rescued);
+        log::warn!(
+            "journal: {} was damaged; {} events were rescued from it",
+            damaged.file,
+            damaged.rescued
+        );
     }
     let Some(open) = &recovered.open else {
         return recovered.next;
     };
     let stop = open.stop(recovered.next);
     if let tonearm_core::event::What::Stop { progress, .. } = stop.what {
-        log::info!("the last run ended in the middle of an entry, at {} s of it", progress.0 / 1000);
+        log::info!(
+            "the last run ended in the middle of an entry, at {} s of it",
+            progress.0 / 1000
+        );
         saved.playing = true;
         saved.place = Some(SavedPlace {
             session: stop.session.clone(),
@@ -164,7 +216,11 @@ fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {
     let place = saved.place.as_ref().map(|place| {
         let session = catalogue.session(&place.session);
         let entry = catalogue.recall(session, &place.reference, place.metric_id.clone());
-        Place { session, entry, position: Millis(place.position_ms) }
+        Place {
+            session,
+            entry,
+            position: Millis(place.position_ms),
+        }
     });
     Bookmark {
         place,
@@ -176,8 +232,14 @@ fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {
 }
 
 fn source(preset: &crate::config::Preset) -> Source {
-    let play = PlayParams { id: preset.id.clone(), container_ids: preset.container_ids.clone() };
-    Source { play, mode: preset.mode }
+    let play = PlayParams {
+        id: preset.id.clone(),
+        container_ids: preset.container_ids.clone(),
+    };
+    Source {
+        play,
+        mode: preset.mode,
+    }
 }
 
 pub fn service_settings(
@@ -199,7 +261,11 @@ pub fn service_settings(
 
 /// What the board's converter can play: high resolution only where its file says so.
 fn qualities(board: &Board) -> Vec<Quality> {
-    let wide = board.output.formats.iter().any(|format| *format != crate::device::board::SampleFormat::S16);
+    let wide = board
+        .output
+        .formats
+        .iter()
+        .any(|format| *format != crate::device::board::SampleFormat::S16);
     let fast = board.output.rates_hz.iter().any(|rate| *rate > 48_000);
     let mut qualities = vec![Quality::Standard, Quality::High];
     if wide && fast {
@@ -209,6 +275,9 @@ fn qualities(board: &Board) -> Vec<Quality> {
 }
 
 fn button_setups(board: &Board) -> Bounded<ButtonSetup, BUTTONS_MAX> {
-    let setup = |button: &crate::device::board::ButtonSetup| ButtonSetup { press: button.press, hold: button.hold };
+    let setup = |button: &crate::device::board::ButtonSetup| ButtonSetup {
+        press: button.press,
+        hold: button.hold,
+    };
     board.buttons.iter().take(BUTTONS_MAX).map(setup).collect()
 }

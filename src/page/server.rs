@@ -191,7 +191,11 @@ async fn show(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn measure(State(shared): State<Arc<Shared>>) -> Response {
     match ask(&shared, |reply| Ask::Metrics { reply }).await {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Ok(text) => (
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            text,
+        )
+            .into_response(),
         Err(refused) => refused,
     }
 }
@@ -243,7 +247,11 @@ async fn ask<T>(shared: &Shared, question: impl FnOnce(oneshot::Sender<T>) -> As
     }
     match timeout(REPLY_MAX, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "leaving", "the speaker is shutting down")),
+        Ok(Err(_)) => Err(refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "leaving",
+            "the speaker is shutting down",
+        )),
         Err(_) => Err(busy("the speaker does not answer; try again")),
     }
 }

@@ -23,7 +23,5 @@ mod scripted;
 
 pub use client::{Client, Patience, Settings, roots};
 pub use credentials::FixedToken;
-pub use model::{
-    EventReport, PlayParams, Playable, Quality, Question, Reply,
-};
+pub use model::{EventReport, PlayParams, Playable, Quality, Question, Reply};
 pub use worker::{News, Service};
