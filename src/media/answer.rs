@@ -30,8 +30,8 @@ pub struct Head {
     pub length: Option<u64>,
     /// `Content-Range`, raw.
     pub content_range: Option<String>,
-    /// `ETag`, else `Last-Modified`: changes when the file changes.
-    pub validator: Option<String>,
+    /// What changes when the file changes.
+    pub validator: Validator,
     /// `Retry-After` in seconds.
     pub retry_after_s: Option<u64>,
 }
@@ -47,10 +47,32 @@ impl Head {
             encoded: text(header::CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")),
             length: text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
             content_range: text(header::CONTENT_RANGE).map(str::to_owned),
-            validator: text(header::ETAG)
-                .or_else(|| text(header::LAST_MODIFIED))
-                .map(str::to_owned),
+            validator: Validator {
+                etag: text(header::ETAG).map(str::to_owned),
+                modified: text(header::LAST_MODIFIED).map(str::to_owned),
+            },
             retry_after_s: text(header::RETRY_AFTER).and_then(|wait| wait.parse().ok()),
+        }
+    }
+}
+
+/// Marks of one version of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validator {
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub modified: Option<String>,
+}
+
+impl Validator {
+    /// Whether the two cannot be of one version. The tag decides where both have one; what is missing decides nothing.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        match (&self.etag, &other.etag) {
+            (Some(one), Some(two)) => one != two,
+            (Some(_) | None, None) | (None, Some(_)) => {
+                self.modified.is_some() && other.modified.is_some() && self.modified != other.modified
+            }
         }
     }
 }
@@ -274,6 +296,18 @@ mod tests {
             ..Head::default()
         };
         assert_eq!(meaning(&outside), Meaning::Outside { total: Some(7) });
+    }
+
+    #[test]
+    fn a_version_is_known_by_its_tag_else_by_its_date() {
+        let of = |etag: Option<&str>, modified: Option<&str>| Validator {
+            etag: etag.map(str::to_owned),
+            modified: modified.map(str::to_owned),
+        };
+        assert!(of(Some("a"), Some("x")).contradicts(&of(Some("b"), Some("x"))));
+        assert!(!of(Some("a"), Some("x")).contradicts(&of(Some("a"), Some("y"))));
+        assert!(of(None, Some("x")).contradicts(&of(Some("a"), Some("y"))));
+        assert!(!of(Some("a"), None).contradicts(&of(None, Some("y"))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tonearm_core::id::EntryKey;
 use tonearm_core::input::MediaFault;
 use tonearm_core::unit::Millis;
 
-use super::answer::{self, Head, Meaning};
+use super::answer::{self, Head, Meaning, Validator};
 use super::pool::{CHUNK_BYTES, Chunk, Pool};
 
 /// Size of a chunk as a position.
@@ -56,8 +56,8 @@ pub struct Body {
     pub total: Option<u64>,
     /// The head of an answer was seen, so what is not known now will not be known before the end.
     pub answered: bool,
-    /// `ETag` or `Last-Modified` that the bytes belong to.
-    pub validator: Option<String>,
+    /// The version that the bytes belong to.
+    pub validator: Validator,
     /// Type the host gave.
     pub content_type: Option<String>,
     /// Whether holes can be filled one by one.
@@ -103,7 +103,10 @@ impl Body {
             duration,
             total: None,
             answered: false,
-            validator: None,
+            validator: Validator {
+                etag: None,
+                modified: None,
+            },
             content_type: None,
             ranges: Ranges::Honoured,
             chunks: BTreeMap::new(),
@@ -133,7 +136,7 @@ impl Body {
             pool.give(chunk);
         }
         self.total = None;
-        self.validator = None;
+        self.validator = Validator::default();
         self.answered = false;
     }
 
@@ -237,7 +240,7 @@ impl Body {
         if total == Some(0) {
             return Admission::Fault(MediaFault::Unplayable, "it is empty".to_owned());
         }
-        if self.differs(total, head.validator.as_deref())
+        if self.differs(total, &head.validator)
             && let Some(refusal) = self.replace(first, pool)
         {
             return refusal;
@@ -247,7 +250,7 @@ impl Body {
         }
         self.answered = true;
         self.total = self.total.or(total);
-        if head.validator.is_some() {
+        if head.validator != Validator::default() {
             self.validator.clone_from(&head.validator);
         }
         self.content_type.clone_from(&head.content_type);
@@ -273,10 +276,9 @@ impl Body {
     }
 
     /// Whether an answer is about another file than the bytes that are there.
-    fn differs(&self, total: Option<u64>, validator: Option<&str>) -> bool {
+    fn differs(&self, total: Option<u64>, validator: &Validator) -> bool {
         let other_total = self.total.is_some() && total.is_some() && self.total != total;
-        let other_validator = self.validator.is_some() && validator.is_some() && self.validator.as_deref() != validator;
-        other_total || other_validator
+        other_total || self.validator.contradicts(validator)
     }
 
     /// The file changed. Starts over while nobody has heard any of it; else the sound would be stitched from two files.
@@ -339,7 +341,10 @@ mod tests {
             status,
             content_range: range.map(str::to_owned),
             length: Some(length),
-            validator: Some(validator.to_owned()),
+            validator: Validator {
+                etag: Some(validator.to_owned()),
+                modified: None,
+            },
             ..Head::default()
         }
     }

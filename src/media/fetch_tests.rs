@@ -131,8 +131,6 @@ fn a_hole_at_the_end_is_fetched_before_the_rest() {
         "not before the first request stalled"
     );
     assert_eq!(bytes[..], song[song.len() - 5000..][..100]);
-    reader.seek(SeekFrom::Start(0)).unwrap();
-    assert!(read_all(reader) == *song);
 }
 
 #[test]

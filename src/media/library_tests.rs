@@ -198,3 +198,77 @@ fn seeking_before_the_start_is_an_error_and_past_the_end_reads_nothing() {
     assert_eq!(reader.seek(SeekFrom::End(5)).unwrap(), 1005);
     assert_eq!(reader.read(&mut [0; 4]).unwrap(), 0);
 }
+
+/// A reproducible dice.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}
+
+/// Seeks, skips and re-ordered wishes at a host that cuts, refuses and ignores ranges, in too little memory.
+fn wander(seed: u64) {
+    let songs: Vec<_> = [3 * MIB, 200_000, 65_536, MIB + 1].into_iter().map(song).collect();
+    let (hosted, fate) = (songs.clone(), Mutex::new(Dice(seed)));
+    let server = Server::start(move |request, wire| {
+        let song = &hosted[usize::from(request.target.as_bytes()[1] - b'0')];
+        let first = request.range().map_or(0, |(first, _)| first);
+        // Thrown before anything is written: a write may block for as long as the reader rests.
+        let thrown = {
+            let mut fate = fate.lock().unwrap();
+            (fate.below(8), fate.below(300_000))
+        };
+        match thrown {
+            (0, _) => wire.answer(500, &[], b""),
+            (1, _) => wire.answer(200, &[("etag", "\"1\"")], song),
+            (2, length) => {
+                announce(wire, song, first);
+                wire.raw(&song[first..][..length.min(song.len() - first)]);
+                Then::Close
+            }
+            _ => respond(request, wire, song),
+        }
+    });
+    let (mut library, news) = library(MIB);
+    let mut dice = Dice(!seed);
+    for _ in 0..60 {
+        let mut wishes: Vec<Item> = (0..4)
+            .map(|number| item(number, server.url(&format!("/{number}.mp3"))))
+            .collect();
+        wishes.rotate_left(dice.below(4));
+        wishes.truncate(1 + dice.below(4));
+        library.want(&wishes);
+        let slot = wishes[0].wish.slot;
+        let song = &songs[usize::from(slot.0)];
+        let mut reader = open(&library, slot.0);
+        for _ in 0..dice.below(4) {
+            let at = dice.below(song.len());
+            reader.seek(SeekFrom::Start(at as u64)).unwrap();
+            let mut bytes = vec![0; (1 + dice.below(400_000)).min(song.len() - at)];
+            reader.read_exact(&mut bytes).unwrap();
+            assert!(bytes == song[at..at + bytes.len()], "seed {seed}: other bytes at {at}");
+            assert!(library.made_bytes() <= MIB, "seed {seed}");
+        }
+    }
+    assert_eq!(news.try_recv().ok(), None, "seed {seed}");
+}
+
+#[test]
+fn whatever_a_host_does_every_byte_that_is_read_is_right() {
+    for seed in 0..8 {
+        let (done, ended) = channel();
+        thread::spawn(move || {
+            wander(seed);
+            done.send(()).unwrap();
+        });
+        ended
+            .recv_timeout(Duration::from_secs(60))
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+}

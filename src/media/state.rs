@@ -292,14 +292,14 @@ impl State {
         })
     }
 
-    /// Where a reader stands before `index` itself: what lies farthest ahead of it in the same entry.
+    /// Where a reader waits for `index`, or for what the request that needs it brings next: what lies farthest ahead.
     fn far_ahead(body: &Body, index: u64) -> Option<Source> {
-        let awaited = body.live().any(|cursor| cursor.waiting && cursor.at / CHUNK == index);
-        let last = *body
-            .chunks
-            .keys()
-            .next_back()
-            .filter(|last| awaited && **last > index)?;
+        let waiting = body
+            .live()
+            .filter(|cursor| cursor.waiting)
+            .map(|cursor| cursor.at / CHUNK);
+        let awaited = waiting.filter(|awaited| *awaited >= index).min()?;
+        let last = *body.chunks.keys().next_back().filter(|last| **last > awaited)?;
         Some(Source::Taken {
             serial: body.serial,
             index: last,

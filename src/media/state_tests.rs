@@ -176,6 +176,16 @@ fn a_reader_that_went_back_never_starves() {
 }
 
 #[test]
+fn a_request_on_its_way_to_a_waiting_reader_never_starves() {
+    let mut state = state(8, &[(Extent::Whole, 64)]);
+    fill(&mut state, 0, 40..48);
+    read(&mut state, 0, 22 * CHUNK + 7, true);
+    run(&mut state, 0, 0, 21 * CHUNK);
+    assert!(state.obtain(0, 21).is_some());
+    assert_eq!(chunks(&state, 0), (40..47).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_most_urgent_wish_gets_memory_even_if_an_old_reader_holds_it_all() {
     let mut state = state(8, &[(Extent::Whole, 8), (Extent::Whole, 8)]);
     fill(&mut state, 1, 0..8);

@@ -31,9 +31,9 @@ pub struct Playable {
 }
 
 /// Where the sound of an entry is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stream {
-    /// Address; carries a signature, so it is never logged whole.
+    /// Address; carries a signature, so `Debug` leaves its query out.
     pub url: String,
     /// How it is delivered.
     pub protocol: Protocol,
@@ -41,6 +41,24 @@ pub struct Stream {
     pub format: Option<String>,
     /// How a key is had; `None` for clear media.
     pub licence: Option<Licence>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bare = self.url.split(['?', '#']).next().unwrap_or_default();
+        let Self {
+            protocol,
+            format,
+            licence,
+            ..
+        } = self;
+        f.debug_struct("Stream")
+            .field("url", &bare)
+            .field("protocol", protocol)
+            .field("format", format)
+            .field("licence", licence)
+            .finish()
+    }
 }
 
 /// How the bytes of a stream are delivered.
