@@ -234,4 +234,22 @@ mod tests {
             .is_err()
         );
     }
+
+    #[test]
+    fn a_board_file_that_lost_a_line_is_read_or_refused() {
+        for path in board_files() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for lost in 0..text.lines().count() {
+                let kept = text
+                    .lines()
+                    .enumerate()
+                    .filter(|(index, _)| *index != lost)
+                    .map(|(_, line)| line);
+                let text: Vec<_> = kept.collect();
+                if let Err(error) = Board::parse(&path, &text.join("\n")) {
+                    assert!(error.to_string().contains("line "), "{error}");
+                }
+            }
+        }
+    }
 }
