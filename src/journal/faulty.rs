@@ -48,6 +48,8 @@ struct Inner {
     /// Changes still carried out before the power is cut; `None`: no cut.
     changes_left: Option<u64>,
     changes: u64,
+    /// The power was cut.
+    is_dead: bool,
 }
 
 /// The disk.
@@ -123,13 +125,14 @@ impl Disk {
         whole: impl FnOnce(&mut Inner) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
+        if inner.is_dead {
+            return Err(io::Error::other("no power"));
+        }
         inner.changes += 1;
         match inner.changes_left {
             Some(0) => {
                 torn(&mut inner);
-                // From here on there is no power.
-                inner.changes_left = Some(0);
-                inner.health = Health::ReadOnly;
+                inner.is_dead = true;
                 return Err(io::Error::other("power cut"));
             }
             Some(left) => inner.changes_left = Some(left - 1),

@@ -120,7 +120,9 @@ pub fn look(storage: &dyn Storage, names: &[String], asides: &aside::Found) -> H
     let surplus = history.clocks.len().saturating_sub(CLOCKS_MAX);
     history.clocks.drain(..surplus);
     for item in &asides.items {
-        if item.seq.0 == history.settled.saturating_add(1) {
+        let is_next = item.seq.0 == history.settled.saturating_add(1);
+        let refused = item.record.as_ref().filter(|_| is_next);
+        if refused.is_some_and(|refused| history.records().any(|record| record.is_same_event(refused))) {
             history.settled = item.seq.0;
         }
     }
@@ -180,6 +182,7 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
         );
     }
     let history = look(&**storage, &names, &asides);
+    settle_down(&**storage, &history, &asides);
     let lost: u64 = history.holes.iter().map(|(from, to)| to - from + 1).sum();
     let open = open(&**storage, &history);
     let mut segments = segments(storage, &names, &history);
@@ -197,11 +200,22 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
     };
     Ok(Restart {
         segments,
-        asides: Asides::open(Arc::clone(storage), &names, asides.count),
+        asides: Asides::open(Arc::clone(storage), &asides),
         checkpoints: Checkpoints::open(Arc::clone(storage)),
         recovered,
         holes: history.holes,
     })
+}
+
+/// Makes what was read durable. A process that was killed between write and sync leaves bytes that are readable but
+/// would not survive a power cut, and what is decided now builds on them.
+fn settle_down(storage: &dyn Storage, history: &History, asides: &aside::Found) {
+    let segments = history.reads.iter().map(|read| read.segment.name.clone());
+    let synced: io::Result<()> = segments.chain(asides.names()).try_for_each(|name| storage.sync(&name));
+    match synced.and_then(|()| storage.sync_names()) {
+        Err(error) if error.kind() != io::ErrorKind::ReadOnlyFilesystem => log::warn!("sync the journal: {error}"),
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// The newest event, if it is a start.
@@ -231,12 +245,6 @@ pub fn resolve_wall(record: &mut Record, clocks: &[Clock]) {
 
 fn segments(storage: &Arc<dyn Storage>, names: &[String], history: &History) -> Segments {
     let row: Vec<Segment> = history.reads.iter().map(|read| read.segment.clone()).collect();
-    // A process that was killed between write and sync leaves bytes that are readable but would not survive a power cut.
-    for segment in &row {
-        if let Err(error) = storage.sync(&segment.name) {
-            log::warn!("sync journal segment {}: {error}", segment.name);
-        }
-    }
     let damaged = names.iter().filter_map(|name| name.strip_suffix(DAMAGED));
     let indices = names
         .iter()
