@@ -51,6 +51,8 @@ pub struct History {
     pub next: u64,
     /// All events up to here are settled.
     pub settled: u64,
+    /// All events up to here are settled according to the segments; those set aside beyond it are still to be noted.
+    pub noted: u64,
     /// Clocks, the first of each boot.
     pub clocks: Vec<Clock>,
     /// Numbers without an event after `settled`.
@@ -119,6 +121,7 @@ pub fn look(storage: &dyn Storage, names: &[String], asides: &aside::Found) -> H
     }
     let surplus = history.clocks.len().saturating_sub(CLOCKS_MAX);
     history.clocks.drain(..surplus);
+    history.noted = history.settled;
     for item in &asides.items {
         let is_next = item.seq.0 == history.settled.saturating_add(1);
         let refused = item.record.as_ref().filter(|_| is_next);
@@ -186,7 +189,7 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
     let lost: u64 = history.holes.iter().map(|(from, to)| to - from + 1).sum();
     let open = open(&**storage, &history);
     let mut segments = segments(storage, &names, &history);
-    segments.restore(history.next, history.settled, history.clocks.clone());
+    segments.restore(history.next, history.noted, history.clocks.clone());
     let quarantined = quarantine(storage, &names, &history, lost, &mut segments);
     segments.forget();
     let recovered = Recovered {
