@@ -50,6 +50,8 @@ struct Inner {
     changes: u64,
     /// The power was cut.
     is_dead: bool,
+    /// Number of a change that fails, once.
+    failing_change: Option<u64>,
 }
 
 /// The disk.
@@ -65,6 +67,12 @@ impl Disk {
     /// The power is cut during the change after `changes` more.
     pub fn cut_after(&self, changes: u64) {
         self.0.lock().unwrap().changes_left = Some(changes);
+    }
+
+    /// The change after `changes` more fails, those after it work again.
+    pub fn fail_after(&self, changes: u64) {
+        let mut inner = self.0.lock().unwrap();
+        inner.failing_change = Some(inner.changes + changes + 1);
     }
 
     /// Changes so far.
@@ -129,6 +137,10 @@ impl Disk {
             return Err(io::Error::other("no power"));
         }
         inner.changes += 1;
+        if inner.failing_change == Some(inner.changes) {
+            torn(&mut inner);
+            return Err(io::Error::other("input/output error"));
+        }
         match inner.changes_left {
             Some(0) => {
                 torn(&mut inner);
