@@ -21,6 +21,8 @@ const FORMATS: [(Format, Layout); 4] = [
     (Format::S24LE, Layout::S24),
     (Format::S16LE, Layout::S16),
 ];
+/// Pause before a device that took nothing is asked again.
+const REFUSED: Duration = Duration::from_millis(2);
 /// States of a PCM, as ALSA numbers them. The crate's own conversion panics on a number it does not know.
 const STATE_PREPARED: i32 = 2;
 const STATE_RUNNING: i32 = 3;
@@ -73,6 +75,10 @@ struct OpenPcm {
     /// Frames of silence written after the last frame.
     padding: u64,
     is_draining: bool,
+    /// The device was waited for since the last write.
+    is_awaited: bool,
+    /// Nothing was taken of the last write although the device had been waited for.
+    is_refusing: bool,
 }
 
 /// Can the device be opened for playing at all? Says nothing on standard error, and does not keep it.
@@ -302,6 +308,8 @@ impl Output for Alsa {
             written: 0,
             padding: 0,
             is_draining: false,
+            is_awaited: false,
+            is_refusing: false,
         });
         // Room for a block and for a period of silence, so that playing never allocates.
         self.bytes
@@ -327,6 +335,13 @@ impl Output for Alsa {
         let ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).max(1);
         // What the device has to say is asked when it is written to; an error is as good as a wake-up.
         let _ = alsa::poll::poll(&mut open.descriptors, ms);
+        // Plugins rest their timers only when they are asked what woke whoever waited.
+        let _ = open.pcm.revents(open.descriptors.get(1..).unwrap_or_default());
+        open.is_awaited = true;
+        if open.is_refusing {
+            // Ready, yet it takes nothing: some plugins do so for a while. This thread must not spin at its priority.
+            nap(wake, REFUSED);
+        }
         Ok(())
     }
 
@@ -345,6 +360,11 @@ impl Output for Alsa {
                 // What was taken before counts; the error comes again with the next call.
                 Err(OutputError::Xrun { .. }) if taken > 0 => break,
                 Err(error) => return Err(error),
+            }
+        }
+        if let Some(open) = self.open.as_mut() {
+            if std::mem::take(&mut open.is_awaited) {
+                open.is_refusing = taken == 0;
             }
         }
         Ok(taken)

@@ -156,7 +156,9 @@ impl Pump {
         match error {
             OutputError::Xrun { .. } => {
                 self.advance(self.line.unheard());
-                count(&self.shared.tally.xruns);
+                if self.halt == Halt::Full {
+                    count(&self.shared.tally.xruns);
+                }
                 self.stopped();
             }
             OutputError::Suspended { .. }
