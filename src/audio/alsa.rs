@@ -125,9 +125,7 @@ impl Alsa {
     fn recover(&mut self) -> OutputError {
         let prepared = self.reset();
         match prepared {
-            Ok(()) => OutputError::Xrun {
-                name: self.name().to_owned(),
-            },
+            Ok(()) => OutputError::Xrun,
             Err(error) => self.error("recover", error),
         }
     }
@@ -358,7 +356,7 @@ impl Output for Alsa {
                     }
                 }
                 // What was taken before counts; the error comes again with the next call.
-                Err(OutputError::Xrun { .. }) if taken > 0 => break,
+                Err(OutputError::Xrun) if taken > 0 => break,
                 Err(error) => return Err(error),
             }
         }

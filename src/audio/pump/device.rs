@@ -154,7 +154,7 @@ impl Pump {
 
     pub(super) fn fail(&mut self, error: &OutputError) {
         match error {
-            OutputError::Xrun { .. } => {
+            OutputError::Xrun => {
                 self.advance(self.line.unheard());
                 if self.halt == Halt::Full {
                     count(&self.shared.tally.xruns);
