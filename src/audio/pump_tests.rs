@@ -35,7 +35,7 @@ fn playing_scaling_and_pausing_do_not_allocate() {
             what: What::Start(shape),
         })
         .unwrap();
-    samples.push_entire_slice(&[1 << 16; FRAMES * CHANNELS]).unwrap();
+    samples.push_entire_slice(&vec![1 << 16; FRAMES * CHANNELS]).unwrap();
     marks
         .push(Mark {
             at: FRAMES as u64,
