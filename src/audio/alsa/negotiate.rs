@@ -1,7 +1,7 @@
 //! What a device and we agree on before it plays: format, rate, sizes. It must not write a frame.
 
 use alsa::ValueOr;
-use alsa::pcm::{Access, Format, HwParams, PCM};
+use alsa::pcm::{Access, Format, Frames, HwParams, PCM};
 
 use super::classify;
 use crate::audio::output::OutputError;
@@ -53,9 +53,9 @@ pub struct Negotiated {
     /// Frames a second the device runs at.
     pub rate: u32,
     /// Frames between two wake-ups.
-    pub period: alsa::pcm::Frames,
+    pub period: Frames,
     /// Frames in the buffer.
-    pub buffer: alsa::pcm::Frames,
+    pub buffer: Frames,
 }
 
 /// Sets `pcm` up for `rate`: the exact rate first, ALSA's resampler only if the device cannot.
@@ -102,10 +102,10 @@ fn configure(settings: &AlsaSettings, pcm: &PCM, rate: u32, resample: Resample) 
     let wanted = settings.period_frames.unwrap_or_else(|| default_period(rate));
     // Always set: left to itself, ALSA takes the largest buffer there is.
     let period = hw
-        .set_period_size_near(wanted.max(1).into(), ValueOr::Nearest)
+        .set_period_size_near(frames(wanted.max(1)), ValueOr::Nearest)
         .map_err(fault("set the period of"))?;
     let buffer = hw
-        .set_buffer_size_near(period.saturating_mul(settings.periods.max(2).into()))
+        .set_buffer_size_near(period.saturating_mul(frames(settings.periods.max(2))))
         .map_err(fault("set the buffer of"))?;
     pcm.hw_params(&hw).map_err(fault("set up"))?;
     let sw = pcm.sw_params_current().map_err(fault("ask the settings of"))?;
@@ -120,6 +120,11 @@ fn configure(settings: &AlsaSettings, pcm: &PCM, rate: u32, resample: Resample) 
         period,
         buffer,
     })
+}
+
+/// ALSA counts in the machine's word, which has 32 bits on some boards.
+fn frames(count: u32) -> Frames {
+    Frames::from(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
 /// About 46 ms, a power of two, which sound cards like.
