@@ -12,6 +12,26 @@ use super::{
 use crate::audio::output::{Drained, OutputError};
 use crate::audio::shared::count;
 
+/// How many of the frames that were offered the device took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Nothing,
+    Some(usize),
+    All(usize),
+}
+
+impl Taken {
+    fn of(frames: usize, samples_offered: usize) -> Self {
+        if frames == 0 {
+            Self::Nothing
+        } else if frames < samples_offered / super::CHANNELS {
+            Self::Some(frames)
+        } else {
+            Self::All(frames)
+        }
+    }
+}
+
 impl Pump {
     /// Writes what there is and fits.
     pub(super) fn fill(&mut self, available: u64) -> Halt {
@@ -61,8 +81,13 @@ impl Pump {
                 return Halt::Full;
             }
             match self.write(ready, shape.bits) {
-                Ok(0) => return Halt::Full,
-                Ok(frames) => self.wrote(region.play, frames),
+                Ok(Taken::Nothing) => return Halt::Full,
+                Ok(Taken::Some(frames)) => {
+                    self.wrote(region.play, frames);
+                    // A device that plays on makes room for a few more all the time: those wait for the next turn.
+                    return Halt::Full;
+                }
+                Ok(Taken::All(frames)) => self.wrote(region.play, frames),
                 // After running dry, writing goes on; one that does nothing but run dry is as good as lost.
                 Err(error) if tries > 0 => {
                     tries -= 1;
@@ -106,10 +131,10 @@ impl Pump {
     }
 
     /// Offers the next frames, at most `ready` of them, to the device.
-    fn write(&mut self, ready: u64, bits: u8) -> Result<usize, OutputError> {
+    fn write(&mut self, ready: u64, bits: u8) -> Result<Taken, OutputError> {
         let skip = samples(self.line.next() - self.line.released());
         let Ok(chunk) = self.samples.read_chunk(skip.saturating_add(samples(ready))) else {
-            return Ok(0);
+            return Ok(Taken::Nothing);
         };
         let (first, second) = chunk.as_slices();
         let frames = match first.get(skip..) {
@@ -117,14 +142,14 @@ impl Pump {
             Some(_) | None => second.get(skip.saturating_sub(first.len())..).unwrap_or_default(),
         };
         if self.gain.is_unity() {
-            return self.output.write(frames, bits);
+            return Ok(Taken::of(self.output.write(frames, bits)?, frames.len()));
         }
         let count = frames.len().min(self.scaled.len());
         let scaled = self.scaled.get_mut(..count).unwrap_or_default();
         self.gain.fork().apply(frames, scaled);
         let taken = self.output.write(scaled, SCALED_BITS)?;
         self.gain.skip(taken);
-        Ok(taken)
+        Ok(Taken::of(taken, count))
     }
 
     /// Plays the device out when nothing (or nothing at this rate, or nothing yet) follows.
