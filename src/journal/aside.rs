@@ -127,11 +127,6 @@ impl Asides {
         }
     }
 
-    /// How many were set aside on this device.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
     /// Writes and syncs one event with its reason.
     pub fn write(&mut self, seq: u64, reason: &str, record: Option<&Record>) -> io::Result<()> {
         let written = self.try_write(seq, reason, record);
