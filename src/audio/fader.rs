@@ -119,10 +119,12 @@ mod tests {
         fader.open(44_100).unwrap();
         fader.set_volume(0, Change::Jump);
         assert_eq!(
-            fader.write(&[1 << 30; CHANNELS * (BUFFER_FRAMES + 100)], 16).unwrap(),
+            fader
+                .write(&vec![1 << 30; CHANNELS * (BUFFER_FRAMES + 100)], 16)
+                .unwrap(),
             BUFFER_FRAMES
         );
         while fader.drain().unwrap() == Drained::Pending {}
-        bench.with(|state| assert_eq!(state.heard, [0; CHANNELS * BUFFER_FRAMES]));
+        bench.with(|state| assert_eq!(state.heard, vec![0; CHANNELS * BUFFER_FRAMES]));
     }
 }
