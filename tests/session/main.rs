@@ -1,0 +1,1 @@
+//! Readable scenarios (being written).
