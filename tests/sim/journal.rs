@@ -138,6 +138,8 @@ impl Journal {
 
     /// A clean end: everything reaches the disk that works.
     pub fn close(&mut self) {
+        let unsettled = self.records.range(self.settled + 1..);
+        self.repeatable.extend(unsettled.map(|(_, record)| record.uid));
         if self.disk_works {
             self.durable_to = self.next().0 - 1;
             self.settled_durable = self.settled;

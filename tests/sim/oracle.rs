@@ -104,10 +104,6 @@ impl Oracle {
         Ok(())
     }
 
-    pub fn is_leaving(&self) -> bool {
-        self.leaving_since.is_some()
-    }
-
     /// Called before the core sees the input.
     pub fn input(&mut self, input: &Input, service: &Service, now: u64) -> Check {
         if *input == Input::Tick {
@@ -328,31 +324,31 @@ impl Oracle {
         let version = self.version_at_start;
         self.version_at_start = self.known_version.get(&event.session).copied().unwrap_or(0);
         let fresh_run = std::mem::take(&mut self.fresh_run);
+        // A press may have been made just before the last start was reported.
+        let since = from.map_or(0, |from| from.at.0.saturating_sub(2 * world.plan.news_ms + 1));
+        let count = |wanted: Press| {
+            let fits = |(at, press): &&(u64, Press)| *at >= since && *press == wanted;
+            self.presses.iter().filter(fits).count()
+        };
+        let presses = (count(Press::Next), count(Press::Previous));
+        if fresh_run && world.service.is_current(event.session, event.entry) {
+            return Ok(());
+        }
         let Some(from) = from.filter(|from| from.session == event.session) else {
             self.version_at_start = 0;
-            let fits = world.service.is_first(event.session, event.entry)
-                || world.service.is_current(event.session, event.entry);
-            return if fits {
+            let first = world.service.first(event.session);
+            let fits =
+                |first| first == event.entry || world.service.may_follow(event.session, first, event.entry, presses, 0);
+            return if first.is_some_and(fits) {
                 Ok(())
             } else {
                 Err(format!("{event:?} is not where its session begins"))
             };
         };
-        if from.entry == event.entry || (fresh_run && world.service.is_current(event.session, event.entry)) {
-            return Ok(());
-        }
-        // A press may have been made just before the last start was reported.
-        let since = from.at.0.saturating_sub(2 * world.plan.news_ms + 1);
-        let count = |wanted: &[Press]| {
-            self.presses
-                .iter()
-                .filter(|(at, press)| *at >= since && wanted.contains(press))
-                .count()
-        };
-        let presses = (count(&[Press::Next]), count(&[Press::Previous]));
         let raced =
             before.is_some_and(|before| before.entry == event.entry) && self.last_span_ms <= 2 * world.plan.news_ms;
-        if raced
+        if from.entry == event.entry
+            || raced
             || world
                 .service
                 .may_follow(event.session, from.entry, event.entry, presses, version)

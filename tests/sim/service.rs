@@ -153,6 +153,11 @@ impl Service {
             self.repeats += 1;
             return Ok(Verdict::Accepted);
         }
+        if record.uid < self.last_seen && journal.repeatable.contains(&record.uid) {
+            // It was refused, and a kill made the speaker forget that.
+            self.seen.insert(record.uid, record);
+            return Ok(Verdict::Accepted);
+        }
         if record.uid < self.last_seen {
             return Err(format!("event {:?} came after a later one", record.event.seq));
         }
@@ -243,12 +248,10 @@ impl Service {
         })
     }
 
-    pub fn is_first(&self, session: SessionKey, entry: EntryKey) -> bool {
-        let first = self
-            .queues
-            .get(&session.0)
-            .and_then(|queue| queue.versions.first()?.first());
-        first == Some(&entry.0)
+    /// Where the queue of a session begins, as it was first handed out.
+    pub fn first(&self, session: SessionKey) -> Option<EntryKey> {
+        let first = self.queues.get(&session.0)?.versions.first()?.first()?;
+        Some(EntryKey(*first))
     }
 
     pub fn is_current(&self, session: SessionKey, entry: EntryKey) -> bool {

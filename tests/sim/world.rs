@@ -277,7 +277,11 @@ impl World {
             let deadline = self.session.as_ref().and_then(Session::deadline).map(|at| at.0);
             let audio = self.audio.wakes_at();
             let agenda = self.agenda.keys().next().map(|(at, _)| *at);
-            let next = [deadline, audio, agenda].into_iter().flatten().min().unwrap_or(until);
+            let next = [deadline, audio, agenda]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(u64::MAX);
             if next > until {
                 self.now = until;
                 return Ok(());
