@@ -474,6 +474,11 @@ impl World {
 
     fn drain(&mut self, input: &Input, reasons: &[StopReason]) -> Check {
         let mut count = 0;
+        let now = Moment(self.now);
+        let current = self.session.as_ref().and_then(|session| {
+            let view = session.view(now);
+            view.entries.get(view.cursor).map(|entry| entry.key)
+        });
         while let Some(effect) = self.session.as_mut().and_then(Session::poll) {
             count += 1;
             self.digest = digest(self.digest, &format!("{}{effect:?}", self.now));
@@ -487,6 +492,7 @@ impl World {
                 reasons,
                 journal: &self.journal,
                 service: &self.service,
+                current,
             };
             self.oracle.effect(&effect, &seen)?;
             self.obey(effect, input);
@@ -498,6 +504,7 @@ impl World {
             reasons,
             journal: &self.journal,
             service: &self.service,
+            current,
         };
         if let Some(session) = &self.session {
             self.oracle.after(session, count, &seen)?;

@@ -293,6 +293,7 @@ impl Session {
     /// Stops the sound for good; what is open stays open.
     pub(super) fn halt(&mut self) {
         self.playback.wanted = Wanted::Silence;
+        self.playback.replace(StopReason::SystemStop);
         self.playback.current = None;
         self.playback.follower = None;
         self.emit(Effect::Silence);

@@ -318,7 +318,7 @@ impl Session {
 
     fn shut_down(&mut self, now: Moment) {
         if self.leaving.is_none() {
-            self.playback.leave(crate::event::StopReason::SystemStop);
+            self.playback.replace(crate::event::StopReason::SystemStop);
             self.leaving = Some(Leaving {
                 until: now + SHUTDOWN_MS_MAX,
                 done: false,

@@ -154,6 +154,7 @@ impl Session {
         self.troubles.clear(Problem::TakenOver);
         self.troubles.clear(Problem::ManyUnplayable);
         self.strikes = 0;
+        self.playback.go_on();
         if let Some(play) = self.playback.current.and_then(|id| self.playback.play_mut(id)) {
             play.asked_at = Some(now);
             self.emit(Effect::Resume);
@@ -198,6 +199,7 @@ impl Session {
         } else if let Some(entry) = self.queue.current() {
             // Paused: the place moves, the sound stays away until it is wanted again.
             self.resume_at = Some((entry.key, to));
+            self.playback.replace(StopReason::TrackScrub);
             self.playback.current = None;
             self.playback.follower = None;
             self.emit(Effect::Silence);

@@ -39,7 +39,7 @@ impl Session {
         let (Some(session), Some(entry)) = (self.service.session, self.queue.current().map(|entry| entry.key)) else {
             return;
         };
-        self.playback.leave(leaving);
+        self.playback.replace(leaving);
         self.playback.wanted = Wanted::Sound;
         self.resume_at = None;
         self.service.step = None;
@@ -86,6 +86,7 @@ impl Session {
                 offset: position,
                 rebuffers: 0,
                 flow: Flow::Flowing,
+                cut_for: None,
             });
         }
         self.troubles.clear(Problem::EntryUnplayable);
@@ -109,6 +110,7 @@ impl Session {
     }
 
     fn span_over(&mut self, id: PlayId, progress: Millis, played: Millis, rebuffers: u16, how: Ending, now: Moment) {
+        let current = self.playback.current_play().map(|play| (play.id, play.entry));
         let Some(play) = self.playback.play_mut(id) else {
             return;
         };
@@ -117,7 +119,14 @@ impl Session {
         };
         let reason = match how {
             Ending::Finished => StopReason::TrackFinished,
-            Ending::Cut => play.leaving,
+            // It had begun by itself just before it was asked for: it is not left, it starts once more.
+            Ending::Cut if current.is_some_and(|(order, entry)| order != id && entry == play.entry) => {
+                match play.cut_for(&span) {
+                    StopReason::UserNext | StopReason::UserPrev => StopReason::SystemStop,
+                    reason => reason,
+                }
+            }
+            Ending::Cut => play.cut_for(&span),
             Ending::Interrupted | Ending::Broken => StopReason::SystemStop,
         };
         let (session, entry) = (play.session, play.entry);
