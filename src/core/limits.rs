@@ -47,6 +47,8 @@ pub const VOLUME_MAX: u8 = 100;
 pub const RETRY_MS_FIRST: Millis = Millis(500);
 /// No retry waits longer than this.
 pub const RETRY_MS_MAX: Millis = Millis(30_000);
+/// A time named by the service (`Retry-After`) is honoured up to this: a mistake there does not silence a speaker for days.
+pub const RETRY_AFTER_MS_MAX: Millis = Millis(3_600_000);
 /// After a request to stop, events that are stored may still be sent for this long; then the speaker leaves and they wait on disk.
 pub const SHUTDOWN_MS_MAX: Millis = Millis(1_500);
 

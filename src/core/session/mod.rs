@@ -248,7 +248,7 @@ impl Session {
             Input::Stored { seq, durable } => self.stored(seq, durable),
             Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
             Input::Audio(news) => self.sound(news, now),
-            Input::LinkUp => self.link.hurry(),
+            Input::LinkUp => self.link.found(),
             Input::LinkDown => self.link.lost(now),
             Input::Shutdown => self.shut_down(now),
         }

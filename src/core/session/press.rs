@@ -19,8 +19,10 @@ impl Session {
             self.refuse(refusal, now);
             return;
         }
-        // Somebody stands in front of the speaker: what waits for the service is tried at once.
-        self.link.hurry();
+        // Somebody waits in front of the speaker: what waits for the service is tried at once.
+        if !matches!(press, Press::VolumeUp | Press::VolumeDown) {
+            self.link.hurry();
+        }
         match press {
             Press::Play => self.toggle(now),
             Press::Next => self.next(now),
