@@ -46,6 +46,11 @@ impl Link {
         self.retry_at().is_none_or(|at| at <= now)
     }
 
+    /// The service named a time, and it has not come: not even a press makes the speaker ask.
+    pub(crate) fn is_held(&self, now: Moment) -> bool {
+        self.not_before.is_some_and(|at| at > now)
+    }
+
     /// When the next try is due.
     pub(crate) fn retry_at(&self) -> Option<Moment> {
         self.retry_at.max(self.not_before)
@@ -67,7 +72,9 @@ impl Link {
     /// The service answered that it is busy. It is there, but is not to be asked before `retry_after`.
     pub(crate) fn busy(&mut self, now: Moment, retry_after: Option<Millis>) {
         self.reach = Reach::Up;
-        self.not_before = self.not_before.max(retry_after.map(|after| now + after.min(RETRY_AFTER_MS_MAX)));
+        self.not_before = self
+            .not_before
+            .max(retry_after.map(|after| now + after.min(RETRY_AFTER_MS_MAX)));
         self.back_off(now);
     }
 

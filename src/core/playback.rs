@@ -84,6 +84,11 @@ pub(crate) struct Playback {
 }
 
 impl Play {
+    /// Another order (or silence) took its place.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.standing == Standing::Replaced
+    }
+
     /// Reason of the stop event of a span that was cut.
     pub(crate) fn cut_for(&self, span: &Span) -> StopReason {
         span.cut_for.or(self.leaving).unwrap_or(StopReason::SystemStop)

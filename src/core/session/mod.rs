@@ -18,9 +18,9 @@ use heapless::{Deque, Vec};
 use crate::button::{ButtonSetup, Buttons};
 use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
-use crate::input::{Input, MediaFault, Mode, Verdict};
+use crate::input::{Failure, Input, MediaFault, Mode, Verdict};
 use crate::light::Scene;
-use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
+use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::playback::{Playback, Wanted};
@@ -111,6 +111,8 @@ struct Service {
     looping: Switch,
     /// Skips left as the service last said, counted down since.
     skips: Option<u8>,
+    /// Skips that an answer may not have counted yet: made since a call that was sure to know of all before it.
+    uncounted: u8,
     /// What was started last, to start it again after its end.
     source: Option<(SourceKey, Mode)>,
 }
@@ -157,6 +159,13 @@ struct Switch {
     on: bool,
     /// Asked for, and not yet done.
     wanted: Option<bool>,
+}
+
+impl Switch {
+    /// The other way round from what was last asked for.
+    fn toggle(&mut self) {
+        self.wanted = Some(!self.wanted.unwrap_or(self.on));
+    }
 }
 
 /// On the way out.
@@ -249,11 +258,17 @@ impl Session {
             Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
             Input::Audio(news) => self.sound(news, now),
             Input::LinkUp => self.link.found(),
-            Input::LinkDown => self.link.lost(now),
+            Input::LinkDown => {
+                self.link.lost(now);
+                self.presses_failed(Failure::Unreachable, now);
+            }
             Input::Shutdown => self.shut_down(now),
         }
-        while let Some(press) = self.buttons.due(now) {
-            self.press(press, now);
+        // Those that are still due make the deadline come at once.
+        for _ in 0..PRESSES_AT_ONCE_MAX {
+            if let Some(press) = self.buttons.due(now) {
+                self.press(press, now);
+            }
         }
         self.settle(now);
     }
@@ -291,16 +306,31 @@ impl Session {
             return;
         }
         match verdict {
-            Verdict::Accepted | Verdict::Refused => {
-                self.link.answered();
-                self.outbox.settle();
-                self.emit(Effect::Settle {
-                    seq,
-                    accepted: verdict == Verdict::Accepted,
-                });
+            Verdict::Accepted => {
+                self.troubles.clear(Problem::NotLinked);
+                self.settled(seq, true);
             }
-            Verdict::Failed(failure) => self.not_now(failure, now),
+            // What is never to be repeated unchanged cannot become acceptable.
+            Verdict::Refused | Verdict::Failed(Failure::Forbidden | Failure::NotFound | Failure::Refused) => {
+                self.settled(seq, false);
+            }
+            Verdict::Failed(
+                failure @ (Failure::Unreachable
+                | Failure::Busy { .. }
+                | Failure::Unauthorised
+                | Failure::TakenOver
+                | Failure::Garbled),
+            ) => {
+                self.presses_failed(failure, now);
+                self.not_now(failure, now);
+            }
         }
+    }
+
+    fn settled(&mut self, seq: Seq, accepted: bool) {
+        self.link.answered();
+        self.outbox.settle();
+        self.emit(Effect::Settle { seq, accepted });
     }
 
     /// Only an expired address needs the session; what cannot be decoded is reported by the audio path in its turn.
@@ -309,11 +339,6 @@ impl Session {
             return;
         }
         self.window.expire(entry);
-        if self.service.at == Some(entry) {
-            self.service.want_current = Want::Yes;
-        } else if self.queue.contains(entry) {
-            self.service.want_next = Want::Yes;
-        }
     }
 
     fn shut_down(&mut self, now: Moment) {
