@@ -89,6 +89,11 @@ impl Play {
         self.standing == Standing::Replaced
     }
 
+    /// What has cut it already, although its beginning is only being reported.
+    pub(crate) fn leaving(&self) -> Option<StopReason> {
+        self.leaving
+    }
+
     /// Reason of the stop event of a span that was cut.
     pub(crate) fn cut_for(&self, span: &Span) -> StopReason {
         span.cut_for.or(self.leaving).unwrap_or(StopReason::SystemStop)

@@ -345,13 +345,18 @@ impl Oracle {
                 Err(format!("{event:?} is not where its session begins"))
             };
         };
-        let raced =
-            before.is_some_and(|before| before.entry == event.entry) && self.last_span_ms <= 2 * world.plan.news_ms;
-        if from.entry == event.entry
-            || raced
-            || world
-                .service
-                .may_follow(event.session, from.entry, event.entry, presses, version)
+        let follows = |from: &Event| {
+            from.entry == event.entry
+                || world
+                    .service
+                    .may_follow(event.session, from.entry, event.entry, presses, version)
+        };
+        // What began by itself while a press was under way is not where the press came from.
+        let raced = self.last_span_ms <= 2 * world.plan.news_ms;
+        if follows(&from)
+            || before
+                .filter(|before| raced && before.session == event.session)
+                .is_some_and(|before| follows(&before))
         {
             return Ok(());
         }

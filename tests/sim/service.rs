@@ -230,7 +230,9 @@ impl Service {
             return false;
         };
         let (forward_max, back_max) = (presses.0 + 1, if presses.1 == 0 { 0 } else { presses.1 + 1 });
-        queue.versions.iter().skip(version).any(|order| {
+        // Going back leads along what was played, whatever became of the order since.
+        let known = if back_max > 0 { 0 } else { version };
+        queue.versions.iter().skip(known).any(|order| {
             let find = |entry: EntryKey| order.iter().position(|key| *key == entry.0);
             let (Some(a), Some(b)) = (find(from), find(to)) else {
                 return false;
@@ -244,7 +246,14 @@ impl Service {
             };
             let passes_ad =
                 (1..forward.min(order.len())).any(|step| self.is_ad(EntryKey(order[(a + step) % order.len()])));
-            (forward <= forward_max && !passes_ad) || (b < a && a - b <= back_max)
+            let back = if b < a {
+                a - b
+            } else if queue.ever_looped {
+                a + order.len() - b
+            } else {
+                usize::MAX
+            };
+            (forward <= forward_max && !passes_ad) || back <= back_max
         })
     }
 

@@ -111,6 +111,7 @@ pub struct World {
     worker_busy: bool,
     net_up: bool,
     last_news: u64,
+    last_edge: Option<u64>,
     wishes: Wishes,
     pub trace: VecDeque<String>,
     /// Digest of everything that went in and out, to compare runs.
@@ -145,6 +146,7 @@ impl World {
             worker_busy: false,
             net_up: true,
             last_news: 0,
+            last_edge: None,
             wishes: Wishes::new(),
             trace: VecDeque::new(),
             digest: 0,
@@ -350,6 +352,7 @@ impl World {
             }
             Happening::Edge(button, contact) => {
                 self.stats.count("edges");
+                self.last_edge = Some(self.now);
                 self.hear()?;
                 let button = ButtonId(button);
                 self.handle(Input::Edge { button, contact }, &[], None)?;
@@ -535,12 +538,21 @@ impl World {
             Effect::Report(seq) => self.jobs.extend(self.journal.get(seq).map(Job::Event)),
             Effect::Settle { seq, accepted } => self.journal.settle(seq, accepted),
             Effect::Want(wishes) => self.want(wishes),
-            Effect::Play { play, entry, from, .. } => self.audio.play(play, entry, from, &causes(input), self.now),
+            Effect::Play { play, entry, from, .. } => {
+                let reasons = self.causes(input);
+                self.audio.play(play, entry, from, &reasons, self.now);
+            }
             Effect::Follow { play, entry, .. } => self.audio.follow(play, entry, self.now),
             Effect::Unfollow => self.audio.unfollow(),
-            Effect::Pause => self.audio.pause(&causes(input), self.now),
+            Effect::Pause => {
+                let reasons = self.causes(input);
+                self.audio.pause(&reasons, self.now);
+            }
             Effect::Resume => self.audio.resume(self.now),
-            Effect::Silence => self.audio.silence(&causes(input), self.now),
+            Effect::Silence => {
+                let reasons = self.causes(input);
+                self.audio.silence(&reasons, self.now);
+            }
             Effect::Save(_) | Effect::Checkpoint { .. } => {
                 let run = self.run;
                 // Writes are done in order, each in its time.
@@ -548,6 +560,33 @@ impl World {
             }
             Effect::Volume(_) | Effect::Light(_) | Effect::Tell(_) | Effect::Exit => {}
         }
+    }
+
+    /// The reasons a stop may truly have when this input made the core cut the sound.
+    fn causes(&self, input: &Input) -> Vec<StopReason> {
+        use StopReason::{SystemStop, TrackScrub, UserNext, UserPrev, UserStop};
+        let mut reasons = match input {
+            Input::Press(press) => match press {
+                Press::Next => vec![UserNext],
+                Press::Previous => vec![UserPrev, TrackScrub],
+                Press::Play | Press::Start { .. } | Press::Preset(_) => vec![UserStop],
+                Press::ScrubForward | Press::ScrubBackward | Press::Seek(_) => vec![TrackScrub],
+                Press::VolumeUp | Press::VolumeDown | Press::Shuffle | Press::Loop => Vec::new(),
+            },
+            Input::Edge { .. } | Input::Tick => vec![UserNext, UserPrev, TrackScrub, UserStop],
+            Input::Answer { answer, .. } => match answer {
+                Answer::Opened { .. } => vec![UserStop],
+                Answer::Listed(_) => vec![UserNext, UserPrev, TrackScrub, SystemStop],
+                Answer::Done | Answer::Failed(_) => vec![SystemStop],
+            },
+            Input::Shutdown | Input::Audio(_) | Input::Reported { .. } => vec![SystemStop],
+            Input::Stored { .. } | Input::Media { .. } | Input::LinkUp | Input::LinkDown => Vec::new(),
+        };
+        // A held button falls due with any input.
+        if self.last_edge.is_some_and(|at| at + 5000 > self.now) {
+            reasons.extend([UserNext, UserPrev, TrackScrub, UserStop]);
+        }
+        reasons
     }
 
     // ---- the media ----
@@ -898,7 +937,7 @@ impl World {
             return Err("the program does not run".into());
         };
         let view = session.view(Moment(self.now));
-        if view.state == State::Playing && self.audio.is_flowing() && view.waiting == 0 && !view.entries.is_empty() {
+        if view.state == State::Playing && self.audio.is_flowing() && view.waiting <= 4 && !view.entries.is_empty() {
             Ok(())
         } else {
             Err(format!("a preset was pressed and does not play: {view:?}"))
@@ -935,28 +974,6 @@ impl World {
 
     pub fn summary(&self) -> (u64, u64, &BTreeMap<&'static str, u64>) {
         (self.service.processed, self.service.repeats, &self.oracle.reasons)
-    }
-}
-
-/// The reasons a stop may truly have when this input made the core cut the sound.
-fn causes(input: &Input) -> Vec<StopReason> {
-    use StopReason::{SystemStop, TrackScrub, UserNext, UserPrev, UserStop};
-    match input {
-        Input::Press(press) => match press {
-            Press::Next => vec![UserNext],
-            Press::Previous => vec![UserPrev, TrackScrub],
-            Press::Play | Press::Start { .. } | Press::Preset(_) => vec![UserStop],
-            Press::ScrubForward | Press::ScrubBackward | Press::Seek(_) => vec![TrackScrub],
-            Press::VolumeUp | Press::VolumeDown | Press::Shuffle | Press::Loop => Vec::new(),
-        },
-        Input::Edge { .. } | Input::Tick => vec![UserNext, UserPrev, TrackScrub, UserStop],
-        Input::Answer { answer, .. } => match answer {
-            Answer::Opened { .. } => vec![UserStop],
-            Answer::Listed(_) => vec![UserNext, UserPrev, TrackScrub, SystemStop],
-            Answer::Done | Answer::Failed(_) => vec![SystemStop],
-        },
-        Input::Shutdown | Input::Audio(_) | Input::Reported { .. } => vec![SystemStop],
-        Input::Stored { .. } | Input::Media { .. } | Input::LinkUp | Input::LinkDown => Vec::new(),
     }
 }
 

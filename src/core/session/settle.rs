@@ -119,7 +119,7 @@ impl Session {
             Call::Previous { .. } => self.service.want_previous = Want::No,
             Call::Create { .. } | Call::Loop { .. } | Call::Shuffle { .. } => {}
         }
-        if self.is_service_here() && self.outbox.is_settled(self.service.last_event) {
+        if self.is_service_here() && self.outbox.waiting() == 0 {
             self.service.uncounted = 0;
         }
         let request = self.service.last_request.next();

@@ -93,7 +93,7 @@ impl Session {
                 offset: position,
                 rebuffers: 0,
                 flow: Flow::Flowing,
-                cut_for: None,
+                cut_for: play.leaving(),
             });
         }
         self.troubles.clear(Problem::EntryUnplayable);
