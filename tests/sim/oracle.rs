@@ -331,7 +331,17 @@ impl Oracle {
             self.presses.iter().filter(fits).count()
         };
         let presses = (count(Press::Next), count(Press::Previous));
-        if fresh_run && world.service.is_current(event.session, event.entry) {
+        let from_service = world
+            .service
+            .current(event.session)
+            .filter(|_| fresh_run)
+            .is_some_and(|current| {
+                current == event.entry
+                    || world
+                        .service
+                        .may_follow(event.session, current, event.entry, presses, 0)
+            });
+        if from_service {
             return Ok(());
         }
         let Some(from) = from.filter(|from| from.session == event.session) else {

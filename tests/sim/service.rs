@@ -263,9 +263,10 @@ impl Service {
         Some(EntryKey(*first))
     }
 
-    pub fn is_current(&self, session: SessionKey, entry: EntryKey) -> bool {
-        let current = self.queues.get(&session.0).and_then(|queue| queue.order.get(queue.at));
-        current == Some(&entry.0)
+    /// Where the service believes playing is.
+    pub fn current(&self, session: SessionKey) -> Option<EntryKey> {
+        let queue = self.queues.get(&session.0)?;
+        queue.order.get(queue.at).map(|key| EntryKey(*key))
     }
 
     fn create(&mut self, mode: Mode, shape: &Shape, rng: &mut Rng) -> Answer {

@@ -863,6 +863,7 @@ impl World {
                     | Happening::Synced { .. }
                     | Happening::Saved { .. }
                     | Happening::Loaded { .. }
+                    | Happening::Edge(..)
                     | Happening::Boot
             )
         };

@@ -132,6 +132,13 @@ impl Session {
         self.freshen(entries);
         if self.queue.take_next(pending.at, entries) == Merge::Elsewhere {
             // A step waits until the service is here: the start event of the current entry makes it be asked again.
+            if self.service.step == Some(Step::Natural) && pending.at == self.service.at {
+                // That event was refused, and there is nothing more to play here: what the service believes is current
+                // is all there is to go by.
+                self.service.step = None;
+                self.queue.clear();
+                self.service.want_current = Want::Yes;
+            }
             return;
         }
         match self.service.step {

@@ -93,6 +93,8 @@ struct Service {
     session: Option<SessionKey>,
     /// Where the service believes playing is: the entry of the last start event, or the first of a new session.
     at: Option<EntryKey>,
+    /// The start event that moved the service to `at`.
+    at_event: Seq,
     /// Last event of this session: calls on its queue wait until it is settled.
     last_event: Seq,
     last_request: RequestId,
@@ -331,6 +333,11 @@ impl Session {
         self.link.answered();
         self.outbox.settle();
         self.emit(Effect::Settle { seq, accepted });
+        if !accepted && seq == self.service.at_event {
+            // It did not move the service: where that is now, only it can tell.
+            self.service.at = None;
+            self.service.want_current = Want::Yes;
+        }
     }
 
     /// Only an expired address needs the session; what cannot be decoded is reported by the audio path in its turn.

@@ -102,14 +102,15 @@ impl Session {
             self.next_checkpoint = Some(now + CHECKPOINT_EVERY);
             self.next_heartbeat = self.settings.heartbeat.map(|every| now + every);
         }
-        self.service_moves(&play);
+        self.service_moves(&play, start);
     }
 
     /// A start event moves the service's place in the queue, also that of an entry that was left meanwhile: what it says
     /// is next may be new.
-    fn service_moves(&mut self, play: &Play) {
+    fn service_moves(&mut self, play: &Play, start: Seq) {
         if self.service.session == Some(play.session) {
             self.service.at = Some(play.entry);
+            self.service.at_event = start;
             self.service.want_next = Want::Yes;
         }
     }
@@ -205,10 +206,9 @@ impl Session {
             progress: Millis::ZERO,
             rebuffers: 0,
         };
-        for what in [start, stop] {
-            self.record(play.session, play.entry, Millis::ZERO, what, now);
-        }
-        self.service_moves(&play);
+        let start = self.record(play.session, play.entry, Millis::ZERO, start, now);
+        self.record(play.session, play.entry, Millis::ZERO, stop, now);
+        self.service_moves(&play, start);
         if self.playback.current == Some(id) {
             self.struck(now);
         }
