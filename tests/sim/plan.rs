@@ -96,7 +96,7 @@ impl Plan {
             entry_ms: if short { (200, 4000) } else { (4000, 90_000) },
             queue_len: if rng.chance(300) { (1, 4) } else { (3, 40) },
             latency_ms: if rng.chance(250) { (100, 3000) } else { (5, 150) },
-            news_ms: [0, 5, 40, 300][rng.index(4)],
+            news_ms: [0, 5, 40, 120][rng.index(4)],
             load_ms: if rng.chance(300) { (200, 6000) } else { (0, 300) },
             dropped,
             answer_lost,

@@ -24,6 +24,16 @@ const STEPS_MAX: u64 = 200_000;
 const CALM_MS: u64 = 150_000;
 const TRACE_LINES: usize = 80;
 
+/// A line of the trace, made only if somebody wants to read it.
+macro_rules! note {
+    ($world:expr, $($words:tt)*) => {
+        if $world.telling == Telling::Everything {
+            let line = format!($($words)*);
+            $world.keep(line);
+        }
+    };
+}
+
 #[derive(Clone, Debug)]
 enum Happening {
     /// An input for one run of the program.
@@ -82,6 +92,13 @@ enum Fate {
     Refused,
 }
 
+/// Whether a world keeps a trace of what happened. That is slow; a world that failed is lived through once more for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    Silent,
+    Everything,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     pub steps: u64,
@@ -113,6 +130,7 @@ pub struct World {
     last_news: u64,
     last_edge: Option<u64>,
     wishes: Wishes,
+    telling: Telling,
     pub trace: VecDeque<String>,
     /// Digest of everything that went in and out, to compare runs.
     pub digest: u64,
@@ -120,7 +138,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, telling: Telling) -> Self {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng);
         let bookmark = Bookmark {
@@ -148,6 +166,7 @@ impl World {
             last_news: 0,
             last_edge: None,
             wishes: Wishes::new(),
+            telling,
             trace: VecDeque::new(),
             digest: 0,
             stats: Stats::default(),
@@ -156,7 +175,7 @@ impl World {
 
     /// Lives through the whole world: trouble, calm, a last song, and leaving.
     pub fn live(&mut self) -> Check {
-        self.note(format!("{:?}", self.plan));
+        note!(self, "{:?}", self.plan);
         self.enter(0, Happening::Boot);
         self.lay_out_trouble();
         let end = self.now + self.plan.length_ms;
@@ -267,7 +286,8 @@ impl World {
         self.agenda.insert((self.now + after, self.entered), happening);
     }
 
-    fn note(&mut self, line: String) {
+    pub(super) fn keep(&mut self, line: String) {
+        self.digest = digest(self.digest, &line);
         if self.trace.len() == TRACE_LINES {
             self.trace.pop_front();
         }
@@ -398,12 +418,13 @@ impl World {
         self.run += 1;
         let closing = self.journal.recover(Moment(self.now));
         self.oracle.restart(&self.journal, closing)?;
-        self.note(format!(
+        note!(
+            self,
             "{} ---- boot {}: {:?} {closing:?}",
             self.now,
             self.run,
             self.journal.bookmark()
-        ));
+        );
         let settings = Settings {
             behind: self.plan.behind,
             ahead: self.plan.ahead,
@@ -426,7 +447,7 @@ impl World {
             return;
         }
         self.stats.count("kills");
-        self.note(format!("{} ---- killed", self.now));
+        note!(self, "{} ---- killed", self.now);
         self.journal.crash(&mut self.rng);
         self.stopped();
     }
@@ -454,16 +475,7 @@ impl World {
             return Ok(());
         }
         if input != Input::Tick {
-            let line = format!(
-                "{} {input:?} {}",
-                self.now,
-                if reasons.is_empty() {
-                    String::new()
-                } else {
-                    format!("{reasons:?}")
-                }
-            );
-            self.note(line);
+            note!(self, "{} {input:?} {reasons:?}", self.now);
         }
         self.oracle.input(&input, &self.service, self.now)?;
         if let Some(session) = &mut self.session {
@@ -484,9 +496,8 @@ impl World {
         });
         while let Some(effect) = self.session.as_mut().and_then(Session::poll) {
             count += 1;
-            self.digest = digest(self.digest, &format!("{}{effect:?}", self.now));
             if !matches!(effect, Effect::Light(_)) {
-                self.note(format!("{}     -> {}", self.now, brief(&effect)));
+                note!(self, "{}     -> {}", self.now, brief(&effect));
             }
             let seen = Seen {
                 now: self.now,
@@ -513,7 +524,7 @@ impl World {
             self.oracle.after(session, count, &seen)?;
         }
         if self.oracle.exited && self.session.take().is_some() {
-            self.note(format!("{} ---- left", self.now));
+            note!(self, "{} ---- left", self.now);
             self.journal.close();
             if !self.journal.disk_works {
                 self.journal.crash(&mut self.rng);
@@ -848,7 +859,7 @@ impl World {
     // ---- the end ----
 
     fn calm_down(&mut self) {
-        self.note(format!("{} ---- calm", self.now));
+        note!(self, "{} ---- calm", self.now);
         self.plan.calm();
         self.service.taken = false;
         for medium in self.audio.media.values_mut() {
