@@ -481,10 +481,31 @@ impl World {
         if let Some(session) = &mut self.session {
             session.handle(input.clone(), Moment(self.now));
         }
-        if let Some((key, version)) = learned {
+        if let Some((key, version)) = learned
+            && self.takes_list(&input)
+        {
             self.oracle.learned(key, version);
         }
         self.drain(&input, reasons)
+    }
+
+    /// A list about a place where the speaker is not (any more) is not taken.
+    fn takes_list(&self, input: &Input) -> bool {
+        let Input::Answer {
+            answer: Answer::Listed(list),
+            ..
+        } = input
+        else {
+            return false;
+        };
+        let known = self
+            .session
+            .as_ref()
+            .map(|session| session.view(Moment(self.now)).entries);
+        let known = known.unwrap_or_default();
+        list.iter()
+            .take(2)
+            .all(|listed| known.iter().any(|entry| entry.key == listed.key))
     }
 
     fn drain(&mut self, input: &Input, reasons: &[StopReason]) -> Check {
