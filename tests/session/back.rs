@@ -34,8 +34,15 @@ fn previous_after_three_seconds_returns_to_the_start() {
 #[test]
 fn previous_twice_goes_to_the_start_and_then_to_the_entry_before() {
     let mut speaker = on_the_second_entry();
-    speaker.wait(60_000).press(Press::Previous).wait(300).press(Press::Previous);
-    assert_eq!(speaker.story(), ["2 trackScrub 60000", "2 from 0", "2 userPrev 300", "1 from 0"]);
+    speaker
+        .wait(60_000)
+        .press(Press::Previous)
+        .wait(300)
+        .press(Press::Previous);
+    assert_eq!(
+        speaker.story(),
+        ["2 trackScrub 60000", "2 from 0", "2 userPrev 300", "1 from 0"]
+    );
 }
 
 #[test]

@@ -20,7 +20,11 @@ fn play_pauses_and_play_resumes_where_it_was() {
 #[test]
 fn a_pause_may_last_for_days() {
     let mut speaker = Speaker::playing_album(3);
-    speaker.wait(5000).press(Press::Play).wait(200_000_000).press(Press::Play);
+    speaker
+        .wait(5000)
+        .press(Press::Play)
+        .wait(200_000_000)
+        .press(Press::Play);
     assert_eq!(speaker.view().position, Millis(5000));
 }
 
@@ -34,8 +38,19 @@ fn seeking_stops_and_starts_in_the_same_entry() {
 #[test]
 fn scrubbing_moves_by_ten_seconds_and_stops_at_the_start() {
     let mut speaker = Speaker::playing_album(3);
-    speaker.wait(2000).press(Press::ScrubForward).press(Press::ScrubBackward).press(Press::ScrubBackward);
-    let story = ["1 trackScrub 2000", "1 from 12000", "1 trackScrub 12000", "1 from 2000", "1 trackScrub 2000", "1 from 0"];
+    speaker
+        .wait(2000)
+        .press(Press::ScrubForward)
+        .press(Press::ScrubBackward)
+        .press(Press::ScrubBackward);
+    let story = [
+        "1 trackScrub 2000",
+        "1 from 12000",
+        "1 trackScrub 12000",
+        "1 from 2000",
+        "1 trackScrub 2000",
+        "1 from 0",
+    ];
     assert_eq!(speaker.story(), story);
 }
 
@@ -43,7 +58,15 @@ fn scrubbing_moves_by_ten_seconds_and_stops_at_the_start() {
 fn seeking_past_the_end_goes_to_the_end_and_on() {
     let mut speaker = Speaker::playing_album(3);
     speaker.wait(1000).press(Press::Seek(Millis(TRACK_MS * 2))).finish();
-    assert_eq!(speaker.story(), ["1 trackScrub 1000", "1 from 180000", "1 trackFinished 180000", "2 from 0"]);
+    assert_eq!(
+        speaker.story(),
+        [
+            "1 trackScrub 1000",
+            "1 from 180000",
+            "1 trackFinished 180000",
+            "2 from 0"
+        ]
+    );
 }
 
 #[test]
@@ -67,7 +90,11 @@ fn seeking_where_the_service_does_not_allow_it_is_refused() {
     speaker.press(Press::Seek(Millis(90_000)));
     assert_eq!(speaker.refusal(), Some(Refusal::Denied(Denial::NeedsSubscription)));
     speaker.press(Press::Seek(Millis(1000)));
-    assert_eq!(speaker.story(), ["1 trackScrub 20000", "1 from 1000"], "backwards is another matter");
+    assert_eq!(
+        speaker.story(),
+        ["1 trackScrub 20000", "1 from 1000"],
+        "backwards is another matter"
+    );
 }
 
 #[test]
@@ -83,7 +110,11 @@ fn pausing_before_the_first_sound_leaves_no_events_and_resuming_starts_it() {
 #[test]
 fn pausing_before_the_service_answered_calls_the_start_off() {
     let mut speaker = Speaker::with_album(3);
-    speaker.hold_answers().press(Press::Preset(1)).press(Press::Play).let_through();
+    speaker
+        .hold_answers()
+        .press(Press::Preset(1))
+        .press(Press::Play)
+        .let_through();
     assert_eq!(speaker.state(), State::Stopped);
     assert!(speaker.story().is_empty());
 }
@@ -103,7 +134,12 @@ fn pausing_while_the_next_entry_is_awaited_stays_paused_when_it_is_known() {
 fn pausing_calls_off_a_skip_that_waits_for_the_service() {
     let mut speaker = Speaker::playing_album(1);
     speaker.order.push(2);
-    speaker.hold_answers().wait(1000).press(Press::Next).press(Press::Play).let_through();
+    speaker
+        .hold_answers()
+        .wait(1000)
+        .press(Press::Next)
+        .press(Press::Play)
+        .let_through();
     assert_eq!(speaker.state(), State::Paused);
     assert_eq!(speaker.story(), ["1 userStop 1000"]);
 }

@@ -19,7 +19,14 @@ fn three_quick_skips_give_every_entry_that_sounded_its_pair() {
     for _ in 0..3 {
         speaker.wait(100).press(Press::Next);
     }
-    let story = ["1 userNext 100", "2 from 0", "2 userNext 100", "3 from 0", "3 userNext 100", "4 from 0"];
+    let story = [
+        "1 userNext 100",
+        "2 from 0",
+        "2 userNext 100",
+        "3 from 0",
+        "3 userNext 100",
+        "4 from 0",
+    ];
     assert_eq!(speaker.story(), story);
 }
 

@@ -104,7 +104,13 @@ impl Speaker {
 
     pub fn with_heartbeat(count: u32, every: Millis) -> Self {
         let heartbeat = Some(every);
-        Self::with(Settings { heartbeat, ..settings() }, count)
+        Self::with(
+            Settings {
+                heartbeat,
+                ..settings()
+            },
+            count,
+        )
     }
 
     fn with(settings: Settings, count: u32) -> Self {
@@ -237,7 +243,10 @@ impl Speaker {
         self.input(Input::Audio(AudioNews::Stalled { play }));
         self.wait(ms);
         // The model of the sound stood still meanwhile.
-        if let Some(Order { span: Some((since, _)), .. }) = &mut self.current {
+        if let Some(Order {
+            span: Some((since, _)), ..
+        }) = &mut self.current
+        {
             *since += ms;
         }
         self.input(Input::Audio(AudioNews::Flowing { play }))
@@ -301,7 +310,13 @@ impl Speaker {
         self.follower = None;
         self.paused = false;
         let last = self.journal.last().copied();
-        if let Some(start @ Event { what: What::Start { offset }, .. }) = last {
+        if let Some(
+            start @ Event {
+                what: What::Start { offset },
+                ..
+            },
+        ) = last
+        {
             let noted = self.checkpoint.filter(|(seq, ..)| *seq == start.seq);
             let (progress, played) = noted.map_or((offset, Millis::ZERO), |(_, position, played)| (position, played));
             self.journal.push(Event {
@@ -365,7 +380,11 @@ impl Speaker {
 
     pub fn ahead(&self) -> Vec<u32> {
         let view = self.view();
-        view.entries.iter().skip(view.cursor + 1).map(|entry| entry.key.0).collect()
+        view.entries
+            .iter()
+            .skip(view.cursor + 1)
+            .map(|entry| entry.key.0)
+            .collect()
     }
 
     pub fn refusal(&self) -> Option<Refusal> {
@@ -402,7 +421,10 @@ impl Speaker {
                 self.obey(effect);
             }
             let Some(input) = self.inbox.pop_front() else { return };
-            let is_news = matches!(input, Input::Audio(AudioNews::Began { .. } | AudioNews::Ended { .. } | AudioNews::Failed { .. }));
+            let is_news = matches!(
+                input,
+                Input::Audio(AudioNews::Began { .. } | AudioNews::Ended { .. } | AudioNews::Failed { .. })
+            );
             let is_answer = matches!(input, Input::Answer { .. } | Input::Reported { .. });
             if (self.holds_answers && is_answer) || (self.holds_news && is_news) {
                 self.held.push_back(input);
@@ -441,7 +463,12 @@ impl Speaker {
                 self.inbox.push_back(Input::Reported { seq, verdict });
             }
             Effect::Settle { seq, accepted } => self.settled.push((seq, accepted)),
-            Effect::Checkpoint { start, position, played, .. } => self.checkpoint = Some((start, position, played)),
+            Effect::Checkpoint {
+                start,
+                position,
+                played,
+                ..
+            } => self.checkpoint = Some((start, position, played)),
             Effect::Want(wishes) => self.wishes = wishes,
             Effect::Play { play, entry, from, .. } => {
                 self.end(Ending::Cut);
@@ -513,7 +540,10 @@ impl Speaker {
     }
 
     fn move_service(&mut self, seq: Seq) {
-        let started = self.journal.iter().find(|event| event.seq == seq && matches!(event.what, What::Start { .. }));
+        let started = self
+            .journal
+            .iter()
+            .find(|event| event.seq == seq && matches!(event.what, What::Start { .. }));
         let index = started.and_then(|event| self.order.iter().position(|key| *key == event.entry.0));
         self.at = index.unwrap_or(self.at);
     }
@@ -525,7 +555,8 @@ impl Speaker {
         if let Some(failure) = self.fails {
             return Answer::Failed(failure);
         }
-        let list = |speaker: &Self, keys: &mut dyn Iterator<Item = u32>| keys.map(|key| speaker.describe(key)).collect();
+        let list =
+            |speaker: &Self, keys: &mut dyn Iterator<Item = u32>| keys.map(|key| speaker.describe(key)).collect();
         match call {
             Call::Create { .. } => {
                 self.open += 1;
@@ -540,7 +571,10 @@ impl Speaker {
             Call::Next { limit, .. } => {
                 let turns = if self.looping { 20 } else { 1 };
                 let queue = self.order.repeat(turns);
-                Answer::Listed(list(self, &mut queue.into_iter().skip(self.at + 1).take(usize::from(limit))))
+                Answer::Listed(list(
+                    self,
+                    &mut queue.into_iter().skip(self.at + 1).take(usize::from(limit)),
+                ))
             }
             Call::Previous { limit, .. } => {
                 let before = self.order[..self.at].to_vec();

@@ -83,6 +83,7 @@ impl Session {
             What::Start { offset: position },
             now,
         );
+        let cut_for = self.cut_before_known(&play);
         if let Some(play) = self.playback.play_mut(id) {
             play.asked_at = None;
             play.span = Some(Span {
@@ -93,7 +94,7 @@ impl Session {
                 offset: position,
                 rebuffers: 0,
                 flow: Flow::Flowing,
-                cut_for: play.leaving(),
+                cut_for,
             });
         }
         self.troubles.clear(Problem::EntryUnplayable);
@@ -103,6 +104,20 @@ impl Session {
             self.next_heartbeat = self.settings.heartbeat.map(|every| now + every);
         }
         self.service_moves(&play, start);
+    }
+
+    /// Why a span that is only now reported to begin is already over, if it is.
+    fn cut_before_known(&self, play: &Play) -> Option<StopReason> {
+        let reason = play.leaving()?;
+        let again = self
+            .playback
+            .current_play()
+            .is_some_and(|order| order.id != play.id && order.entry == play.entry);
+        // It began by itself just before it was skipped to: it is not left, it starts once more.
+        if again && play.asked_at.is_none() && matches!(reason, StopReason::UserNext | StopReason::UserPrev) {
+            return Some(StopReason::SystemStop);
+        }
+        Some(reason)
     }
 
     /// A start event moves the service's place in the queue, also that of an entry that was left meanwhile: what it says
@@ -142,7 +157,6 @@ impl Session {
     }
 
     fn span_over(&mut self, id: PlayId, progress: Millis, played: Millis, rebuffers: u16, how: Ending, now: Moment) {
-        let current = self.playback.current_play().map(|play| (play.id, play.entry));
         let Some(play) = self.playback.play_mut(id) else {
             return;
         };
@@ -151,13 +165,6 @@ impl Session {
         };
         let reason = match how {
             Ending::Finished => StopReason::TrackFinished,
-            // It had begun by itself just before it was asked for: it is not left, it starts once more.
-            Ending::Cut if current.is_some_and(|(order, entry)| order != id && entry == play.entry) => {
-                match play.cut_for(&span) {
-                    StopReason::UserNext | StopReason::UserPrev => StopReason::SystemStop,
-                    reason => reason,
-                }
-            }
             Ending::Cut => play.cut_for(&span),
             Ending::Interrupted | Ending::Broken => StopReason::SystemStop,
         };
