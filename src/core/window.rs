@@ -104,6 +104,14 @@ impl Window {
         }
     }
 
+    /// A fresh address was asked for and has not come.
+    pub(crate) fn awaits_address(&self, entry: EntryKey) -> bool {
+        self.slots
+            .iter()
+            .flatten()
+            .any(|held| held.entry == entry && held.address == Address::Asked)
+    }
+
     /// A fresh address that was asked for and did not come is to be asked for again.
     pub(crate) fn ask_again(&mut self, entry: EntryKey) {
         for held in self.slots.iter_mut().flatten().filter(|held| held.entry == entry) {

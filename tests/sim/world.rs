@@ -498,14 +498,21 @@ impl World {
         else {
             return false;
         };
-        let known = self
-            .session
-            .as_ref()
-            .map(|session| session.view(Moment(self.now)).entries);
-        let known = known.unwrap_or_default();
-        list.iter()
-            .take(2)
-            .all(|listed| known.iter().any(|entry| entry.key == listed.key))
+        let Some(view) = self.session.as_ref().map(|session| session.view(Moment(self.now))) else {
+            return false;
+        };
+        let keys: Vec<EntryKey> = list.iter().map(|entry| entry.key).collect();
+        let current = view.entries.get(view.cursor).map(|entry| entry.key);
+        let past = keys
+            .iter()
+            .position(|key| Some(*key) == current)
+            .map_or(0, |index| index + 1);
+        let ahead = view.entries.iter().skip(view.cursor + 1).map(|entry| entry.key);
+        keys.iter()
+            .skip(past)
+            .copied()
+            .zip(ahead)
+            .all(|(listed, known)| listed == known)
     }
 
     fn drain(&mut self, input: &Input, reasons: &[StopReason]) -> Check {
@@ -609,7 +616,8 @@ impl World {
             Input::Answer { answer, .. } => match answer {
                 Answer::Opened { .. } => vec![UserStop],
                 Answer::Listed(_) => vec![UserNext, UserPrev, TrackScrub, SystemStop],
-                Answer::Done | Answer::Failed(_) => vec![SystemStop],
+                // Nothing before it: back to the start.
+                Answer::Done | Answer::Failed(_) => vec![SystemStop, TrackScrub],
             },
             Input::Shutdown | Input::Audio(_) | Input::Reported { .. } => vec![SystemStop],
             Input::Stored { .. } | Input::Media { .. } | Input::LinkUp | Input::LinkDown => Vec::new(),

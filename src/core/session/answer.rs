@@ -135,10 +135,9 @@ impl Session {
             if self.service.step == Some(Step::Natural) && pending.at == self.service.at {
                 // That event was refused, and there is nothing more to play here: what the service believes is current
                 // is all there is to go by.
-                self.service.step = None;
-                self.queue.clear();
-                self.service.want_current = Want::Yes;
+                self.start_over();
             }
+            self.check_address();
             return;
         }
         match self.service.step {
@@ -166,9 +165,37 @@ impl Session {
         }
     }
 
+    /// The current entry waits for a fresh address, and the service does not list it where it should be: the queue was
+    /// changed before it could sound.
+    fn check_address(&mut self) {
+        let wanted = [
+            self.service.want_current,
+            self.service.want_next,
+            self.service.want_previous,
+        ];
+        let waits = self
+            .queue
+            .current()
+            .is_some_and(|entry| self.window.awaits_address(entry.key));
+        if waits && !wanted.contains(&Want::Yes) && self.playback.span().is_none() {
+            self.start_over();
+        }
+    }
+
+    /// The mirror has lost its footing: what the service says is current is all there is to go by.
+    fn start_over(&mut self) {
+        let wanted = self.playback.wanted;
+        self.halt();
+        self.playback.wanted = wanted;
+        self.service.step = None;
+        self.queue.clear();
+        self.service.want_current = Want::Yes;
+    }
+
     fn previous_are(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
         self.freshen(entries);
         self.queue.take_previous(pending.at, entries);
+        self.check_address();
         if let Some(Step::Previous { asked_at }) = self.service.step {
             self.service.step = None;
             let reason = if self.queue.retreat() {

@@ -189,11 +189,12 @@ impl Session {
     /// Starts where an earlier run left off. Call [`Self::poll`] for its first effects.
     pub fn new(settings: Settings, boot: Boot, now: Moment) -> Self {
         let saved = boot.bookmark;
+        let outbox = Outbox::new(boot.next, boot.settled);
         let mut session = Self {
             queue: Queue::new(settings.behind, settings.ahead),
             window: Window::new(),
             playback: Playback::default(),
-            outbox: Outbox::new(boot.next, boot.settled),
+            outbox,
             link: Link::new(settings.seed),
             buttons: Buttons::new(&settings.buttons),
             service: Service {
@@ -207,6 +208,8 @@ impl Session {
                 },
                 // Events of the last run may belong to the session it left: they go first.
                 last_event: Seq(boot.next.0.saturating_sub(1)),
+                // Any of them may be a skip.
+                uncounted: u8::try_from(outbox.waiting()).unwrap_or(u8::MAX),
                 ..Service::default()
             },
             troubles: Troubles::default(),
