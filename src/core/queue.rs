@@ -29,12 +29,12 @@ pub(crate) enum Merge {
 }
 
 impl Queue {
-    /// Bounds above the limits are cut down to them.
+    /// Bounds above the limits are cut down to them; one entry on either side is needed to step at all.
     pub(crate) fn new(behind_max: u8, ahead_max: u8) -> Self {
         Self {
             entries: Vec::new(),
             cursor: 0,
-            behind_max: usize::from(behind_max).min(BEHIND_MAX),
+            behind_max: usize::from(behind_max).clamp(1, BEHIND_MAX),
             ahead_max: usize::from(ahead_max).clamp(1, AHEAD_MAX),
             begins: false,
         }

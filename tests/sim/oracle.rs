@@ -19,6 +19,8 @@ type Check = Result<(), String>;
 const TICKS_AT_ONCE_MAX: u32 = 20;
 /// Calls and reports within ten seconds; presses may ask at once, a storm may not be.
 const EXCHANGES_IN_TEN_SECONDS_MAX: usize = 400;
+/// A press may wait this long for the service to name the entry it asks for.
+const STEP_WAITS_MS_MAX: u64 = 60_000;
 /// Heartbeats and checkpoints carry the position on by the clock; reports of the audio path come a little late.
 const POSITION_SLACK_MS: i64 = 700;
 
@@ -108,7 +110,7 @@ impl Oracle {
     }
 
     /// Called before the core sees the input.
-    pub fn input(&mut self, input: &Input, service: &Service, now: u64) -> Check {
+    pub fn input(&mut self, input: &Input, now: u64) -> Check {
         if *input == Input::Tick {
             let (at, count) = self.ticks;
             self.ticks = if at == now { (now, count + 1) } else { (now, 1) };
@@ -118,9 +120,9 @@ impl Oracle {
         }
         match input {
             Input::Answer { request, answer } => {
-                if let Some((awaited, call)) = self.pending.take_if(|(awaited, _)| awaited == request) {
-                    let _ = awaited;
-                    self.answered(call, answer, service, now);
+                let awaited = self.pending.take_if(|(awaited, _)| awaited == request).is_some();
+                if let (true, Answer::Failed(failure)) = (awaited, answer) {
+                    self.failed(*failure, now);
                 }
             }
             Input::Reported { seq, verdict } => {
@@ -138,27 +140,19 @@ impl Oracle {
             Input::Shutdown => {
                 self.leaving_since.get_or_insert(now);
             }
-            Input::Press(press) => self.presses.push((now, *press)),
+            Input::Press(press) => {
+                self.presses.push((now, *press));
+                self.unlearn_after_back();
+            }
             Input::Edge { button, .. } => {
                 let setup = crate::plan::BUTTONS[usize::from(button.0)];
                 self.presses.push((now, setup.press));
+                self.unlearn_after_back();
                 self.presses.extend(setup.hold.map(|hold| (now, hold)));
             }
             Input::Tick | Input::Media { .. } | Input::Audio(_) | Input::LinkUp | Input::LinkDown => {}
         }
         Ok(())
-    }
-
-    fn answered(&mut self, call: Call, answer: &Answer, service: &Service, now: u64) {
-        match (call, answer) {
-            (_, Answer::Failed(failure)) => self.failed(*failure, now),
-            (Call::Next { session, .. }, Answer::Listed(_)) => {
-                // A list may be older than the newest order; it is at least as new as what was known when it was asked.
-                let _ = service;
-                self.known_version.entry(session).or_insert(0);
-            }
-            _ => {}
-        }
     }
 
     /// The service told which order of the queue it was in when it made the list that has just been taken.
@@ -172,6 +166,14 @@ impl Oracle {
         } = failure
         {
             self.not_before = self.not_before.max(now + u64::from(after.0));
+        }
+    }
+
+    /// Going back returns to entries whose followers were told long ago.
+    fn unlearn_after_back(&mut self) {
+        let back = |(_, press): &(u64, Press)| *press == Press::Previous;
+        if self.presses.last().is_some_and(back) {
+            self.known_version.clear();
         }
     }
 
@@ -332,8 +334,11 @@ impl Oracle {
         let fresh_run = std::mem::take(&mut self.fresh_run);
         // A press may have been made just before the last start was reported, or have waited for the service to list it.
         let waited = std::mem::take(&mut self.stepped_by_answer);
-        let since =
-            if waited { before } else { from }.map_or(0, |from| from.at.0.saturating_sub(2 * world.plan.news_ms + 1));
+        let since = match from {
+            Some(_) if waited => event.at.0.saturating_sub(STEP_WAITS_MS_MAX),
+            Some(from) => from.at.0.saturating_sub(2 * world.plan.news_ms + 1),
+            None => 0,
+        };
         let count = |wanted: Press| {
             let fits = |(at, press): &&(u64, Press)| *at >= since && *press == wanted;
             self.presses.iter().filter(fits).count()
@@ -426,7 +431,7 @@ impl Oracle {
             _ => reason == StopReason::SystemStop && world.plan.heartbeat.is_some(),
         };
         // An entry that begins by itself just before it is skipped to starts once more; it was not left.
-        let again = world.current == Some(event.entry) && reason == StopReason::SystemStop;
+        let again = reason == StopReason::SystemStop && self.last_span_ms <= 2 * world.plan.news_ms;
         // Of three presses that outrun the reports only the first and the last can be told apart.
         let since = world.now.saturating_sub(2 * world.plan.news_ms + 50);
         let outrun = self.presses.iter().filter(|(at, _)| *at >= since).count() >= 3
@@ -501,7 +506,7 @@ impl Oracle {
         cursor: usize,
         world: &Seen<'_>,
     ) -> Check {
-        let (behind, ahead) = (usize::from(world.plan.behind), usize::from(world.plan.ahead));
+        let (behind, ahead) = (usize::from(world.plan.behind).max(1), usize::from(world.plan.ahead));
         if !entries.is_empty() && (cursor >= entries.len() || cursor > behind || entries.len() - cursor > 1 + ahead) {
             return Err(format!("the cursor is {cursor} of {}", entries.len()));
         }
@@ -541,6 +546,4 @@ pub struct Seen<'a> {
     pub reasons: &'a [StopReason],
     pub journal: &'a Journal,
     pub service: &'a Service,
-    /// The entry that is current once the input is handled.
-    pub current: Option<EntryKey>,
 }

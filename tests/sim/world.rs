@@ -477,7 +477,7 @@ impl World {
         if input != Input::Tick {
             note!(self, "{} {input:?} {reasons:?}", self.now);
         }
-        self.oracle.input(&input, &self.service, self.now)?;
+        self.oracle.input(&input, self.now)?;
         if let Some(session) = &mut self.session {
             session.handle(input.clone(), Moment(self.now));
         }
@@ -517,11 +517,6 @@ impl World {
 
     fn drain(&mut self, input: &Input, reasons: &[StopReason]) -> Check {
         let mut count = 0;
-        let now = Moment(self.now);
-        let current = self.session.as_ref().and_then(|session| {
-            let view = session.view(now);
-            view.entries.get(view.cursor).map(|entry| entry.key)
-        });
         while let Some(effect) = self.session.as_mut().and_then(Session::poll) {
             count += 1;
             if !matches!(effect, Effect::Light(_)) {
@@ -534,7 +529,6 @@ impl World {
                 reasons,
                 journal: &self.journal,
                 service: &self.service,
-                current,
             };
             self.oracle.effect(&effect, &seen)?;
             self.obey(effect, input);
@@ -546,7 +540,6 @@ impl World {
             reasons,
             journal: &self.journal,
             service: &self.service,
-            current,
         };
         if let Some(session) = &self.session {
             self.oracle.after(session, count, &seen)?;

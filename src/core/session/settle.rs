@@ -27,6 +27,7 @@ impl Session {
         }
         self.send_event(now);
         if self.leaving.is_none() {
+            self.end_without_address();
             self.slide_window();
             self.line_up_follower();
             self.ask_for_addresses();
@@ -93,6 +94,17 @@ impl Session {
             } else {
                 self.service.want_next = Want::Yes;
             }
+        }
+    }
+
+    /// The session is gone, and with it every hope of a fresh address.
+    fn end_without_address(&mut self) {
+        let lacks = self
+            .queue
+            .current()
+            .is_some_and(|entry| self.window.lacks_address(entry.key));
+        if lacks && self.playback.span().is_none() {
+            self.queue_ended();
         }
     }
 
@@ -165,7 +177,7 @@ impl Session {
                 limit: narrow(self.queue.ahead_max()),
             });
         }
-        if self.service.want_previous == Want::Yes && here && self.queue.behind_max() > 0 {
+        if self.service.want_previous == Want::Yes && here {
             return Some(Call::Previous {
                 session,
                 limit: narrow(self.queue.behind_max()),
