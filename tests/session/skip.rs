@@ -80,11 +80,13 @@ fn next_beyond_what_is_known_asks_the_service_and_plays_on() {
 fn the_next_entry_is_lined_up_so_that_it_follows_without_a_gap() {
     let mut speaker = Speaker::with_album(3);
     speaker.press(Press::Preset(1));
-    let followers = speaker.effects.iter().filter_map(|effect| match effect {
-        Effect::Follow { entry, .. } => Some(entry.0),
-        _ => None,
-    });
-    assert_eq!(followers.collect::<Vec<_>>(), [2]);
+    let mut followers = Vec::new();
+    for effect in &speaker.effects {
+        if let Effect::Follow { entry, .. } = effect {
+            followers.push(entry.0);
+        }
+    }
+    assert_eq!(followers, [2]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::speaker::Speaker;
 use tonearm_core::effect::{Call, Extent};
 use tonearm_core::id::EntryKey;
-use tonearm_core::input::Press;
+use tonearm_core::input::{Failure, Press};
 
 fn loaded(speaker: &Speaker) -> Vec<u32> {
     speaker.wishes.iter().map(|wish| wish.entry.0).collect()
@@ -88,6 +88,16 @@ fn going_back_to_an_entry_whose_address_expired_does_not_get_stuck() {
     speaker.press(Press::Previous);
     speaker.expired(2);
     assert!(speaker.calls.iter().any(|call| matches!(call, Call::Previous { .. })));
+    assert_eq!(speaker.wishes.iter().find(|wish| wish.entry.0 == 2).unwrap().attempt, 1);
+}
+
+#[test]
+fn an_address_that_was_refused_is_asked_for_again_when_its_entry_is_to_sound() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.fails = Some(Failure::Forbidden);
+    speaker.expired(2).fails = None;
+    speaker.finish();
+    assert!(!speaker.is_sounding());
     assert_eq!(speaker.wishes.iter().find(|wish| wish.entry.0 == 2).unwrap().attempt, 1);
 }
 

@@ -176,7 +176,7 @@ impl Audio {
             Phase::Stalled { until } => Some(until),
             Phase::Sounding { since } => {
                 let medium = &self.media[&order.entry];
-                let stop = self.next_mark(medium, order.position);
+                let stop = Self::next_mark(medium, order.position);
                 Some(since + stop.saturating_sub(order.position))
             }
         }
@@ -194,7 +194,7 @@ impl Audio {
         panic!("the model of the audio path runs in circles");
     }
 
-    fn next_mark(&self, medium: &Medium, position: u64) -> u64 {
+    fn next_mark(medium: &Medium, position: u64) -> u64 {
         let stall = medium
             .stalls
             .iter()

@@ -102,7 +102,7 @@ impl Service {
                 self.create(mode, shape, rng)
             }
             Call::Current(session) => self.with(session, |service, queue| {
-                let count = if queue.order.is_empty() { 0 } else { 1 };
+                let count = usize::from(!queue.order.is_empty());
                 service.list(&queue.order, queue.at..queue.at + count)
             }),
             Call::Next { session, limit } => self.with(session, |service, queue| {
@@ -350,7 +350,7 @@ impl Service {
         Entry {
             key: EntryKey(key),
             kind,
-            duration: (key % 7 != 0).then(|| Millis(u32::try_from(length).unwrap())),
+            duration: (!key.is_multiple_of(7)).then(|| Millis(u32::try_from(length).unwrap())),
             actions: if kind == Kind::Ad { Actions::default() } else { actions },
         }
     }

@@ -176,6 +176,9 @@ impl Session {
         self.troubles.clear(Problem::ManyUnplayable);
         self.strikes = 0;
         self.playback.go_on();
+        if let Some(entry) = self.queue.current().map(|entry| entry.key) {
+            self.window.ask_again(entry);
+        }
         if self.service.step == Some(Step::Natural) {
             // The entry before is over, and the one after it starts once the service has named it.
             return;

@@ -103,7 +103,7 @@ impl Session {
             .queue
             .current()
             .is_some_and(|entry| self.window.lacks_address(entry.key));
-        if lacks && self.playback.span().is_none() {
+        if self.service.session.is_none() && lacks && self.playback.span().is_none() {
             self.queue_ended();
         }
     }

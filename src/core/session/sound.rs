@@ -236,6 +236,10 @@ impl Session {
     /// The current entry is over. With a follower lined up the audio path goes on by itself.
     fn go_on(&mut self, now: Moment) {
         if self.playback.follower.is_some() || self.leaving.is_some() {
+            // It begins as soon as it can; should it lack an address that was refused before, that is asked for again.
+            if let Some(upcoming) = self.queue.upcoming().map(|entry| entry.key) {
+                self.window.ask_again(upcoming);
+            }
             return;
         }
         self.playback.current = None;
