@@ -214,7 +214,7 @@ fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {
         let session = catalogue.session(&place.session);
         let entry = catalogue.recall(session, &place.reference, place.metric_id.clone());
         Place {
-            session: session,
+            session,
             entry,
             position: Millis(place.position_ms),
         }
