@@ -142,9 +142,8 @@ fn crc_wide(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, step)
 }
 
-/// A FLAC file whose head is good and whose frames are not: it is offered, and cannot be played.
-pub fn write_corrupt(path: &Path, frames: usize) {
-    write_flac(path, &noise(99, frames));
+/// Ruins a FLAC file that is served already: its head stays good, so it is offered, and nothing of it can be played.
+pub fn ruin_flac(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     // Zeros hold no sync code, so there is nothing that a decoder could find its way back to.
     bytes[42..].fill(0);

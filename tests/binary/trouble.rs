@@ -2,16 +2,28 @@
 
 use serde_json::json;
 
-use crate::music::{noise, write_corrupt, write_wav};
-use crate::service::Music;
+use crate::music::{RATE, noise, ruin_flac, write_flac};
+use crate::service::{Music, Service};
 use crate::speaker::Speaker;
+
+/// So many tracks of 1.2 seconds, some of which become unplayable once they are offered.
+fn serve(tracks: u32, ruined: &[u32]) -> Service {
+    let music = Music::empty();
+    let path = |number: u32| music.path().join(format!("{number:02}.flac"));
+    for number in 1..=tracks {
+        write_flac(&path(number), &noise(number, RATE * 6 / 5));
+    }
+    let ruined: Vec<_> = ruined.iter().map(|number| path(*number)).collect();
+    let service = music.serve();
+    for path in &ruined {
+        ruin_flac(path);
+    }
+    service
+}
 
 #[test]
 fn a_corrupt_track_is_told_and_the_next_one_plays() {
-    let music = Music::of_lengths(&[1_500, 1_500, 1_500]);
-    std::fs::remove_file(music.path().join("02.wav")).unwrap();
-    write_corrupt(&music.path().join("02.flac"), 60_000);
-    let service = music.serve();
+    let service = serve(3, &[2]);
     let speaker = Speaker::at(&service);
     speaker.press("preset_1");
     service.tells(&[
@@ -30,12 +42,7 @@ fn a_corrupt_track_is_told_and_the_next_one_plays() {
 
 #[test]
 fn three_corrupt_tracks_in_a_row_stop_the_speaker_and_it_says_why() {
-    let music = Music::of_lengths(&[1_000]);
-    for number in 2..=5 {
-        write_corrupt(&music.path().join(format!("{number:02}.flac")), 60_000);
-    }
-    write_wav(&music.path().join("06.wav"), &noise(6, 60_000));
-    let service = music.serve();
+    let service = serve(6, &[2, 3, 4, 5]);
     let speaker = Speaker::at(&service);
     speaker.press("preset_1");
     let status = speaker.shows("the speaker to stop", |status| {
