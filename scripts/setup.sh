@@ -97,7 +97,11 @@ install_rust() {
             packages='curl ca-certificates'
             install_packages
         fi
-        sh -c "$rustup_install"
+        installer=$(mktemp)
+        curl --proto '=https' --tlsv1.2 -sSf -o "$installer" https://sh.rustup.rs ||
+            fail 'the installer could not be fetched; is there a network? https://rustup.rs shows other ways'
+        sh "$installer" -y --profile minimal --component clippy,rustfmt
+        rm -f "$installer"
     fi
 }
 

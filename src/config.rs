@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::document::{self, DocumentError};
 use tonearm_core::input::Mode;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
+
+use crate::document::{self, DocumentError};
 
 mod read;
 
@@ -319,5 +320,19 @@ mod tests {
         assert!(!format!("{config:?}").contains("hush"));
         let error = parse("[service]\napi_key = \"hush\\n\"").unwrap_err();
         assert!(!error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn every_beginning_of_a_file_is_read_or_refused_with_a_line_of_it() {
+        for end in EXAMPLE.char_indices().map(|(at, _)| at) {
+            let text = &EXAMPLE[..end];
+            if let Err(DocumentError::Wrong { mistakes, .. }) = Config::parse(Path::new("a.toml"), text) {
+                let lines = text.lines().count() + 1;
+                assert!(
+                    mistakes.iter().all(|mistake| (1..=lines).contains(&mistake.line)),
+                    "{mistakes:?}"
+                );
+            }
+        }
     }
 }

@@ -155,15 +155,6 @@ impl StateDir {
         File::open(&self.dir)?.sync_all()
     }
 
-    /// Removes a file, if there is one.
-    pub fn remove(&self, name: &str) -> Result<(), StateError> {
-        let path = self.path(name);
-        match fs::remove_file(&path).and_then(|()| File::open(&self.dir)?.sync_all()) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StateError::Write { path, source }),
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
     /// Puts a damaged file out of the way, replacing one that was put there earlier, and says so in the log.
     pub fn set_aside(&self, name: &str, what_is_wrong: &str) {
         let path = self.path(name);

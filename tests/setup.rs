@@ -34,7 +34,7 @@ impl Machine {
             commands: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
         };
-        for real in ["sh", "sed", "dirname", "env", "cat", "chmod", "rm"] {
+        for real in ["sh", "sed", "dirname", "env", "cat", "chmod", "rm", "mktemp"] {
             let path = ["/usr/bin", "/bin"]
                 .iter()
                 .map(|folder| Path::new(folder).join(real))
@@ -212,29 +212,53 @@ fn a_toolchain_is_never_installed_unasked() {
     assert!(outcome.called.is_empty(), "{:?}", outcome.called);
 }
 
+/// A stand-in for the download: writes `script` to the file that `-o` names.
+fn download(script: &str) -> String {
+    format!("while [ \"$1\" != -o ]; do shift; done\ncat > \"$2\" <<'END'\n{script}\nEND")
+}
+
 #[test]
 fn yes_installs_the_toolchain_with_the_official_installer() {
-    let installer = "cat <<'END'\necho 'exit 0' > \"$COMMANDS/cargo\"\nchmod +x \"$COMMANDS/cargo\"\nEND";
-    let outcome = Machine::complete()
+    let installer = "echo \"installer $*\" >> \"$CALLS\"\necho > \"$COMMANDS/cargo\"\nchmod +x \"$COMMANDS/cargo\"";
+    let machine = Machine::complete()
         .without("cargo")
-        .with_noted("curl", installer)
-        .set("YES", "1")
-        .set_up(&[]);
+        .with_noted("curl", &download(installer));
+    let outcome = machine.set("YES", "1").set_up(&[]);
     assert!(outcome.success, "{}", outcome.said);
+    assert!(
+        outcome.called[0].starts_with("curl --proto =https --tlsv1.2 "),
+        "{:?}",
+        outcome.called
+    );
+    assert!(
+        outcome.called[0].ends_with(" https://sh.rustup.rs"),
+        "{:?}",
+        outcome.called
+    );
     assert_eq!(
-        outcome.called,
-        ["curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs"]
+        outcome.called[1],
+        "installer -y --profile minimal --component clippy,rustfmt"
     );
     says(&outcome, "Rust 1.95 is installed");
 }
 
 #[test]
-fn an_installer_that_does_nothing_is_a_failure() {
+fn an_installer_that_cannot_be_fetched_is_a_failure() {
     let outcome = Machine::complete()
         .without("cargo")
-        .with_noted("curl", "")
+        .with_noted("curl", "exit 6")
         .set("YES", "1")
         .set_up(&[]);
+    assert!(!outcome.success);
+    says(&outcome, "the installer could not be fetched");
+}
+
+#[test]
+fn an_installer_that_does_nothing_is_a_failure() {
+    let machine = Machine::complete()
+        .without("cargo")
+        .with_noted("curl", &download("exit 0"));
+    let outcome = machine.set("YES", "1").set_up(&[]);
     assert!(!outcome.success);
     says(&outcome, "still none");
 }

@@ -5,6 +5,7 @@ use tonearm_core::effect::{Bookmark, Call, Wishes};
 use tonearm_core::event::Event;
 use tonearm_core::id::{RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
+use tonearm_core::unit::Moment;
 
 use super::{App, Exit, translate};
 use crate::audio::Source;
@@ -88,6 +89,7 @@ impl App {
 
     fn record(&mut self, event: &Event) {
         let reading = clock::Reading::take();
+        self.note_clock(&reading);
         let wall_ms = reading.wall_ms_of(event.at);
         let session = self
             .catalogue
@@ -125,6 +127,16 @@ impl App {
         };
         if self.adapters.service.report(seq, report).is_err() {
             self.unreported(seq, Verdict::Failed(Failure::Unreachable));
+        }
+    }
+
+    /// Once the clock is known to be right, earlier events of this boot get their true time, too.
+    fn note_clock(&mut self, reading: &clock::Reading) {
+        if self.clock == Trust::Doubtful && reading.trust == Trust::Synchronised {
+            self.clock = Trust::Synchronised;
+            self.adapters
+                .journal
+                .clock_known(self.boot, reading.wall_ms_of(Moment(0)));
         }
     }
 

@@ -17,10 +17,10 @@ use tonearm_core::effect::Call;
 use tonearm_core::id::{ButtonId, RequestId, Seq};
 use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
 use tonearm_core::unit::Moment;
-use tonearm_core::{Input, Session};
+use tonearm_core::{Input, Reach, Session};
 
 use crate::audio::Engine;
-use crate::device::clock;
+use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{self, Journal};
 use crate::media::{self, Library};
@@ -109,6 +109,10 @@ pub struct App {
     /// Inputs that the loop itself gives next: what could not even be tried.
     own: Vec<Input>,
     boot: journal::Boot,
+    /// Whether the journal knows what time it is in this boot.
+    clock: Trust,
+    /// Whether the service answered when last looked at.
+    reach: Reach,
     exit: Exit,
 }
 
@@ -149,7 +153,6 @@ impl App {
             status,
             boot,
         } = parts;
-        let (calls, own, exit) = (HashMap::new(), Vec::new(), Exit::No);
         Self {
             session,
             catalogue,
@@ -157,10 +160,12 @@ impl App {
             news,
             asks,
             status,
-            calls,
-            own,
+            calls: HashMap::new(),
+            own: Vec::new(),
             boot,
-            exit,
+            clock: Trust::Doubtful,
+            reach: Reach::Up,
+            exit: Exit::No,
         }
     }
 
@@ -227,6 +232,12 @@ impl App {
         if answered {
             self.catalogue.retain(|key| self.session.holds(key));
         }
+        let reach = self.session.view(now).reach;
+        if reach == Reach::Up && self.reach == Reach::Down {
+            // The network is back: media need not wait for their own back-off.
+            self.adapters.library.retry_now();
+        }
+        self.reach = reach;
     }
 
     fn carry_out(&mut self) {

@@ -1,26 +1,27 @@
 //! The sound device through ALSA: opened with explicit sizes, written to without ever blocking, recovered or reported
 //! lost. Nothing here retries: whoever plays decides when to try again.
 
+mod negotiate;
+
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use alsa::pcm::{Access, Format, HwParams, PCM};
+use alsa::Direction;
+use alsa::pcm::{HwParams, PCM};
 use alsa::poll::{Descriptors, Flags, pollfd};
-use alsa::{Direction, ValueOr};
 use rustix::io::Errno;
+
+use negotiate::{Negotiated, negotiate};
+
+pub use negotiate::AlsaSettings;
 
 use super::output::{CHANNELS, Drained, Interest, Opened, Output, OutputError, nap};
 use super::pack::{Dither, Layout, pack};
 
 /// Frames laid out and handed over at a time.
 const BLOCK_FRAMES: usize = 1024;
-/// Formats in the order they are tried: the most exact first.
-const FORMATS: [(Format, Layout); 4] = [
-    (Format::S32LE, Layout::S32),
-    (Format::S243LE, Layout::S24Packed),
-    (Format::S24LE, Layout::S24),
-    (Format::S16LE, Layout::S16),
-];
+/// Pause before a device that took nothing is asked again.
+const REFUSED: Duration = Duration::from_millis(2);
 /// States of a PCM, as ALSA numbers them. The crate's own conversion panics on a number it does not know.
 const STATE_PREPARED: i32 = 2;
 const STATE_RUNNING: i32 = 3;
@@ -28,29 +29,6 @@ const STATE_XRUN: i32 = 4;
 const STATE_DRAINING: i32 = 5;
 const STATE_SUSPENDED: i32 = 7;
 const STATE_DISCONNECTED: i32 = 8;
-
-/// Which device, and how its buffer is cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlsaSettings {
-    /// Any ALSA PCM name: "hw:CARD=DAC", "plughw:0", "default".
-    pub pcm: String,
-    /// Frames between two wake-ups; the device may choose a near value. `None`: about 46 ms.
-    pub period_frames: Option<u32>,
-    /// Periods in the buffer; 0 and 1 count as 2.
-    pub periods: u32,
-}
-
-impl AlsaSettings {
-    /// The default sizes: 4 periods of about 46 ms ride out a busy processor and still skip at once.
-    #[must_use]
-    pub fn new(pcm: &str) -> Self {
-        Self {
-            pcm: pcm.to_owned(),
-            period_frames: None,
-            periods: 4,
-        }
-    }
-}
 
 /// An ALSA device. Closed until it is opened.
 pub struct Alsa {
@@ -73,6 +51,18 @@ struct OpenPcm {
     /// Frames of silence written after the last frame.
     padding: u64,
     is_draining: bool,
+    appetite: Appetite,
+}
+
+/// Whether the device takes frames when it says that it does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Appetite {
+    /// It took some of what was written last.
+    Good,
+    /// It was waited for since.
+    Awaited,
+    /// It was waited for, and took nothing.
+    Refusing,
 }
 
 /// Can the device be opened for playing at all? Says nothing on standard error, and does not keep it.
@@ -119,9 +109,7 @@ impl Alsa {
     fn recover(&mut self) -> OutputError {
         let prepared = self.reset();
         match prepared {
-            Ok(()) => OutputError::Xrun {
-                name: self.name().to_owned(),
-            },
+            Ok(()) => OutputError::Xrun,
             Err(error) => self.error("recover", error),
         }
     }
@@ -171,86 +159,6 @@ impl Alsa {
         }
         Ok(())
     }
-
-    fn negotiate(&self, pcm: &PCM, rate: u32) -> Result<Negotiated, OutputError> {
-        // Exact rate first; ALSA's resampler only if the device cannot.
-        match self.configure(pcm, rate, Resample::No) {
-            Ok(negotiated) => Ok(negotiated),
-            Err(first) => match self.configure(pcm, rate, Resample::Yes) {
-                Ok(negotiated) => {
-                    log::warn!(
-                        "{}: cannot play {rate} Hz itself; ALSA resamples, samples are not exact",
-                        self.name()
-                    );
-                    Ok(negotiated)
-                }
-                Err(_) => Err(first),
-            },
-        }
-    }
-
-    fn configure(&self, pcm: &PCM, rate: u32, resample: Resample) -> Result<Negotiated, OutputError> {
-        let fault = |attempt: &'static str| move |error| classify(self.name(), attempt, error);
-        let hw = HwParams::any(pcm).map_err(fault("ask the abilities of"))?;
-        hw.set_rate_resample(resample == Resample::Yes)
-            .map_err(fault("choose resampling of"))?;
-        hw.set_access(Access::RWInterleaved).map_err(fault("set access of"))?;
-        hw.set_channels(2).map_err(fault("set two channels of"))?;
-        let Some((format, layout)) = FORMATS.into_iter().find(|(format, _)| hw.test_format(*format).is_ok()) else {
-            return Err(OutputError::Other {
-                attempt: "choose a format of",
-                name: self.name().to_owned(),
-                reason: "it takes none of S32, S24_3LE, S24, S16; name it plughw:... to let ALSA convert".into(),
-            });
-        };
-        hw.set_format(format).map_err(fault("set the format of"))?;
-        hw.set_rate(rate, ValueOr::Nearest)
-            .map_err(|error| OutputError::Other {
-                attempt: "set the rate of",
-                name: self.name().to_owned(),
-                reason: format!("{rate} Hz: {error}; name it plughw:... to let ALSA resample"),
-            })?;
-        let wanted = self.settings.period_frames.unwrap_or_else(|| default_period(rate));
-        // Always set: left to itself, ALSA takes the largest buffer there is.
-        let period = hw
-            .set_period_size_near(wanted.max(1).into(), ValueOr::Nearest)
-            .map_err(fault("set the period of"))?;
-        let buffer = hw
-            .set_buffer_size_near(period.saturating_mul(self.settings.periods.max(2).into()))
-            .map_err(fault("set the buffer of"))?;
-        pcm.hw_params(&hw).map_err(fault("set up"))?;
-        let sw = pcm.sw_params_current().map_err(fault("ask the settings of"))?;
-        sw.set_start_threshold(1).map_err(fault("set the start of"))?;
-        sw.set_avail_min(period).map_err(fault("set the wake-up of"))?;
-        pcm.sw_params(&sw).map_err(fault("set up"))?;
-        let rate = hw.get_rate().map_err(fault("ask the rate of"))?;
-        Ok(Negotiated {
-            layout,
-            format: format.to_string(),
-            rate,
-            period,
-            buffer,
-        })
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Resample {
-    No,
-    Yes,
-}
-
-struct Negotiated {
-    layout: Layout,
-    format: String,
-    rate: u32,
-    period: alsa::pcm::Frames,
-    buffer: alsa::pcm::Frames,
-}
-
-/// About 46 ms, a power of two, which sound cards like.
-fn default_period(rate: u32) -> u32 {
-    (rate / 32).next_power_of_two()
 }
 
 fn errno(error: alsa::Error) -> Errno {
@@ -279,7 +187,7 @@ impl Output for Alsa {
         let chatter = alsa::Output::local_error_handler();
         let opened = PCM::new(self.name(), Direction::Playback, true)
             .map_err(|error| self.error("open pcm", error))
-            .and_then(|pcm| self.negotiate(&pcm, rate).map(|negotiated| (pcm, negotiated)));
+            .and_then(|pcm| negotiate(&self.settings, &pcm, rate).map(|negotiated| (pcm, negotiated)));
         if let (Err(_), Ok(chatter)) = (&opened, chatter) {
             log::debug!("{}: {}", self.name(), chatter.borrow());
         }
@@ -302,6 +210,7 @@ impl Output for Alsa {
             written: 0,
             padding: 0,
             is_draining: false,
+            appetite: Appetite::Good,
         });
         // Room for a block and for a period of silence, so that playing never allocates.
         self.bytes
@@ -327,6 +236,13 @@ impl Output for Alsa {
         let ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).max(1);
         // What the device has to say is asked when it is written to; an error is as good as a wake-up.
         let _ = alsa::poll::poll(&mut open.descriptors, ms);
+        // Plugins rest their timers only when they are asked what woke whoever waited.
+        let _ = open.pcm.revents(open.descriptors.get(1..).unwrap_or_default());
+        let appetite = std::mem::replace(&mut open.appetite, Appetite::Awaited);
+        if appetite == Appetite::Refusing {
+            // Ready, yet it takes nothing: some plugins do so for a while. This thread must not spin at its priority.
+            nap(wake, REFUSED);
+        }
         Ok(())
     }
 
@@ -343,9 +259,13 @@ impl Output for Alsa {
                     }
                 }
                 // What was taken before counts; the error comes again with the next call.
-                Err(OutputError::Xrun { .. }) if taken > 0 => break,
+                Err(OutputError::Xrun) if taken > 0 => break,
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(open) = self.open.as_mut() {
+            let is_refused = taken == 0 && open.appetite != Appetite::Good;
+            open.appetite = if is_refused { Appetite::Refusing } else { Appetite::Good };
         }
         Ok(taken)
     }
@@ -418,13 +338,6 @@ impl Output for Alsa {
 mod tests {
     use super::super::engine::tests::album_through;
     use super::*;
-
-    #[test]
-    fn periods_are_near_46_ms() {
-        assert_eq!(default_period(44_100), 2048);
-        assert_eq!(default_period(48_000), 2048);
-        assert_eq!(default_period(192_000), 8192);
-    }
 
     #[test]
     fn a_device_that_does_not_exist_is_told_as_gone() {

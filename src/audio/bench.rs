@@ -90,7 +90,7 @@ impl State {
             });
         }
         if std::mem::take(&mut self.is_dry) {
-            return Err(OutputError::Xrun { name: "bench".into() });
+            return Err(OutputError::Xrun);
         }
         Ok(())
     }

@@ -216,7 +216,7 @@ impl Output for Capture {
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {
         self.inner.wait(wake, interest, timeout).inspect_err(|error| {
-            if let OutputError::Xrun { .. } = error {
+            if let OutputError::Xrun = error {
                 self.settle(0);
             }
         })
@@ -226,7 +226,7 @@ impl Output for Capture {
         let taken = match self.inner.write(samples, bits) {
             Ok(taken) => taken,
             Err(error) => {
-                if let OutputError::Xrun { .. } = error {
+                if let OutputError::Xrun = error {
                     self.settle(0);
                 }
                 return Err(error);
@@ -248,7 +248,7 @@ impl Output for Capture {
                 Ok(delay)
             }
             Err(error) => {
-                if let OutputError::Xrun { .. } = error {
+                if let OutputError::Xrun = error {
                     self.settle(0);
                 }
                 Err(error)

@@ -170,8 +170,12 @@ impl Decoder {
             }
             return true;
         }
-        let is_ahead = self.shared.begun() != Some(job.play) && !self.is_reserve_open;
-        let kept_free = if is_ahead { RESERVE_FRAMES * CHANNELS } else { 0 };
+        let is_follower = self.shared.begun() != Some(job.play) && !self.shared.is_ordered(job.play);
+        let kept_free = if is_follower && !self.is_reserve_open {
+            RESERVE_FRAMES * CHANNELS
+        } else {
+            0
+        };
         let room = |samples: &Producer<i32>| samples.slots().saturating_sub(kept_free) / CHANNELS * CHANNELS;
         let mut free = room(&self.samples);
         if free == 0 {

@@ -22,13 +22,15 @@ fn another_rate_reopens_the_device_and_loses_nothing() {
 #[test]
 fn running_dry_is_counted_and_loses_nothing() {
     let mut rig = Rig::new(0);
+    rig.play(1, media!("album-1.flac"));
+    rig.follow(2, media!("album-2.flac"));
+    rig.bench.fill();
     rig.bench.with(|state| {
         state.dry_after = Some(3000);
         state.allowance = ENDLESS;
     });
-    rig.play(1, media!("album-1.flac"));
-    rig.told.until(ended(1, 179, 179, Ending::Finished));
-    assert!(rig.heard() == decoded(media!("album-1.flac")));
+    rig.told.until(ended(2, 160, 160, Ending::Finished));
+    assert!(rig.heard() == joined(&[media!("album-1.flac"), media!("album-2.flac")]));
     assert_eq!(rig.engine.counters().xruns, 1);
     rig.engine.close();
 }

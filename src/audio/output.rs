@@ -91,11 +91,9 @@ pub enum Drained {
 #[derive(Debug, Error)]
 pub enum OutputError {
     /// The buffer ran dry: all that was written was heard. The device has been made ready again.
-    #[error("{name}: ran out of samples")]
-    Xrun {
-        /// The device.
-        name: String,
-    },
+    /// Bare, because it is made while sound plays, when nothing may allocate.
+    #[error("the sound device ran out of samples")]
+    Xrun,
     /// The machine slept; the device must be opened again.
     #[error("{name}: suspended")]
     Suspended {

@@ -61,6 +61,8 @@ pub struct Pump {
     /// No silence since the last frame written.
     is_continuous: bool,
     last_write: Instant,
+    /// Why writing stopped last: running dry is only a fault when there was more to write.
+    halt: Halt,
     /// Order of the last frame written: tells when another entry follows.
     last_written: Option<PlayId>,
 }
@@ -143,6 +145,7 @@ impl Pump {
             is_running: false,
             is_continuous: false,
             last_write: Instant::now(),
+            halt: Halt::Nothing,
             last_written: None,
         }
     }
@@ -165,6 +168,7 @@ impl Pump {
         self.obey();
         self.settle();
         let halt = self.fill(available);
+        self.halt = halt;
         // What a device swallows at once is heard at once.
         self.listen();
         self.settle();
@@ -347,3 +351,7 @@ fn millis(frames: u64, rate: u32) -> Millis {
     let ms = u128::from(frames) * 1000 / u128::from(rate.max(1));
     Millis(u32::try_from(ms).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+#[path = "pump_tests.rs"]
+mod tests;

@@ -69,7 +69,7 @@ fn write_all(output: &mut dyn Output, mut block: &[i32], waiting: &mut Waiting) 
                 block = block.get(frames * CHANNELS..).unwrap_or_default();
             }
             // A click, no more: this thread has no special priority.
-            Err(OutputError::Xrun { .. }) => {}
+            Err(OutputError::Xrun) => {}
             Err(error) => return Err(error),
         }
     }

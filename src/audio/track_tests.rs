@@ -221,3 +221,31 @@ fn a_format_is_recognised_without_a_look_at_the_far_end() {
         assert_eq!(track.step(), Step::Frames, "{hint}");
     }
 }
+
+#[test]
+fn a_damaged_entry_comes_to_an_end() {
+    for (bytes, hint) in [
+        (&media!("album-2.flac")[..], "flac"),
+        (media!("album-2.mp3"), "mp3"),
+        (media!("album-2.m4a"), "m4a"),
+        (media!("fragments.mp4"), "m4a"),
+        (media!("album-2.ogg"), "ogg"),
+        (media!("album-2.wav"), "wav"),
+    ] {
+        for at in (0..bytes.len()).step_by(bytes.len() / 60) {
+            let mut damaged = bytes.to_vec();
+            damaged[at] ^= 0x55;
+            damaged[(at * 7) % bytes.len()] ^= 0xff;
+            // A demuxer may panic on damage; the decoding thread catches that, and so does this.
+            let frames = std::panic::catch_unwind(|| {
+                let opened = Track::open(Box::new(Cursor::new(damaged)), Some(hint), Millis::ZERO);
+                opened.map_or(0, |track| decode(track).0.len())
+            });
+            let frames = frames.unwrap_or(0);
+            assert!(
+                frames < 50 * 7094 * CHANNELS,
+                "{hint} damaged at {at} goes on for {frames} samples"
+            );
+        }
+    }
+}

@@ -38,24 +38,18 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
             file.display().to_string()
         });
     findings.push(Finding::well("configuration", named));
-    let board = match Board::load(&config.board) {
+    match Board::load(&config.board) {
         Ok(board) => {
             findings.extend(check::findings(&board));
-            Some(board)
         }
-        Err(error) => {
-            findings.push(Finding::wrong("board", error.to_string()));
-            None
-        }
-    };
+        Err(error) => findings.push(Finding::wrong("board", error.to_string())),
+    }
     findings.push(page(config));
     match StateDir::open(&config.state_dir) {
         Ok(dir) => {
             findings.push(Finding::well("state", config.state_dir.display().to_string()));
             findings.push(events(config));
-            if let Some(board) = board {
-                findings.push(account(config, &board, &dir));
-            }
+            findings.push(account(config, &dir));
         }
         Err(error) => findings.push(Finding::wrong("state", error.to_string())),
     }
@@ -91,10 +85,10 @@ fn events(config: &Config) -> Finding {
 }
 
 /// Asks the service something harmless, with what the speaker would send.
-fn account(config: &Config, board: &Board, dir: &StateDir) -> Finding {
+fn account(config: &Config, dir: &StateDir) -> Finding {
     let answer = service::roots(config.service.ca_file.as_deref())
         .map_err(anyhow::Error::from)
-        .and_then(|roots| service_settings(config, board, dir, roots))
+        .and_then(|roots| service_settings(config, dir, roots))
         .and_then(|settings| Ok(Client::new(settings, Patience::default())?));
     let mut client = match answer {
         Ok(client) => client,

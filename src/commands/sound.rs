@@ -13,7 +13,7 @@ use crate::device::watch;
 
 /// In place of a PCM's name: no device at all, but its pace. For machines without a sound card.
 pub const PACED: &str = "paced";
-/// Rate of the test tone where the board names none.
+/// Rate of the test tone: what nearly every device runs at.
 const TONE_RATE_HZ: u32 = 48_000;
 
 /// The output a board names.
@@ -57,11 +57,9 @@ pub fn play_tone(args: &PlayToneArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.config.as_deref())?;
     let board = Board::load(&config.board)?;
     let pcm = args.output.clone().unwrap_or_else(|| board.output.pcm.clone());
-    let rate = board.output.rates_hz.iter().copied().find(|rate| *rate == TONE_RATE_HZ);
-    let rate = rate.or(board.output.rates_hz.first().copied()).unwrap_or(TONE_RATE_HZ);
     let mut output = output(&OutputSetup { pcm, ..board.output });
     let mut told = Ok(());
-    audio::play_tone(output.as_mut(), rate, args.seconds, |opened| {
+    audio::play_tone(output.as_mut(), TONE_RATE_HZ, args.seconds, |opened| {
         told = writeln!(
             io::stdout(),
             "{}: {} Hz, {}, periods of {} frames, buffer of {} frames; both channels, then left, then right",

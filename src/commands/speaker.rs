@@ -63,10 +63,7 @@ impl Speaker {
             ..media::Settings::with_memory(config.window.memory_bytes)
         };
         let library = Library::start(memory, post.callback(News::Media))?;
-        let service = Service::start(
-            service_settings(config, board, &dir, roots)?,
-            post.callback(News::Service),
-        )?;
+        let service = Service::start(service_settings(config, &dir, roots)?, post.callback(News::Service))?;
         let lights = Lights::start(&board.lights);
         let state = StateWriter::start(dir)?;
         let edges = post.clone();
@@ -244,34 +241,19 @@ fn source(preset: &crate::config::Preset) -> Source {
 
 pub fn service_settings(
     config: &Config,
-    board: &Board,
     dir: &StateDir,
     roots: ureq::tls::RootCerts,
 ) -> anyhow::Result<service::Settings> {
     Ok(service::Settings {
         base_url: config.service.base_url.clone(),
         device_id: dir.device_id()?,
-        qualities: qualities(board),
+        // Until a board file can limit rates and formats: what every converter plays.
+        qualities: vec![Quality::Standard, Quality::High],
         api_key: config.service.api_key.as_ref().map(|key| key.reveal().to_owned()),
         roots,
         // Signing in comes with a later version; the local service asks for no token.
         credentials: Arc::new(FixedToken(None)),
     })
-}
-
-/// What the board's converter can play: high resolution only where its file says so.
-fn qualities(board: &Board) -> Vec<Quality> {
-    let wide = board
-        .output
-        .formats
-        .iter()
-        .any(|format| *format != crate::device::board::SampleFormat::S16);
-    let fast = board.output.rates_hz.iter().any(|rate| *rate > 48_000);
-    let mut qualities = vec![Quality::Standard, Quality::High];
-    if wide && fast {
-        qualities.push(Quality::Ultra);
-    }
-    qualities
 }
 
 fn button_setups(board: &Board) -> Bounded<ButtonSetup, BUTTONS_MAX> {

@@ -31,42 +31,15 @@ pub struct Board {
     pub lights: Vec<LightSetup>,
 }
 
-/// The sound device. What is not limited here is asked of the device.
+/// The sound device. Its formats and rates are asked of the device itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSetup {
     /// Any name ALSA knows: `hw:CARD=DAC`, `default`, `plughw:…`, one from `asound.conf`.
     pub pcm: String,
-    /// Sample rates that may be used, ascending; empty: whatever the device takes.
-    pub rates_hz: Vec<u32>,
-    /// Sample formats that may be used, best first; empty: whatever the device takes.
-    pub formats: Vec<SampleFormat>,
     /// Frames of a period; `None`: the program's usual length.
     pub period_frames: Option<u32>,
     /// Periods of the device's buffer; `None`: the program's usual number.
     pub periods: Option<u32>,
-}
-
-/// How a sample is laid out, little endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SampleFormat {
-    /// `S32_LE`.
-    S32,
-    /// `S24_3LE`: three bytes.
-    S24Packed,
-    /// `S24_LE`: the lower three of four bytes.
-    S24,
-    /// `S16_LE`.
-    S16,
-}
-
-impl SampleFormat {
-    /// All of them with ALSA's names, best first.
-    pub const ALL: [(&'static str, Self); 4] = [
-        ("S32_LE", Self::S32),
-        ("S24_3LE", Self::S24Packed),
-        ("S24_LE", Self::S24),
-        ("S16_LE", Self::S16),
-    ];
 }
 
 /// One button.
@@ -260,5 +233,23 @@ mod tests {
             })
             .is_err()
         );
+    }
+
+    #[test]
+    fn a_board_file_that_lost_a_line_is_read_or_refused() {
+        for path in board_files() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for lost in 0..text.lines().count() {
+                let kept = text
+                    .lines()
+                    .enumerate()
+                    .filter(|(index, _)| *index != lost)
+                    .map(|(_, line)| line);
+                let text: Vec<_> = kept.collect();
+                if let Err(error) = Board::parse(&path, &text.join("\n")) {
+                    assert!(error.to_string().contains("line "), "{error}");
+                }
+            }
+        }
     }
 }

@@ -86,14 +86,7 @@ pub fn findings(board: &Board) -> Vec<Finding> {
         board.lights.len()
     );
     let mut findings = vec![Finding::well("board", counts), sound::finding(&board.output)];
-    let input = Path::new(keys::FOLDER);
-    findings.extend(
-        board
-            .buttons
-            .iter()
-            .enumerate()
-            .map(|(index, setup)| button(index, setup, input)),
-    );
+    findings.extend(buttons(board));
     findings.extend(
         board
             .lights
@@ -105,6 +98,16 @@ pub fn findings(board: &Board) -> Vec<Finding> {
     findings
 }
 
+/// Looks at the buttons of the board only.
+pub fn buttons(board: &Board) -> impl Iterator<Item = Finding> {
+    let folder = Path::new(keys::FOLDER);
+    board
+        .buttons
+        .iter()
+        .enumerate()
+        .map(move |(index, setup)| button(index, setup, folder))
+}
+
 /// The running speaker holds its own lines; that is as it should be.
 fn is_held_by_us(error: &CdevError) -> bool {
     matches!(error, CdevError::InUse { user, .. } if user == gpio_cdev::CONSUMER)
@@ -112,7 +115,11 @@ fn is_held_by_us(error: &CdevError) -> bool {
 
 fn button(index: usize, setup: &ButtonSetup, input_folder: &Path) -> Finding {
     let action = action::word_of(setup.press).unwrap_or_default();
-    let what = format!("button {} ({action})", index + 1);
+    let hold = setup
+        .hold
+        .and_then(action::word_of)
+        .map_or(String::new(), |hold| format!(", held: {hold}"));
+    let what = format!("button {} ({action}{hold})", index + 1);
     let wiring = &setup.wiring;
     match wiring {
         Wiring::Key(key) => key_finding(what, *key, input_folder),

@@ -106,7 +106,17 @@ struct Opened {
 struct Woken {
     stop: bool,
     look: bool,
-    ready: Vec<usize>,
+    /// Places in [`Watch::open`], and whether there is something to be read.
+    ready: Vec<(usize, Readiness)>,
+}
+
+/// What a descriptor woke the thread for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// There is something to be read.
+    Readable,
+    /// Only an error: reading could block for ever on older kernels.
+    Broken,
 }
 
 impl Watch {
@@ -152,36 +162,45 @@ impl Watch {
                 result => break result?,
             }
         };
-        let ready: Vec<_> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let readiness = |fd: &PollFd| {
+            let woken_for = fd.revents();
+            let readable = woken_for.contains(PollFlags::IN);
+            (!woken_for.is_empty()).then_some(if readable {
+                Readiness::Readable
+            } else {
+                Readiness::Broken
+            })
+        };
+        let ready: Vec<_> = fds.iter().map(readiness).collect();
         let (others, sources) = ready.split_at(ready.len() - self.open.len());
+        let sources = sources.iter().enumerate();
         Ok(Woken {
-            stop: others.first().copied().unwrap_or(false),
-            look: count == 0 || others.contains(&true),
-            ready: sources
-                .iter()
-                .enumerate()
-                .filter(|(_, ready)| **ready)
-                .map(|(index, _)| index)
-                .collect(),
+            stop: others.first().is_some_and(Option::is_some),
+            look: count == 0 || others.iter().any(Option::is_some),
+            ready: sources.filter_map(|(index, ready)| Some((index, (*ready)?))).collect(),
         })
     }
 
-    fn read(&mut self, ready: &[usize]) {
+    fn read(&mut self, ready: &[(usize, Readiness)]) {
         let mut gone = Vec::new();
-        for &index in ready {
+        for &(index, readiness) in ready {
             let others = self.open.iter().enumerate().filter(|(other, _)| *other != index);
             let others = others.fold(0, |pressed, (_, open)| pressed | open.pressed);
             let Some(open) = self.open.get_mut(index) else { continue };
             let Opened { source, pressed } = open;
             let (told, news) = (&mut self.told, &self.news);
-            let result = source.read(&mut |button, contact| {
+            let mut edge = |button, contact| {
                 let bit = bit_of(button);
                 match contact {
                     Contact::Closed => *pressed |= bit,
                     Contact::Open => *pressed &= !bit,
                 }
                 tell(told, others | *pressed, news);
-            });
+            };
+            let result = match readiness {
+                Readiness::Readable => source.read(&mut edge),
+                Readiness::Broken => Err(rustix::io::Errno::NODEV.into()),
+            };
             if let Err(error) = result {
                 log::warn!("{} is gone: {error}; it is looked for again", open.source.name());
                 gone.push(index);

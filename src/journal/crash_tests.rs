@@ -15,7 +15,7 @@ use tonearm_core::unit::{Millis, Moment};
 
 const REMAINS: [Remains; 4] = [Remains::Nothing, Remains::All, Remains::Half, Remains::Zeros];
 
-/// A sample with strings so long that a segment holds six.
+/// A sample with strings so long that a segment holds a dozen.
 fn bulky(seq: u64) -> Record {
     let mut record = sample(seq);
     record.reference = format!(
@@ -308,6 +308,42 @@ fn a_power_cut_at_any_moment_loses_nothing() {
             );
         }
     }
+}
+
+#[test]
+fn a_failed_change_followed_by_a_power_cut_makes_nothing_look_lost() {
+    for failing in 0..14 {
+        for cut in 0..14 {
+            let disk = Arc::new(Disk::default());
+            let mut segments = reopen(&disk).segments;
+            segments.write(&batch([bulky(1)], 0)).unwrap();
+            disk.fail_after(failing);
+            let first = segments.write(&batch((2..=40).map(bulky), 1));
+            disk.cut_after(cut);
+            let second = segments.write(&batch((2..=40).map(bulky), 1));
+            for remains in REMAINS {
+                let disk = Arc::new(disk.after_power_cut(remains));
+                let case = format!("change {failing} fails, cut at {cut}, {remains:?} remains");
+                let recovered = reopen(&disk).recovered;
+                assert_eq!((recovered.lost, recovered.quarantined.len()), (0, 0), "{case}");
+                if first.is_ok() || second.is_ok() {
+                    assert_eq!(waiting(&disk), (2..=40).map(bulky).collect::<Vec<_>>(), "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_process_left_unsynced_is_made_durable_before_it_is_built_upon() {
+    let disk = written(2, 0, sample);
+    let name = disk.list().unwrap().remove(0);
+    let whole = Arc::new(Disk::default());
+    let bytes = disk.read(&name).unwrap();
+    whole.put(&name, &bytes[..bytes.len() - 100]);
+    whole.append(&name, &bytes[bytes.len() - 100..]).unwrap();
+    let found = reopen(&whole).recovered.waiting;
+    assert_eq!(waiting(&whole.after_power_cut(Remains::Nothing)).len() as u64, found);
 }
 
 #[test]

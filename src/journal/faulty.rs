@@ -48,6 +48,10 @@ struct Inner {
     /// Changes still carried out before the power is cut; `None`: no cut.
     changes_left: Option<u64>,
     changes: u64,
+    /// The power was cut.
+    is_dead: bool,
+    /// Number of a change that fails, once.
+    failing_change: Option<u64>,
 }
 
 /// The disk.
@@ -63,6 +67,12 @@ impl Disk {
     /// The power is cut during the change after `changes` more.
     pub fn cut_after(&self, changes: u64) {
         self.0.lock().unwrap().changes_left = Some(changes);
+    }
+
+    /// The change after `changes` more fails, those after it work again.
+    pub fn fail_after(&self, changes: u64) {
+        let mut inner = self.0.lock().unwrap();
+        inner.failing_change = Some(inner.changes + changes + 1);
     }
 
     /// Changes so far.
@@ -123,13 +133,18 @@ impl Disk {
         whole: impl FnOnce(&mut Inner) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
+        if inner.is_dead {
+            return Err(io::Error::other("no power"));
+        }
         inner.changes += 1;
+        if inner.failing_change == Some(inner.changes) {
+            torn(&mut inner);
+            return Err(io::Error::other("input/output error"));
+        }
         match inner.changes_left {
             Some(0) => {
                 torn(&mut inner);
-                // From here on there is no power.
-                inner.changes_left = Some(0);
-                inner.health = Health::ReadOnly;
+                inner.is_dead = true;
                 return Err(io::Error::other("power cut"));
             }
             Some(left) => inner.changes_left = Some(left - 1),

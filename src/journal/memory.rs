@@ -191,8 +191,13 @@ impl Memory {
     pub fn work(&mut self) -> Work {
         self.dirty = false;
         let newest = self.next.saturating_sub(1);
-        // What was acknowledged before the disk took it need not be stored, unless its stop may have to be made up.
-        let needed = |seq: u64| seq > self.settled || seq == newest || self.asides.contains_key(&seq);
+        // What was acknowledged before the disk took it need not be stored, unless its stop may have to be made up, or
+        // its settlement cannot be noted because a reason before it may fail to be written.
+        let noted = self
+            .asides
+            .first_key_value()
+            .map_or(self.settled, |(seq, _)| seq.saturating_sub(1));
+        let needed = |seq: u64| seq > noted || seq == newest;
         let unstored = self.records.range(self.durable.saturating_add(1)..);
         Work {
             asides: self.asides.iter().map(|(seq, reason)| (*seq, reason.clone())).collect(),

@@ -20,7 +20,7 @@
 //! | file | content |
 //! |---|---|
 //! | `IIIIIIII-NNNNNNNNNNNNNNNN.seg` | segment number I, begun when N was the next event (hex); at most 64 KiB |
-//! | `aside-IIIIIIII.log` | events set aside, with the reason; the newest two files of 128 KiB are kept |
+//! | `aside-IIIIIIII.log` | events set aside, with the reason; the newest 256 KiB are kept |
 //! | `checkpoint` | two places of 4 KiB, overwritten in turn: how far the sounding entry is |
 //! | `*.damaged` | a file that was damaged, as it was found; what was readable in it has been copied out |
 //! | `lock` | held by the running speaker |
@@ -60,6 +60,8 @@ mod worker;
 mod crash_tests;
 #[cfg(test)]
 mod faulty;
+#[cfg(test)]
+mod simulation_tests;
 #[cfg(test)]
 mod worker_tests;
 

@@ -33,6 +33,27 @@ pub struct Record {
     pub what: What,
 }
 
+impl Record {
+    /// Whether both are one event. A number alone does not say so: that of an event which never reached the disk is given
+    /// again after a power cut. The wall-clock time may have become known in between.
+    pub fn is_same_event(&self, other: &Self) -> bool {
+        let Self {
+            seq,
+            boot,
+            at,
+            wall_ms: _,
+            zone_minutes: _,
+            session,
+            reference,
+            metric_id,
+            initial_delay: _,
+            what,
+        } = self;
+        (seq, boot, at, what) == (&other.seq, &other.boot, &other.at, &other.what)
+            && (session, reference, metric_id) == (&other.session, &other.reference, &other.metric_id)
+    }
+}
+
 /// How far the sounding entry was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {

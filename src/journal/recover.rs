@@ -51,6 +51,8 @@ pub struct History {
     pub next: u64,
     /// All events up to here are settled.
     pub settled: u64,
+    /// All events up to here are settled according to the segments; those set aside beyond it are still to be noted.
+    pub noted: u64,
     /// Clocks, the first of each boot.
     pub clocks: Vec<Clock>,
     /// Numbers without an event after `settled`.
@@ -119,8 +121,11 @@ pub fn look(storage: &dyn Storage, names: &[String], asides: &aside::Found) -> H
     }
     let surplus = history.clocks.len().saturating_sub(CLOCKS_MAX);
     history.clocks.drain(..surplus);
+    history.noted = history.settled;
     for item in &asides.items {
-        if item.seq.0 == history.settled.saturating_add(1) {
+        let is_next = item.seq.0 == history.settled.saturating_add(1);
+        let refused = item.record.as_ref().filter(|_| is_next);
+        if refused.is_some_and(|refused| history.records().any(|record| record.is_same_event(refused))) {
             history.settled = item.seq.0;
         }
     }
@@ -180,10 +185,11 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
         );
     }
     let history = look(&**storage, &names, &asides);
+    settle_down(&**storage, &history, &asides);
     let lost: u64 = history.holes.iter().map(|(from, to)| to - from + 1).sum();
     let open = open(&**storage, &history);
     let mut segments = segments(storage, &names, &history);
-    segments.restore(history.next, history.settled, history.clocks.clone());
+    segments.restore(history.next, history.noted, history.clocks.clone());
     let quarantined = quarantine(storage, &names, &history, lost, &mut segments);
     segments.forget();
     let recovered = Recovered {
@@ -197,11 +203,22 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
     };
     Ok(Restart {
         segments,
-        asides: Asides::open(Arc::clone(storage), &names, asides.count),
+        asides: Asides::open(Arc::clone(storage), &asides),
         checkpoints: Checkpoints::open(Arc::clone(storage)),
         recovered,
         holes: history.holes,
     })
+}
+
+/// Makes what was read durable. A process that was killed between write and sync leaves bytes that are readable but
+/// would not survive a power cut, and what is decided now builds on them.
+fn settle_down(storage: &dyn Storage, history: &History, asides: &aside::Found) {
+    let segments = history.reads.iter().map(|read| read.segment.name.clone());
+    let synced: io::Result<()> = segments.chain(asides.names()).try_for_each(|name| storage.sync(&name));
+    match synced.and_then(|()| storage.sync_names()) {
+        Err(error) if error.kind() != io::ErrorKind::ReadOnlyFilesystem => log::warn!("sync the journal: {error}"),
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// The newest event, if it is a start.
@@ -231,12 +248,6 @@ pub fn resolve_wall(record: &mut Record, clocks: &[Clock]) {
 
 fn segments(storage: &Arc<dyn Storage>, names: &[String], history: &History) -> Segments {
     let row: Vec<Segment> = history.reads.iter().map(|read| read.segment.clone()).collect();
-    // A process that was killed between write and sync leaves bytes that are readable but would not survive a power cut.
-    for segment in &row {
-        if let Err(error) = storage.sync(&segment.name) {
-            log::warn!("sync journal segment {}: {error}", segment.name);
-        }
-    }
     let damaged = names.iter().filter_map(|name| name.strip_suffix(DAMAGED));
     let indices = names
         .iter()

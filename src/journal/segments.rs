@@ -60,6 +60,8 @@ pub struct Segments {
     active: bool,
     /// The start whose strings the next stop may refer to; it is in the active segment.
     start: Option<(u64, Spelled)>,
+    /// The last segment has nothing but its head: no write to it succeeded.
+    is_bare: bool,
     index_next: u32,
     next: u64,
     settled: u64,
@@ -74,6 +76,7 @@ impl Segments {
             row,
             active,
             start: None,
+            is_bare: false,
             index_next,
             next: 1,
             settled: 0,
@@ -112,6 +115,7 @@ impl Segments {
             // A segment begun just now holds nothing that the next attempt will not write again. On a full disk that
             // is every few seconds: it must not leave a file each time.
             if self.row.len() > before
+                && self.is_bare
                 && let Some(begun) = self.row.pop()
                 && self.storage.remove(&begun.name).is_err()
             {
@@ -140,7 +144,16 @@ impl Segments {
         if !self.active {
             self.begin()?;
         }
+        // The settlement goes first: an event that was acknowledged before it was stored is left out of the batch, and a
+        // write torn in the middle must not make it look lost.
         let mut pending = Vec::new();
+        let mut small: Vec<Entry> = batch.clocks.iter().map(|clock| Entry::Clock(*clock)).collect();
+        if batch.settled > self.settled {
+            small.push(Entry::Settled(batch.settled));
+        }
+        for entry in small {
+            let _ = encode(segment::owner(self.index()), &entry, &mut pending);
+        }
         let mut range = (u64::MAX, 0);
         for record in &batch.events {
             let mut frame = Vec::new();
@@ -162,13 +175,6 @@ impl Segments {
                 What::Start { .. } => Some((record.seq.0, segment::spell(record))),
                 What::Stop { .. } => None,
             };
-        }
-        let mut small: Vec<Entry> = batch.clocks.iter().map(|clock| Entry::Clock(*clock)).collect();
-        if batch.settled > self.settled {
-            small.push(Entry::Settled(batch.settled));
-        }
-        for entry in small {
-            let _ = encode(segment::owner(self.index()), &entry, &mut pending);
         }
         self.flush(&pending, range)?;
         self.settled = self.settled.max(batch.settled);
@@ -228,6 +234,7 @@ impl Segments {
             bytes: bytes.len() as u64,
         });
         self.active = true;
+        self.is_bare = true;
         self.start = None;
         Ok(())
     }
@@ -245,6 +252,7 @@ impl Segments {
         segment.bytes += pending.len() as u64;
         self.storage.append(&segment.name, pending)?;
         self.storage.sync(&segment.name)?;
+        self.is_bare = false;
         self.next = self.next.max(range.1.saturating_add(1));
         Ok(())
     }

@@ -123,8 +123,8 @@ impl Shared {
 /// The event journal. Nothing here waits for the disk, except [`Journal::read`] of an event that is not recent.
 pub struct Journal {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-    done: Receiver<()>,
+    /// The thread, and where it says that it is done.
+    at_work: Option<(JoinHandle<()>, Receiver<()>)>,
 }
 
 impl fmt::Debug for Journal {
@@ -189,6 +189,18 @@ impl Journal {
             path: dir.to_owned(),
             source,
         })?;
+        let (mut journal, writer, recovered) = Self::assemble(storage, found, news);
+        let (leave, done) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&leave))
+            .map_err(|source| JournalError::Thread { source })?;
+        journal.at_work = Some((thread, done));
+        Ok((journal, recovered))
+    }
+
+    /// A journal and its writer, which does nothing until it runs.
+    pub(super) fn assemble(storage: Arc<dyn Storage>, found: Restart, news: News) -> (Self, Writer, Recovered) {
         let Restart {
             segments,
             asides,
@@ -213,7 +225,6 @@ impl Journal {
             news,
         });
         shared.note_oldest();
-        let (leave, done) = sync_channel(1);
         let writer = Writer {
             shared: Arc::clone(&shared),
             segments,
@@ -222,18 +233,7 @@ impl Journal {
             told: Seq(0),
             failing: false,
         };
-        let thread = thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || writer.run(&leave))
-            .map_err(|source| JournalError::Thread { source })?;
-        Ok((
-            Self {
-                shared,
-                thread: Some(thread),
-                done,
-            },
-            recovered,
-        ))
+        (Self { shared, at_work: None }, writer, recovered)
     }
 
     /// Takes an event, in order of its numbers. Answered by [`Stored`], for it or for one after it.
@@ -307,12 +307,12 @@ impl Journal {
     }
 
     fn leave(&mut self) -> Result<(), JournalError> {
-        let Some(thread) = self.thread.take() else {
+        let Some((thread, done)) = self.at_work.take() else {
             return Ok(());
         };
         self.shared.memory().close();
         self.shared.wake.notify_one();
-        match self.done.recv_timeout(CLOSE_MAX) {
+        match done.recv_timeout(CLOSE_MAX) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {
                 if thread.join().is_err() {
                     log::error!("the journal's thread ended by a panic");
@@ -363,7 +363,7 @@ impl Shared {
 }
 
 /// The thread's side.
-struct Writer {
+pub(super) struct Writer {
     shared: Arc<Shared>,
     segments: Segments,
     asides: Asides,
@@ -378,15 +378,26 @@ impl Writer {
     fn run(mut self, leave: &SyncSender<()>) {
         loop {
             let (work, is_last) = self.wait();
-            let result = self.write(&work);
-            self.report(&work, result);
-            self.shared.note_oldest();
+            self.attempt(&work);
             if is_last {
                 break;
             }
         }
         // The journal may have stopped waiting for this.
         let _ = leave.try_send(());
+    }
+
+    /// Does everything there is to do, without waiting for it: for tests that decide when the disk works.
+    #[cfg(test)]
+    pub(super) fn step(&mut self) {
+        let work = self.shared.memory().work();
+        self.attempt(&work);
+    }
+
+    fn attempt(&mut self, work: &Work) {
+        let result = self.write(work);
+        self.report(work, result);
+        self.shared.note_oldest();
     }
 
     /// Waits for work, or for the time to try again. The second value: this is the last.

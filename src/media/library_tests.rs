@@ -4,7 +4,6 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::thread;
 
 use symphonia::core::io::MediaSource;
-use tonearm_core::effect::Extent;
 
 use super::super::fixture::*;
 use super::*;

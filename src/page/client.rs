@@ -104,11 +104,6 @@ impl Client {
         self.post(&format!("/api/press/{button}"), &json!({}))
     }
 
-    /// Goes to a position within the entry.
-    pub fn seek(&self, position_ms: u32) -> Result<(), ClientError> {
-        self.post("/api/seek", &json!({ "position_ms": position_ms }))
-    }
-
     /// Plays something; `mode` is `play`, `shuffle` or `station`.
     pub fn play(&self, id: Option<&str>, container_ids: &[String], mode: &str) -> Result<(), ClientError> {
         let mut params = json!({ "containerIds": container_ids });

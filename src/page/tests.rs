@@ -11,6 +11,7 @@ use tonearm_core::entry::{Actions, Denial, Permission};
 use tonearm_core::input::Mode;
 use tonearm_core::refusal::{Problem, Refusal};
 
+use super::client::ClientError;
 use super::*;
 
 /// A page with a speaker behind it that plays along until it is dropped.
@@ -22,7 +23,7 @@ struct Speaker {
 }
 
 /// Skips are used up; everything else is followed.
-fn answer(ask: Ask) -> String {
+fn answer(ask: Ask, status: &Status) -> Option<String> {
     let noted = format!("{ask:?}");
     let noted = noted.split(", reply").next().unwrap().to_owned();
     match ask {
@@ -37,8 +38,16 @@ fn answer(ask: Ask) -> String {
             reply,
         } => drop(reply),
         Ask::Press { reply, .. } | Ask::Seek { reply, .. } | Ask::Play { reply, .. } => reply.send(Ok(())).unwrap(),
+        Ask::Status { reply } => {
+            reply.send(status.clone()).unwrap();
+            return None;
+        }
+        Ask::Metrics { reply } => {
+            reply.send("tonearm_xruns_total 0\n".into()).unwrap();
+            return None;
+        }
     }
-    noted
+    Some(noted)
 }
 
 fn speaker() -> Speaker {
@@ -57,14 +66,13 @@ fn speaker() -> Speaker {
             let settings = Settings {
                 hostname: "tonearm".into(),
             };
-            let metrics: Metrics = Arc::new(|| "tonearm_xruns_total 0\n".into());
             let mut noted = Vec::new();
-            let page = serve(listener, settings, seen, asks, metrics);
+            let page = serve(listener, settings, seen.clone(), asks);
             tokio::pin!(page, stopped);
             loop {
                 tokio::select! {
                     () = &mut page => unreachable!("the page ends only when it is dropped"),
-                    Some(ask) = asked.recv() => noted.push(answer(ask)),
+                    Some(ask) = asked.recv() => noted.extend(answer(ask, &seen.borrow())),
                     _ = &mut stopped => return noted,
                 }
             }
@@ -209,7 +217,12 @@ fn presses_are_passed_on_and_a_refusal_is_told_with_its_reason() {
     let client = speaker.client();
     client.press("play").unwrap();
     client.press("preset_3").unwrap();
-    client.seek(30_000).unwrap();
+    let json = "host: localhost\r\ncontent-type: application/json";
+    let (status, _) = speaker.raw(
+        &format!("POST /api/seek HTTP/1.1\r\n{json}"),
+        r#"{"position_ms":30000}"#,
+    );
+    assert_eq!(status, 202);
     client
         .play(Some("mrn:1.0:x"), &["mrn:1.0:y".into()], "shuffle")
         .unwrap();

@@ -3,10 +3,12 @@
 
 mod album;
 mod catalogue;
+mod entry;
 mod event;
 mod faults;
 mod gate;
 mod http;
+mod intake;
 mod judge;
 mod ledger;
 mod listener;

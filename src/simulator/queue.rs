@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::{Entry, Item};
 use super::order::{Seed, fingerprint};
 use super::tier::{Kind, Tier};
 
@@ -12,46 +13,6 @@ const AHEAD_MIN: usize = 11;
 const HISTORY_MAX: usize = 200;
 /// Tracks one queue may hold: more is refused, not cut off.
 pub const TRACKS_MAX: usize = 10_000;
-
-/// What sounds: a track of the catalogue by its MRN, or something the service injects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Item {
-    /// MRN of a track.
-    Track(String),
-    /// Advertisement.
-    Ad,
-    /// Introduction.
-    Interlude,
-}
-
-/// One entry of the queue. The same track twice in a queue is two entries.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
-    /// `entityReferenceId`: unique, and stays with the entry when the order changes.
-    pub reference: String,
-    /// `metricId`: opaque to clients, with characters that must survive a round trip.
-    pub metric: String,
-    /// What sounds.
-    pub item: Item,
-    /// A start of it was reported.
-    pub started: bool,
-    /// Which time through the source, from 0.
-    round: u32,
-    /// Place in the source, to restore the order when shuffle ends.
-    ordinal: usize,
-}
-
-impl Entry {
-    /// Sort of the entry.
-    pub const fn kind(&self) -> Kind {
-        match self.item {
-            Item::Track(_) => Kind::Track,
-            Item::Ad => Kind::Ad,
-            Item::Interlude => Kind::Interlude,
-        }
-    }
-}
 
 /// How the order is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

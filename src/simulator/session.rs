@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Entry;
 use super::judge::History;
-use super::queue::{Entry, Queue};
+use super::queue::Queue;
 
 /// One session, as it is kept across restarts.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::catalogue::Track;
-use super::queue::{Entry, Style};
+use super::entry::Entry;
+use super::queue::Style;
 use super::tier::Kind;
 
 /// Entries `POST sessions` may be asked for.

@@ -179,9 +179,11 @@ impl Pump {
 
     pub(super) fn fail(&mut self, error: &OutputError) {
         match error {
-            OutputError::Xrun { .. } => {
+            OutputError::Xrun => {
                 self.advance(self.line.unheard());
-                count(&self.shared.tally.xruns);
+                if self.halt == Halt::Full {
+                    count(&self.shared.tally.xruns);
+                }
                 self.stopped();
             }
             OutputError::Suspended { .. }

@@ -1,19 +1,18 @@
 //! From a board file's document to its meaning: which keys there are and which values they take.
 
-use evdev::KeyCode;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+
+use evdev::KeyCode;
 use tonearm_core::limits::BUTTONS_MAX;
 
 use super::pin::{active, input, pin};
-use super::{Board, ButtonSetup, GpioOutput, Level, LightSetup, OutputSetup, Pin, SampleFormat, Wiring};
+use super::{Board, ButtonSetup, GpioOutput, Level, LightSetup, OutputSetup, Pin, Wiring};
 use crate::device::action;
 use crate::document::{Table, nearest};
 
 /// Lights of a board; each is one write per change of scene.
 const LIGHTS_MAX: usize = 8;
-/// Sample rates any DAC has.
-const RATE_HZ: RangeInclusive<u32> = 8_000..=768_000;
 /// Shorter periods wake the processor more than a thousand times a second, longer ones delay a skip.
 const PERIOD_FRAMES: RangeInclusive<u32> = 64..=16_384;
 /// Two is the least that ALSA can play from without a gap.
@@ -46,12 +45,10 @@ pub fn board(root: &Table) -> Board {
 }
 
 impl OutputSetup {
-    /// The device `pcm` without any limits.
+    /// The device `pcm` with the buffer of the program's choice.
     pub fn of(pcm: impl Into<String>) -> Self {
         Self {
             pcm: pcm.into(),
-            rates_hz: Vec::new(),
-            formats: Vec::new(),
             period_frames: None,
             periods: None,
         }
@@ -64,22 +61,11 @@ fn output(table: &Table) -> OutputSetup {
         "the name of an ALSA device, such as \"default\" or \"hw:CARD=DAC\"",
     );
     let mut output = OutputSetup::of(pcm.map(|found| found.value).unwrap_or_default());
-    let expected = format!(
-        "a list of sample rates from {} to {} Hz",
-        RATE_HZ.start(),
-        RATE_HZ.end()
-    );
-    if let Some(rates) = table.wholes("rates", &expected) {
-        if rates.value.is_empty() || !rates.value.iter().all(|rate| RATE_HZ.contains(rate)) {
-            table.refuse(&rates, format!("found {:?}, expected {expected}", rates.value));
-        }
-        output.rates_hz = rates.value;
-        output.rates_hz.sort_unstable();
-        output.rates_hz.dedup();
-    }
-    output.formats = formats(table);
     output.period_frames = table.whole("period_frames", &PERIOD_FRAMES, "frames");
     output.periods = table.whole("periods", &PERIODS, "periods");
+    for key in ["rates", "formats"] {
+        table.refuse_unsupported(key, "what the device can do is asked of the device; leave it out");
+    }
     if !table.is_text("mixer", "software") {
         table.refuse_unsupported(
             "mixer",
@@ -91,25 +77,6 @@ fn output(table: &Table) -> OutputSetup {
         "switch the amplifier on at boot, on a Raspberry Pi by a line such as gpio=25=op,dh in config.txt",
     );
     output
-}
-
-fn formats(table: &Table) -> Vec<SampleFormat> {
-    let words = SampleFormat::ALL.map(|(word, _)| word);
-    let expected = format!("a list of {}", words.join(", "));
-    let Some(found) = table.texts("formats", &expected) else {
-        return Vec::new();
-    };
-    let meaning = |word: &String| {
-        SampleFormat::ALL
-            .iter()
-            .find(|(name, _)| name == word)
-            .map(|(_, format)| *format)
-    };
-    let formats: Vec<_> = found.value.iter().filter_map(meaning).collect();
-    if formats.is_empty() || formats.len() < found.value.len() {
-        table.refuse(&found, format!("found {:?}, expected {expected}", found.value));
-    }
-    formats
 }
 
 /// What is used already: a contact has one button, a line one purpose.
@@ -295,6 +262,8 @@ mod tests {
         assert!(output("mixer = \"software\"").is_ok());
         for line in [
             "mixer = { control = \"Digital\" }",
+            "rates = [44100]",
+            "formats = [\"S16_LE\"]",
             "amplifier = { pin = 25 }",
             "mixer = \"hardware\"",
         ] {
@@ -306,19 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn the_device_may_be_limited() {
-        let text = "name = \"Test\"\n[output]\npcm = \"hw:0\"\nrates = [96_000, 48000]\nformats = [\"S16_LE\"]\n\
-                    period_frames = 480\nperiods = 4\n";
+    fn the_buffer_of_the_device_may_be_set() {
+        let text = "name = \"Test\"\n[output]\npcm = \"hw:0\"\nperiod_frames = 480\nperiods = 4\n";
         let output = Board::parse(Path::new("b.toml"), text).unwrap().output;
-        assert_eq!(output.rates_hz, [48_000, 96_000]);
-        assert_eq!(output.formats, [SampleFormat::S16]);
         assert_eq!((output.period_frames, output.periods), (Some(480), Some(4)));
-        for (right, wrong) in [
-            ("480\n", "7\n"),
-            ("[96_000, 48000]", "[]"),
-            ("S16_LE", "S16"),
-            ("periods = 4", "periods = 1"),
-        ] {
+        for (right, wrong) in [("480\n", "7\n"), ("periods = 4", "periods = 1")] {
             assert!(
                 Board::parse(Path::new("b.toml"), &text.replace(right, wrong)).is_err(),
                 "{wrong}"

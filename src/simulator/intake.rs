@@ -1,0 +1,188 @@
+//! Takes events in: who sent one, whether it came before, what the judge finds, where it moves the session.
+
+use serde_json::{Value, json};
+
+use super::event::{self, Event, Reason, What};
+use super::judge::{Code, Denied, Facts, Judgement, Refused};
+use super::ledger::{self, Outcome, wall_ms};
+use super::tier::{self, Action, Kind};
+use super::wire::Refusal;
+use super::world::{Caller, World};
+
+/// Skips remembered. More than the limit allows can only come from a client that ignores it.
+const SKIPS_KEPT_MAX: usize = 1_000;
+
+impl World {
+    /// An event was sent; until it is answered for good, the client owes it.
+    pub fn owe(&mut self, body: &[u8]) {
+        self.owed(body, Some(String::from_utf8_lossy(body).into_owned()));
+    }
+
+    /// The event was answered for good.
+    pub fn settle(&mut self, body: &[u8]) {
+        self.owed(body, None);
+    }
+
+    fn owed(&mut self, body: &[u8], owed: Option<String>) {
+        let Some(metric) = event::metric_of(body) else { return };
+        if let Some(session) = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.find_metric(&metric).is_some())
+        {
+            session.owed = owed;
+        }
+    }
+
+    /// An event the client may never send again because a fault refused it. It did happen, so it is judged all the same.
+    pub fn refuse_event(&mut self, body: &[u8], caller: &Caller) {
+        if let Err(refusal) = self.take_event(body, caller, Some(Outcome::Refused)) {
+            log::debug!(
+                "an event refused by a fault would have been refused anyway: {}",
+                refusal.message
+            );
+        }
+        self.settle(body);
+    }
+
+    /// `POST event`.
+    pub fn event(&mut self, body: &[u8], caller: &Caller) -> Result<Value, Refusal> {
+        self.take_event(body, caller, None).map(|()| json!({}))
+    }
+
+    fn take_event(&mut self, body: &[u8], caller: &Caller, forced: Option<Outcome>) -> Result<(), Refusal> {
+        let text = String::from_utf8_lossy(body).into_owned();
+        let value: Value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(text.clone()));
+        let record = |outcome, entry: Option<&str>, first, pair| ledger::What::Event {
+            outcome: forced.unwrap_or(outcome),
+            entry: entry.map(str::to_owned),
+            first,
+            pair,
+            body: value.clone(),
+        };
+        let event = match Event::parse(body) {
+            Ok(event) => event,
+            Err(wrong) => {
+                self.ledger.write(None, record(Outcome::Refused, None, false, false));
+                self.ledger.violation(None, Code::EventMalformed, wrong.clone());
+                return Err(Refusal::bad(wrong));
+            }
+        };
+        let found = self
+            .sessions
+            .iter()
+            .enumerate()
+            .find_map(|(place, session)| Some((place, session.find_metric(&event.metric)?)));
+        let Some((place, index)) = found else {
+            self.ledger.write(None, record(Outcome::Refused, None, false, false));
+            self.ledger
+                .violation(None, Code::MetricUnknown, format!("metricId {:?}", event.metric));
+            return Err(Refusal::bad("this metricId was never handed out"));
+        };
+        let Some((id, reference, again)) = self.sessions.get(place).and_then(|session| {
+            let entry = session.queue.entries().get(index)?;
+            Some((session.id.clone(), entry.reference.clone(), session.last_body == text))
+        }) else {
+            return Err(Refusal::missing("entity"));
+        };
+        if again {
+            self.ledger
+                .write(Some(&id), record(Outcome::Repeat, Some(&reference), false, false));
+            return Ok(());
+        }
+        self.judge_references(&event, &id, &reference);
+        let (judgement, first) = self.judge(place, index, &event);
+        self.take_in(place, index, &event, &judgement, (text, caller));
+        let outcome = if judgement.refused.is_some() {
+            Outcome::Refused
+        } else {
+            Outcome::Accepted
+        };
+        self.ledger
+            .write(Some(&id), record(outcome, Some(&reference), first, judgement.pair));
+        for violation in judgement.violations {
+            self.ledger.violation(Some(&id), violation.code, violation.detail);
+        }
+        match judgement.refused {
+            None => Ok(()),
+            Some(Refused::Senseless) => Err(Refusal::bad("a stop of an entry that had not started")),
+            Some(Refused::NotAllowed) => Err(Refusal::tier("the tier of this account does not allow it")),
+        }
+    }
+
+    fn judge_references(&mut self, event: &Event, id: &str, reference: &str) {
+        let said = [
+            (&event.session, "sessionId", id),
+            (&event.reference, "entityReferenceId", reference),
+        ];
+        for (said, name, truth) in said {
+            if let Some(said) = said.as_deref().filter(|said| *said != truth) {
+                let detail = format!("{name} {said:?} beside a metricId of {truth:?}");
+                self.ledger.violation(Some(id), Code::ReferenceMismatch, detail);
+            }
+        }
+    }
+
+    /// Judges an event; also says whether it is the first start of its entry.
+    fn judge(&mut self, place: usize, index: usize, event: &Event) -> (Judgement, bool) {
+        let Some(session) = self.sessions.get(place) else {
+            return (Judgement::default(), false);
+        };
+        let Some(entry) = session.queue.entries().get(index) else {
+            return (Judgement::default(), false);
+        };
+        let track = self.track_of(entry);
+        let of = self.circumstances(session, entry, event.at_ms);
+        let ahead = i64::try_from(index).unwrap_or(i64::MAX);
+        let here = i64::try_from(session.queue.position()).unwrap_or(i64::MAX);
+        let reference = entry.reference.clone();
+        let facts = Facts {
+            reference: &reference,
+            duration_ms: track.and_then(|track| track.duration_ms),
+            exact: track.is_some_and(|track| track.exact),
+            distance: ahead.saturating_sub(here),
+            passes_ad: session
+                .between(index)
+                .any(|between| between.kind() == Kind::Ad && !between.started),
+            denied: Denied {
+                next: tier::denial(of, Action::Next),
+                previous: tier::denial(of, Action::Previous),
+                scrub: tier::denial(of, Action::ScrubForward).and(tier::denial(of, Action::ScrubBackward)),
+            },
+            last_call_ms: session.last_call_ms,
+        };
+        let first = !entry.started && matches!(event.what, What::Start { .. });
+        let judgement = self
+            .sessions
+            .get_mut(place)
+            .map(|session| session.history.judge(event, facts));
+        (judgement.unwrap_or_default(), first)
+    }
+
+    fn take_in(&mut self, place: usize, index: usize, event: &Event, judgement: &Judgement, how: (String, &Caller)) {
+        let (text, caller) = how;
+        let Some(session) = self.sessions.get_mut(place) else {
+            return;
+        };
+        session.last_body = text;
+        session.device.clone_from(&caller.device);
+        session.used_ms = wall_ms();
+        match event.what {
+            What::Start { .. } => session.queue.move_to(index),
+            What::Stop {
+                reason: Reason::Next, ..
+            } if self.tier.limits_skips() && judgement.refused.is_none() => {
+                self.skips.push(event.at_ms);
+                let surplus = self.skips.len().saturating_sub(SKIPS_KEPT_MAX);
+                self.skips.drain(..surplus);
+                if let Some(store) = &self.store {
+                    store.keep_skips(&self.skips);
+                }
+            }
+            What::Stop { .. } => {}
+        }
+        if let Some(store) = &self.store {
+            store.keep_session(session);
+        }
+    }
+}
