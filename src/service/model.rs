@@ -128,10 +128,16 @@ pub enum Quality {
     /// Lossless, 16 bit, up to 48 kHz.
     High,
     /// Lossless, 24 bit, up to 192 kHz.
-    #[expect(dead_code, reason = "no board file can promise it yet; the service has a word for it all the same")]
+    #[expect(
+        dead_code,
+        reason = "no board file can promise it yet; the service has a word for it all the same"
+    )]
     Ultra,
     /// More than two channels.
-    #[expect(dead_code, reason = "the audio path is stereo; the service has a word for it all the same")]
+    #[expect(
+        dead_code,
+        reason = "the audio path is stereo; the service has a word for it all the same"
+    )]
     Spatial,
 }
 
@@ -176,7 +182,10 @@ pub enum Question {
         limit: u8,
     },
     /// The whole queue. Answered by [`Reply::Listed`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a queue view; the window needs next and previous only"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for a queue view; the window needs next and previous only")
+    )]
     Queue {
         /// The service's id of the session.
         session: String,
