@@ -112,7 +112,11 @@ fn a_board_without_a_sound_device_is_refused() {
 }
 
 #[test]
-fn an_unknown_sample_format_names_the_valid_ones() {
-    let board = format!("{BOARD}formats = [\"S17\"]\n");
-    refuses(CONFIG, &board, &["board.toml", "line 4", "output.formats", "S16_LE"]);
+fn periods_that_no_device_can_have_name_the_range() {
+    let board = format!("{BOARD}period_frames = 7\n");
+    refuses(
+        CONFIG,
+        &board,
+        &["board.toml", "line 4", "output.period_frames", "from 64 to 16384"],
+    );
 }
