@@ -1,5 +1,10 @@
 //! The command line: what can be typed, and its help.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are shown as help, where Markdown is noise"
+)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

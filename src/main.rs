@@ -100,7 +100,7 @@ fn log_to_stderr(usual: &str) {
     logger(usual).init();
 }
 
-/// RUST_LOG decides; without it, `usual`.
+/// `RUST_LOG` decides; without it, `usual`.
 fn logger(usual: &str) -> env_logger::Builder {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(usual))
 }

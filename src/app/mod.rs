@@ -98,7 +98,8 @@ pub struct Adapters {
 
 /// The speaker: session, catalogue, adapters, and what ties them together.
 pub struct App {
-    session: Session,
+    /// Some tens of KiB: bounded queues instead of growing ones.
+    session: Box<Session>,
     catalogue: Catalogue,
     adapters: Adapters,
     news: mpsc::Receiver<News>,
@@ -128,7 +129,7 @@ enum Exit {
 /// What [`App::new`] is made from.
 pub struct Parts {
     /// The mind.
-    pub session: Session,
+    pub session: Box<Session>,
     /// The table of names.
     pub catalogue: Catalogue,
     /// The hands.

@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::output::{CHANNELS, Drained, Interest, Opened, Output, OutputError};
+use super::output::{CHANNELS, Change, Drained, Interest, Opened, Output, OutputError};
 
 /// Bytes of a WAV header with its `fact`-less `fmt ` chunk.
 const HEADER_BYTES: u32 = 44;
@@ -212,6 +212,10 @@ impl Output for Capture {
         let opened = self.inner.open(rate)?;
         self.rate = rate;
         Ok(opened)
+    }
+
+    fn set_volume(&mut self, volume: u8, change: Change) {
+        self.inner.set_volume(volume, change);
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {

@@ -17,6 +17,7 @@ use tonearm_core::input::Ending;
 
 use super::super::bench::Bench;
 use super::super::capture::Capture;
+use super::super::fader::Fader;
 use super::super::paced::Paced;
 use super::super::track::{Step, Track};
 use super::*;
@@ -72,7 +73,7 @@ impl Rig {
             ear.0.1.notify_all();
         };
         Self {
-            engine: Engine::start(output, Arc::new(news)).unwrap(),
+            engine: Engine::start(Box::new(Fader::new(output)), Arc::new(news)).unwrap(),
             bench,
             told,
         }

@@ -18,6 +18,9 @@ pub trait Output {
     /// The device is missing, taken, or cannot play stereo at all.
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError>;
 
+    /// Sets the volume, 0 to 100. A device without a mixer ignores it: a [`super::Fader`] stands in front of it.
+    fn set_volume(&mut self, _volume: u8, _change: Change) {}
+
     /// Sleeps until `wake` becomes readable, the device takes more frames (if `interest` says so) or `timeout` is over.
     ///
     /// # Errors
@@ -52,6 +55,15 @@ pub trait Output {
 
     /// Gives the device back. Harmless when it is not open.
     fn close(&mut self);
+}
+
+/// How the volume comes to its new value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Smoothly: something sounds.
+    Ramp,
+    /// At once: nothing sounds, so nothing can click.
+    Jump,
 }
 
 /// What a device agreed to.

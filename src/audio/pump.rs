@@ -13,9 +13,8 @@ use tonearm_core::id::PlayId;
 use tonearm_core::input::{AudioNews, Ending};
 use tonearm_core::unit::Millis;
 
-use super::gain::Gain;
 use super::mark::Mark;
-use super::output::{CHANNELS, Interest, Output};
+use super::output::{CHANNELS, Change, Interest, Output};
 use super::shared::{Shared, count};
 use super::timeline::Timeline;
 
@@ -38,10 +37,6 @@ const LOOK: Duration = Duration::from_millis(50);
 const NAP: Duration = Duration::from_secs(1);
 /// Times in a turn that a device may run dry on being written to.
 const WRITE_TRIES: u32 = 3;
-/// Frames scaled at a time when the volume is not full.
-const SCALED_FRAMES: usize = 1024;
-/// Significant bits of scaled samples: all.
-const SCALED_BITS: u8 = 32;
 
 /// The output thread's state.
 pub struct Pump {
@@ -52,8 +47,6 @@ pub struct Pump {
     news: Producer<AudioNews>,
     line: Timeline,
     device: Device,
-    gain: Gain,
-    scaled: Box<[i32]>,
     sounding: Option<Sounding>,
     pause: Pause,
     /// The device was given frames and was not stopped since.
@@ -132,14 +125,12 @@ impl Pump {
     ) -> Self {
         Self {
             output,
-            gain: Gain::new(shared.volume()),
             shared,
             samples,
             marks,
             news,
             line: Timeline::default(),
             device: Device::Closed,
-            scaled: vec![0; SCALED_FRAMES * CHANNELS].into_boxed_slice(),
             sounding: None,
             pause: Pause::Playing,
             is_running: false,
@@ -214,11 +205,12 @@ impl Pump {
             (Pause::Paused, false) => self.pause = Pause::Playing,
             (Pause::Playing, false) | (Pause::Paused, true) => {}
         }
-        match self.device {
-            Device::Open { rate } if self.line.unheard() > 0 => self.gain.aim(shared.volume(), rate),
-            // Nothing sounds, so nothing can click.
-            Device::Open { .. } | Device::Closed | Device::Lost { .. } => self.gain.jump(shared.volume()),
-        }
+        let change = if self.line.unheard() > 0 {
+            Change::Ramp
+        } else {
+            Change::Jump
+        };
+        self.output.set_volume(shared.volume(), change);
     }
 
     /// Silence at once. What was not heard stays in the ring.

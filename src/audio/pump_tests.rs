@@ -3,6 +3,7 @@
 use rtrb::RingBuffer;
 use tonearm_core::id::PlayId;
 
+use super::super::fader::Fader;
 use super::super::mark::{Tail, What};
 use super::super::paced::Paced;
 use super::super::track::Shape;
@@ -16,7 +17,7 @@ fn playing_scaling_and_pausing_do_not_allocate() {
     let (mut marks, marks_out) = RingBuffer::new(8);
     let (news_in, mut news) = RingBuffer::new(64);
     let mut pump = Pump::new(
-        Box::new(Paced::new(2)),
+        Box::new(Fader::new(Box::new(Paced::new(2)))),
         Arc::clone(&shared),
         samples_out,
         marks_out,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::audio::{self, Alsa, AlsaSettings, Output, Paced};
+use crate::audio::{self, Alsa, AlsaSettings, Fader, Output, Paced};
 use crate::cli::PlayToneArgs;
 use crate::config::Config;
 use crate::device::board::{Board, OutputSetup};
@@ -16,17 +16,21 @@ pub const PACED: &str = "paced";
 /// Rate of the test tone: what nearly every device runs at.
 const TONE_RATE_HZ: u32 = 48_000;
 
-/// The output a board names.
+/// The output a board names, with its volume.
 pub fn output(setup: &OutputSetup) -> Box<dyn Output + Send> {
     if setup.pcm == PACED {
-        return Box::new(Paced::new(1));
+        return paced();
     }
     let usual = AlsaSettings::new(&setup.pcm);
-    Box::new(Alsa::new(AlsaSettings {
+    Box::new(Fader::new(Box::new(Alsa::new(AlsaSettings {
         period_frames: setup.period_frames,
         periods: setup.periods.unwrap_or(usual.periods),
         ..usual
-    }))
+    }))))
+}
+
+fn paced() -> Box<dyn Output + Send> {
+    Box::new(Fader::new(Box::new(Paced::new(1))))
 }
 
 /// The output somebody asks for; else the board's if it is there; else the paced one. And what to tell about it.
@@ -34,14 +38,11 @@ pub fn output(setup: &OutputSetup) -> Box<dyn Output + Send> {
 pub fn output_or_paced(asked: Option<&str>, setup: &OutputSetup) -> (Box<dyn Output + Send>, String) {
     let pcm = asked.unwrap_or(&setup.pcm);
     if pcm == PACED {
-        return (
-            Box::new(Paced::new(1)),
-            "none, at the pace of one (--output paced)".to_owned(),
-        );
+        return (paced(), "none, at the pace of one (--output paced)".to_owned());
     }
     if asked.is_none() && !audio::is_present(pcm) {
         let told = format!("none: ALSA's device {pcm:?} does not open here; playing silently at its pace");
-        return (Box::new(Paced::new(1)), told);
+        return (paced(), told);
     }
     (
         output(&OutputSetup {

@@ -101,7 +101,7 @@ impl Speaker {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (shown, status) = watch::channel(Arc::default());
         let app = App::new(Parts {
-            session,
+            session: Box::new(session),
             catalogue,
             adapters,
             news,

@@ -10,6 +10,7 @@ use super::status::Status;
 
 /// A speaker on the local network answers at once or not at all.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// A connection on the local network is there after milliseconds, or nobody is.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Longest answer. A status with the largest window has a few KiB.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;

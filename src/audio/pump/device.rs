@@ -6,9 +6,7 @@ use std::time::Instant;
 use tonearm_core::id::PlayId;
 use tonearm_core::input::{AudioNews, Ending};
 
-use super::{
-    Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, SCALED_BITS, START_MS, TAIL_MS, WRITE_TRIES, samples,
-};
+use super::{Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES, samples};
 use crate::audio::output::{Drained, OutputError};
 use crate::audio::shared::count;
 
@@ -141,15 +139,7 @@ impl Pump {
             Some(rest) if !rest.is_empty() => rest,
             Some(_) | None => second.get(skip.saturating_sub(first.len())..).unwrap_or_default(),
         };
-        if self.gain.is_unity() {
-            return Ok(Taken::of(self.output.write(frames, bits)?, frames.len()));
-        }
-        let count = frames.len().min(self.scaled.len());
-        let scaled = self.scaled.get_mut(..count).unwrap_or_default();
-        self.gain.fork().apply(frames, scaled);
-        let taken = self.output.write(scaled, SCALED_BITS)?;
-        self.gain.skip(taken);
-        Ok(Taken::of(taken, count))
+        Ok(Taken::of(self.output.write(frames, bits)?, frames.len()))
     }
 
     /// Plays the device out when nothing (or nothing at this rate, or nothing yet) follows.
@@ -226,7 +216,6 @@ impl Pump {
                 );
                 count(&self.shared.tally.opens);
                 self.device = Device::Open { rate };
-                self.gain.jump(self.shared.volume());
                 if was_lost {
                     self.tell(AudioNews::DeviceBack);
                 }
