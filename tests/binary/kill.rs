@@ -161,3 +161,33 @@ fn a_stop_that_could_not_be_delivered_waits_for_the_next_start() {
     service.tells(&["01 start", "01 systemStop", "01 start"]);
     service.is_content();
 }
+
+#[test]
+fn damaged_files_in_the_state_folder_are_put_aside_and_the_speaker_plays() {
+    let service = Music::of_lengths(&[20_000; 2]).serve();
+    let speaker = Speaker::at(&service);
+    speaker.press("preset_1");
+    service.tells(&["01 start"]);
+    speaker.press("next");
+    service.tells(&["01 start", "01 userNext", "02 start"]);
+    speaker.has_reported();
+    let setup = speaker.kill();
+    let journal = std::fs::read_dir(setup.state().join("journal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut ruined: Vec<_> = journal.collect();
+    assert!(!ruined.is_empty());
+    ruined.extend(["session.json", "device_id"].map(|name| setup.state().join(name)));
+    for path in ruined.iter().filter(|path| path.is_file()) {
+        std::fs::write(path, [0xa5; 300]).unwrap();
+    }
+    let speaker = setup.start();
+    assert!(speaker.state().join("session.json.damaged").exists());
+    assert!(speaker.log().contains("damaged"), "{}", speaker.log());
+    speaker.press("preset_1");
+    speaker.plays("01");
+    until("the start of the new queue", || match service.story() {
+        story if story.len() >= 4 => Ok(()),
+        story => Err(format!("{story:?}")),
+    });
+}

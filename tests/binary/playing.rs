@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::music::{RATE, first_difference, noise, read_wav, write_flac};
 use crate::process::{Program, until};
 use crate::service::{Music, Service};
-use crate::speaker::{PACED, Setup, Speaker};
+use crate::speaker::{API_KEY, PACED, Setup, Speaker};
 
 /// Growth of the memory in use that is not from what the program keeps: the allocator's and the kernel's habits.
 const SLACK_KIB: u64 = 6 * 1024;
@@ -40,14 +40,43 @@ fn the_demo_sounds_an_album_without_a_gap_and_ends_by_itself() {
     let code = demo.ended().code();
     let printed = demo.output();
     assert_eq!(code, Some(0), "{printed}");
-    assert!(printed.contains("tracks:  3 sounded"), "{printed}");
-    assert!(printed.contains("gaps:    0 (boundaries without one: 2)"), "{printed}");
+    assert!(printed.contains("tracks:  3 played"), "{printed}");
+    assert!(
+        printed.contains("gaps:    0 (2 tracks followed without one)"),
+        "{printed}"
+    );
     assert!(
         printed.contains("events:  6 sent in order, 0 waiting, 0 refused; the service found 0 violations"),
         "{printed}"
     );
     let captured = read_wav(&music.folder().join("out.wav"));
     assert_eq!(first_difference(&captured, &all), None);
+}
+
+#[test]
+fn a_demo_that_is_told_to_leave_reports_and_its_capture_plays() {
+    let (music, all) = odd_album();
+    let args = ["demo", "--music", "music", "--capture", "out.wav", "--output", "paced"];
+    let mut demo = Program::start(music.folder(), "demo", &args, &[]);
+    until("the second track", || {
+        let printed = demo.output();
+        if printed.contains("playing 02") {
+            Ok(())
+        } else {
+            Err(printed)
+        }
+    });
+    demo.terminate();
+    assert_eq!(demo.ended().code(), Some(0));
+    assert!(
+        demo.output()
+            .contains("0 waiting, 0 refused; the service found 0 violations"),
+        "{}",
+        demo.output()
+    );
+    let captured = read_wav(&music.folder().join("out.wav"));
+    assert!(captured.len() > 2 * RATE, "a second sounded, and more");
+    assert_eq!(first_difference(&captured, &all[..captured.len()]), None);
 }
 
 #[test]
@@ -156,6 +185,50 @@ fn the_next_track_is_loaded_before_it_is_needed() {
     service.fault(&serde_json::json!({"scope": "media", "kind": "status", "status": 500}));
     speaker.press("next");
     speaker.plays("02");
+}
+
+#[test]
+fn a_heartbeat_tells_the_position_without_touching_the_sound() {
+    let service = Music::of_lengths(&[60_000]).serve();
+    let speaker = Setup::write_with(&service, PACED, "heartbeat_s = 1", "").start();
+    speaker.press("preset_1");
+    service.tells(&["01 start", "01 systemStop", "01 start", "01 systemStop", "01 start"]);
+    let heard = service.heard();
+    assert_eq!(heard[2].position_ms / 1000, heard[1].position_ms / 1000);
+    let metrics = speaker.metrics();
+    for name in ["xruns_total", "boundaries_with_gap_total", "boundaries_gapless_total"] {
+        assert!(metrics.contains(&format!("\ntonearm_{name} 0\n")), "{metrics}");
+    }
+    service.is_content();
+}
+
+#[test]
+fn the_key_of_the_product_is_in_no_log_and_not_sent_for_media() {
+    let service = Music::of_lengths(&[1_500]).serve();
+    let speaker = Setup::write(&service, PACED, "").with_all_logged().start();
+    speaker.press("preset_1");
+    service.tells(&["01 start", "01 trackFinished"]);
+    // The service finds it where it does not belong.
+    service.is_content();
+    let log = speaker.log();
+    assert!(
+        log.contains("TRACE") && log.contains("x-amzn"),
+        "the log shows requests"
+    );
+    assert!(!log.contains(API_KEY), "{log}");
+}
+
+#[test]
+fn followers_of_the_page_are_told_of_changes() {
+    let service = Music::of_lengths(&[20_000]).serve();
+    let speaker = Speaker::at(&service);
+    let mut changes = speaker.changes();
+    assert_eq!(changes.next().unwrap()["state"], "stopped");
+    speaker.press("preset_1");
+    let playing = changes.find(|status| status["state"] == "playing").unwrap();
+    assert_eq!(playing["entry"]["title"], "01");
+    speaker.press("volume_up");
+    assert!(changes.any(|status| status["volume"] == 44));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -13,11 +14,14 @@ use crate::service::Service;
 /// A device for machines without one, at the pace of one.
 pub const PACED: &str = "pcm = \"paced\"\n";
 
+/// What identifies the product at the service; nobody else is to see it.
+pub const API_KEY: &str = "amzn1.application.k3ep-thi5-qui3t";
+
 /// How a speaker is set up.
 pub struct Setup {
     folder: PathBuf,
     port: u16,
-    alsa: Option<PathBuf>,
+    variables: Vec<(&'static str, PathBuf)>,
 }
 
 /// A running speaker.
@@ -31,10 +35,15 @@ impl Setup {
     /// Writes the configuration of a speaker at `service`: its albums are the presets. `output` is the board's
     /// `[output]`, `more` goes to the end of the configuration.
     pub fn write(service: &Service, output: &str, more: &str) -> Self {
+        Self::write_with(service, output, "", more)
+    }
+
+    /// The same, with a further line about the service.
+    pub fn write_with(service: &Service, output: &str, about_service: &str, more: &str) -> Self {
         let folder = service.folder.path().to_owned();
         let port = free_port();
         let mut config = format!(
-            "[service]\nbase_url = \"{}\"\n[state]\ndir = \"state\"\n[board]\nfile = \"board.toml\"\n\
+            "[service]\nbase_url = \"{}\"\napi_key = \"{API_KEY}\"\n{about_service}\n[state]\ndir = \"state\"\n[board]\nfile = \"board.toml\"\n\
              [page]\nlisten = \"127.0.0.1:{port}\"\n",
             service.address()
         );
@@ -55,7 +64,7 @@ impl Setup {
         Self {
             folder,
             port,
-            alsa: None,
+            variables: Vec::new(),
         }
     }
 
@@ -63,7 +72,13 @@ impl Setup {
     pub fn with_alsa(mut self, definitions: &str) -> Self {
         let path = self.folder.join("asound.conf");
         fs::write(&path, definitions).unwrap();
-        self.alsa = Some(path);
+        self.variables.push(("ALSA_CONFIG_PATH", path));
+        self
+    }
+
+    /// With a log of everything, of every library.
+    pub fn with_all_logged(mut self) -> Self {
+        self.variables.push(("RUST_LOG", "trace".into()));
         self
     }
 
@@ -82,10 +97,10 @@ impl Setup {
     /// Starts the speaker and waits for its page.
     #[track_caller]
     pub fn start(self) -> Speaker {
-        let variables: Vec<(&str, &Path)> = self
-            .alsa
+        let variables: Vec<_> = self
+            .variables
             .iter()
-            .map(|path| ("ALSA_CONFIG_PATH", path.as_path()))
+            .map(|(name, value)| (*name, value.as_path()))
             .collect();
         let args = ["run", "--config", "tonearm.toml"];
         let program = Program::start(&self.folder, "speaker", &args, &variables);
@@ -139,6 +154,15 @@ impl Speaker {
     #[track_caller]
     pub fn status(&self) -> Value {
         self.try_status().unwrap()
+    }
+
+    /// The status at each change, as the page gets it. Ends by itself when nothing changes for too long.
+    pub fn changes(&self) -> impl Iterator<Item = Value> {
+        let answer = self.agent.get(self.url("/api/events")).call().unwrap();
+        let lines = BufReader::new(answer.into_body().into_reader()).lines();
+        lines
+            .map_while(Result::ok)
+            .filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?).ok())
     }
 
     /// The health figures.
