@@ -1,5 +1,7 @@
 //! What the service does not allow is not done, and the listener is told why.
 
+use serde_json::{Value, json};
+
 use crate::process::until;
 use crate::service::{Music, Service};
 use crate::speaker::Speaker;
@@ -45,6 +47,24 @@ fn moving_within_a_track_is_refused_where_the_plan_does_not_include_it() {
     assert_eq!(press.code, Some(1));
     assert!(press.errors.contains("plan does not include"), "{}", press.errors);
     assert_eq!(service.story(), story);
+    service.is_content();
+}
+
+#[test]
+fn a_late_answer_does_not_give_a_used_skip_back() {
+    let service = Music::of_lengths(&[20_000; 3]).serve_tier("prime");
+    service.fault(&json!({"scope": "queue", "path": "/next", "kind": "delay", "ms": 1_000, "count": 2}));
+    let speaker = Speaker::at(&service);
+    speaker.press("preset_1");
+    let left = |status: &Value| status["actions"]["next"]["remaining"].clone();
+    assert_eq!(left(&speaker.plays("Before the music")), 6);
+    speaker.press("next");
+    // Until the service has told twice what follows: once without knowing of the skip.
+    speaker.shows("the answers", |status| {
+        assert_eq!(left(status), 5, "{status}");
+        let story = service.story();
+        story.len() == 3 && service.get("/sim/faults")["faults"] == json!([])
+    });
     service.is_content();
 }
 

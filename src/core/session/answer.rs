@@ -279,7 +279,8 @@ impl Session {
             Permission::Denied(Denial::NoMoreSkips) => Some(0),
             Permission::Denied(Denial::NeedsSubscription | Denial::Unavailable) => None,
         });
-        self.service.skips = remaining.or(self.service.skips);
+        let unseen = self.service.skips_unseen;
+        self.service.skips = remaining.map(|left| left.saturating_sub(unseen)).or(self.service.skips);
     }
 
     /// Played to the end.

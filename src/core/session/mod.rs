@@ -111,6 +111,8 @@ struct Service {
     looping: Switch,
     /// Skips left as the service last said, counted down since.
     skips: Option<u8>,
+    /// Skips made since the last call was asked: its answer may not know of them.
+    skips_unseen: u8,
     /// What was started last, to start it again after its end.
     source: Option<(SourceKey, Mode)>,
 }

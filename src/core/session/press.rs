@@ -165,6 +165,7 @@ impl Session {
     fn next(&mut self, now: Moment) {
         if self.queue.advance() {
             self.service.skips = self.service.skips.map(|left| left.saturating_sub(1));
+            self.service.skips_unseen = self.service.skips_unseen.saturating_add(1);
             self.start_current(Millis::ZERO, Some(now), StopReason::UserNext, now);
         } else {
             self.service.step = Some(Step::Next { asked_at: now });

@@ -100,6 +100,7 @@ impl Session {
         }
         let request = self.service.last_request.next();
         self.service.last_request = request;
+        self.service.skips_unseen = 0;
         self.service.pending = Some(Pending {
             request,
             call,
