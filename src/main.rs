@@ -26,10 +26,23 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tonearm: {error:#}");
+            eprintln!("tonearm: {}", in_words(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each said once: many of ours already carry the words of their cause.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !words.contains(&cause) {
+            words.push_str(": ");
+            words.push_str(&cause);
+        }
+    }
+    words
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -90,4 +103,17 @@ fn log_to_stderr(usual: &str) {
 /// `RUST_LOG` decides; without it, `usual`.
 fn logger(usual: &str) -> env_logger::Builder {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(usual))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        let error = anyhow::anyhow!("disk full")
+            .context("write state: disk full")
+            .context("start");
+        assert_eq!(in_words(&error), "start: write state: disk full");
+    }
 }

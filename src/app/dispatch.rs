@@ -88,7 +88,7 @@ impl App {
     }
 
     fn record(&mut self, event: &Event) {
-        let reading = clock::Reading::take();
+        let reading = self.calendar.read();
         self.note_clock(&reading);
         let wall_ms = reading.wall_ms_of(event.at);
         let session = self
@@ -142,8 +142,8 @@ impl App {
 
     /// The wall-clock time of an event whose boot never knew it. Of this boot: by the clock as it stands now. Of an
     /// earlier one only that it is past, so: now.
-    fn likely_wall_ms(&self, record: &Record) -> i64 {
-        let reading = clock::Reading::take();
+    fn likely_wall_ms(&mut self, record: &Record) -> i64 {
+        let reading = self.calendar.read();
         if record.boot == self.boot {
             reading.wall_ms_of(record.at)
         } else {

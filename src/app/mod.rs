@@ -110,6 +110,8 @@ pub struct App {
     /// Inputs that the loop itself gives next: what could not even be tried.
     own: Vec<Input>,
     boot: journal::Boot,
+    /// Dates events.
+    calendar: clock::Calendar,
     /// Whether the journal knows what time it is in this boot.
     clock: Trust,
     /// Whether the service answered when last looked at.
@@ -164,6 +166,7 @@ impl App {
             calls: HashMap::new(),
             own: Vec::new(),
             boot,
+            calendar: clock::Calendar::default(),
             clock: Trust::Doubtful,
             reach: Reach::Up,
             exit: Exit::No,

@@ -92,7 +92,7 @@ fn account(config: &Config, dir: &StateDir) -> Finding {
         .and_then(|settings| Ok(Client::new(settings, Patience::default())?));
     let mut client = match answer {
         Ok(client) => client,
-        Err(error) => return Finding::wrong("service", format!("{error:#}")),
+        Err(error) => return Finding::wrong("service", crate::in_words(&error)),
     };
     let address = &config.service.base_url;
     match client.ask(&Question::Active) {

@@ -15,6 +15,9 @@ use tonearm_core::unit::Moment;
 
 /// 2026-01-01T00:00:00Z. A wall clock that says earlier is wrong: this program did not exist.
 const EARLIEST_MS: i64 = 1_767_225_600_000;
+/// Two readings that place the boot this close to each other tell the same; the rest is rounding and the moment between
+/// two clocks. Larger than a thread is held up on a busy board, smaller than anyone asks of the moment of an event.
+const NOISE_MS_MAX: u64 = 50;
 /// systemd-timesyncd keeps its state here while it runs or ran.
 const TIMESYNC_FOLDER: &str = "/run/systemd/timesync";
 /// Identifies this boot.
@@ -82,6 +85,31 @@ impl Reading {
     }
 }
 
+/// Dates moments so that later ones are never dated earlier because of how the clocks were read. Only a wall clock that
+/// was set changes what it says.
+#[derive(Debug, Default)]
+pub struct Calendar {
+    /// Wall-clock time of the boot, as first read since the clock was last set.
+    boot_wall_ms: Option<i64>,
+}
+
+impl Calendar {
+    /// Both clocks now.
+    pub fn read(&mut self) -> Reading {
+        self.steady(Reading::take())
+    }
+
+    fn steady(&mut self, reading: Reading) -> Reading {
+        let fresh = reading.wall_ms_of(Moment(0));
+        let known = self.boot_wall_ms.filter(|known| known.abs_diff(fresh) <= NOISE_MS_MAX);
+        let boot_wall_ms = *self.boot_wall_ms.insert(known.unwrap_or(fresh));
+        Reading {
+            wall_ms: reading.wall_ms.saturating_add(boot_wall_ms.saturating_sub(fresh)),
+            ..reading
+        }
+    }
+}
+
 /// In this order: a time before this program existed is wrong. systemd-timesyncd, where it keeps its state, says by a
 /// file whether the network has set the clock in this boot. Where it does not run (another time service, a container)
 /// there is no one to ask without `unsafe` (`adjtimex`), and a plausible time is taken for true: events must leave the
@@ -145,6 +173,23 @@ mod tests {
         };
         assert_eq!(reading.wall_ms_of(Moment(5_000)), SUMMER_2026_MS - 55_000);
         assert_eq!(reading.wall_ms_of(Moment(61_000)), SUMMER_2026_MS + 1_000);
+    }
+
+    #[test]
+    fn the_noise_of_reading_does_not_move_a_moment() {
+        let mut calendar = Calendar::default();
+        let mut date = |wall_ms| {
+            let reading = Reading {
+                at: Moment(60_000),
+                wall_ms,
+                trust: Trust::Synchronised,
+            };
+            calendar.steady(reading).wall_ms_of(Moment(50_000))
+        };
+        let first = date(SUMMER_2026_MS);
+        assert_eq!(date(SUMMER_2026_MS - 1), first);
+        assert_eq!(date(SUMMER_2026_MS + 20), first);
+        assert_eq!(date(SUMMER_2026_MS + 3_600_000), first + 3_600_000, "the clock was set");
     }
 
     #[test]

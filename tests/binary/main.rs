@@ -1,0 +1,22 @@
+//! The real program over loopback: what it promises to people and to the service, shown from outside. Nothing here
+//! looks into the program; it has the command line, the page, the service's ledger and the samples that came out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod alsa;
+mod commands;
+mod kill;
+mod mistakes;
+mod music;
+mod offline;
+mod playing;
+mod process;
+mod service;
+mod speaker;
+mod tiers;
+mod trouble;

@@ -1,0 +1,272 @@
+//! The local playback service of a test, in a process of its own, and its ledger as a story that can be compared.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ureq::Agent;
+
+use crate::music;
+use crate::process::{Program, agent, free_port, until};
+
+/// Music of a test and who serves it.
+pub struct Service {
+    program: Program,
+    agent: Agent,
+    port: u16,
+    tier: &'static str,
+    /// Everything of this test is in here, and gone with it.
+    pub folder: TempDir,
+}
+
+/// One event as the service heard it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// Title of the entry; `ad` or `interlude` for those.
+    pub title: String,
+    /// `start`, or the reason of a stop.
+    pub what: String,
+    /// Where it started, or how far it got.
+    pub position_ms: u64,
+    /// Whole seconds played; 0 for a start.
+    pub played_s: u64,
+    /// `accepted`, `repeat` or `refused`.
+    pub outcome: String,
+}
+
+/// Tracks of a test, before they are served.
+pub struct Music(TempDir);
+
+impl Music {
+    /// Tracks 01, 02, ... of so many milliseconds each.
+    pub fn of_lengths(lengths_ms: &[usize]) -> Self {
+        let music = Self::empty();
+        for (seed, length_ms) in (1_u32..).zip(lengths_ms) {
+            let samples = music::noise(seed, length_ms * music::RATE / 1000);
+            music::write_wav(&music.path().join(format!("{seed:02}.wav")), &samples);
+        }
+        music
+    }
+
+    /// A folder for tracks that the test writes.
+    pub fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("music")).unwrap();
+        Self(folder)
+    }
+
+    /// Where the tracks are.
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("music")
+    }
+
+    /// The folder of the whole test.
+    pub fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Serves it to an account that may do everything.
+    pub fn serve(self) -> Service {
+        self.serve_tier("unlimited")
+    }
+
+    /// Serves it to an account of this tier.
+    pub fn serve_tier(self, tier: &'static str) -> Service {
+        let port = free_port();
+        let program = start(self.0.path(), port, tier);
+        let (folder, agent) = (self.0, agent());
+        let service = Service {
+            program,
+            agent,
+            port,
+            tier,
+            folder,
+        };
+        service.is_up();
+        service
+    }
+}
+
+fn start(folder: &Path, port: u16, tier: &str) -> Program {
+    let listen = format!("127.0.0.1:{port}");
+    let args = [
+        "simulator",
+        "--music",
+        "music",
+        "--state",
+        "service",
+        "--tier",
+        tier,
+        "--listen",
+        &listen,
+    ];
+    Program::start(folder, "simulator", &args, &[])
+}
+
+impl Service {
+    /// `http://host:port`.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    #[track_caller]
+    fn is_up(&self) {
+        until("the service", || self.try_get("/sim/report").map(drop));
+    }
+
+    fn try_get(&self, path: &str) -> Result<Value, String> {
+        let answer = self.agent.get(format!("{}{path}", self.address())).call();
+        let text = answer.and_then(|mut answer| answer.body_mut().read_to_string());
+        let text = text.map_err(|error| error.to_string())?;
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+    }
+
+    /// One of the service's pages.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Value {
+        self.try_get(path).unwrap()
+    }
+
+    /// As a pulled plug.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Starts it again where it was, with what it remembers on its disk.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.program = start(self.folder.path(), self.port, self.tier);
+        self.is_up();
+    }
+
+    /// Names of the albums.
+    pub fn albums(&self) -> Vec<String> {
+        let home = self.get("/sim/music");
+        let albums = home["entities"].as_array().unwrap().iter();
+        albums.map(|album| album["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Plans that something goes wrong.
+    #[track_caller]
+    pub fn fault(&self, fault: &Value) {
+        let address = format!("{}/sim/faults", self.address());
+        let answer = self.agent.post(address).send(fault.to_string()).unwrap();
+        assert_eq!(answer.status(), 201, "{fault}");
+    }
+
+    /// Every planned fault has met its requests.
+    #[track_caller]
+    pub fn faults_are_used_up(&self) {
+        until("the planned faults to strike", || {
+            let left = self.try_get("/sim/faults")?;
+            if left["faults"] == json!([]) {
+                Ok(())
+            } else {
+                Err(left.to_string())
+            }
+        });
+    }
+
+    /// The judge found nothing.
+    #[track_caller]
+    pub fn is_content(&self) {
+        assert_eq!(self.get("/sim/violations")["records"], json!([]));
+    }
+
+    /// All events, in order.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.try_heard().unwrap()
+    }
+
+    fn try_heard(&self) -> Result<Vec<Heard>, String> {
+        let titles = self.titles()?;
+        let ledger = self.try_get("/sim/ledger?kind=event")?;
+        let records = ledger["records"].as_array().ok_or("a ledger without records")?;
+        Ok(records.iter().map(|record| heard(record, &titles)).collect())
+    }
+
+    /// All events in a few words each, repeats left out: `01 start`, `01 userNext`.
+    pub fn story(&self) -> Vec<String> {
+        self.try_story().unwrap()
+    }
+
+    fn try_story(&self) -> Result<Vec<String>, String> {
+        let heard = self.try_heard()?;
+        let once = heard.iter().filter(|event| event.outcome != "repeat");
+        Ok(once.map(|event| format!("{} {}", event.title, event.what)).collect())
+    }
+
+    /// Waits until the story is as long as this one; then it must be this one.
+    #[track_caller]
+    pub fn tells(&self, story: &[&str]) {
+        let told = until("the next event", || {
+            let told = self.try_story()?;
+            let is_as_long = told.len() >= story.len();
+            if is_as_long { Ok(told) } else { Err(format!("{told:?}")) }
+        });
+        assert_eq!(told, story);
+    }
+
+    /// Title of every entry that was handed out, by its reference.
+    fn titles(&self) -> Result<HashMap<String, String>, String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let home = self.try_get("/sim/music")?;
+        let tracks: HashMap<String, String> = all(&home["entities"])
+            .iter()
+            .flat_map(|album| all(&album["tracks"]))
+            .map(|track| (text(&track["id"]), text(&track["title"])))
+            .collect();
+        let sessions = self.try_get("/sim/sessions")?;
+        let entries = all(&sessions["sessions"]).into_iter().flat_map(|session| {
+            let entries = all(&session["queue"]["entries"]);
+            entries.into_iter()
+        });
+        let title = |item: &Value| match item["track"].as_str() {
+            Some(track) => tracks[track].clone(),
+            None => text(item),
+        };
+        Ok(entries
+            .map(|entry| (text(&entry["reference"]), title(&entry["item"])))
+            .collect())
+    }
+}
+
+fn heard(record: &Value, titles: &HashMap<String, String>) -> Heard {
+    let event = &record["body"]["event"];
+    let reference = record["entry"].as_str().unwrap_or_default();
+    let whole = |name: &str| event[name].as_f64().map_or(0, whole);
+    let is_start = event["type"] == "start";
+    let what = if is_start {
+        &event["type"]
+    } else {
+        &event["terminationReason"]
+    };
+    let start_ms = whole("playbackStartAbsoluteOffsetMilliseconds");
+    Heard {
+        title: titles.get(reference).cloned().unwrap_or_else(|| "?".to_owned()),
+        what: what.as_str().unwrap_or("?").to_owned(),
+        position_ms: if is_start {
+            start_ms
+        } else {
+            event["entityProgressSeconds"].as_f64().map_or(0, whole_ms)
+        },
+        played_s: whole("durationSeconds"),
+        outcome: record["outcome"].as_str().unwrap_or("?").to_owned(),
+    }
+}
+
+fn whole_ms(seconds: f64) -> u64 {
+    whole(seconds * 1000.0)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "lengths of tracks in a test"
+)]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
+}
