@@ -64,6 +64,19 @@ fn an_entry_that_began_just_before_it_was_called_back_is_the_current_one() {
 }
 
 #[test]
+fn a_late_word_on_the_current_entry_does_not_set_the_service_back() {
+    let mut speaker = Speaker::playing_album(20);
+    speaker.hold_answers().expired(1).press(Press::Next);
+    speaker.reachable = false;
+    // The word on entry 1 arrives after entry 2 has started; going back then must not read the lists from a wrong place.
+    speaker.let_through();
+    speaker.reachable = true;
+    speaker.wait(60_000);
+    assert_eq!((speaker.current(), speaker.at), (Some(2), 1));
+    assert_eq!(speaker.ahead(), (3..=12).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_second_source_pressed_before_the_first_was_opened_is_the_one_that_plays() {
     let mut speaker = Speaker::with_album(3);
     let start = |key| Press::Start {
