@@ -50,14 +50,30 @@ fn the_service_stays_in_step_when_an_entry_is_left_before_its_start_is_known() {
 #[test]
 fn an_entry_that_began_just_before_it_was_called_back_is_the_current_one() {
     let mut speaker = Speaker::playing_album(6);
-    speaker.hold_answers().press(Press::Shuffle);
     speaker.holds_news = true;
-    speaker.finish();
-    // The new order is known first, and only then what has happened meanwhile.
+    // The second entry sounds already; the speaker learns of a new order first, and lines up another one.
+    speaker.finish().press(Press::Shuffle);
+    assert_eq!(speaker.ahead(), [6, 5, 4, 3, 2]);
     speaker.let_through();
-    assert_eq!(speaker.current(), Some(2));
-    assert_eq!(speaker.state(), State::Playing);
-    assert_eq!(speaker.ahead(), speaker.order[speaker.at + 1..]);
+    assert_eq!((speaker.current(), speaker.state()), (Some(2), State::Playing));
+    assert_eq!(speaker.ahead(), [0; 0], "in the new order it is the last one");
+    assert_eq!(
+        speaker.finish().story(),
+        ["1 trackFinished 180000", "2 from 0", "2 trackFinished 180000"]
+    );
+}
+
+#[test]
+fn a_late_word_on_the_current_entry_does_not_set_the_service_back() {
+    let mut speaker = Speaker::playing_album(20);
+    speaker.hold_answers().expired(1).press(Press::Next);
+    speaker.reachable = false;
+    // The word on entry 1 arrives after entry 2 has started; going back then must not read the lists from a wrong place.
+    speaker.let_through();
+    speaker.reachable = true;
+    speaker.wait(60_000);
+    assert_eq!((speaker.current(), speaker.at), (Some(2), 1));
+    assert_eq!(speaker.ahead(), (3..=12).collect::<Vec<_>>());
 }
 
 #[test]

@@ -26,6 +26,8 @@ struct Order {
     play: PlayId,
     entry: EntryKey,
     position: u64,
+    /// It came up as a follower and has not begun: another follower takes its place.
+    replaceable: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +104,12 @@ impl Audio {
         self.paused = false;
         self.follower = None;
         let position = u64::from(from.0);
-        self.current = Some(Order { play, entry, position });
+        self.current = Some(Order {
+            play,
+            entry,
+            position,
+            replaceable: false,
+        });
         self.run(now);
     }
 
@@ -111,8 +118,9 @@ impl Audio {
             play,
             entry,
             position: 0,
+            replaceable: true,
         };
-        if self.current.is_some() {
+        if self.current.is_some_and(|current| !current.replaceable) {
             self.follower = Some(order);
         } else {
             self.current = Some(order);
@@ -122,6 +130,7 @@ impl Audio {
 
     pub fn unfollow(&mut self) {
         self.follower = None;
+        self.current = self.current.filter(|current| !current.replaceable);
     }
 
     pub fn pause(&mut self, reasons: &[StopReason], now: u64) {
@@ -247,7 +256,11 @@ impl Audio {
             return true;
         }
         let position = order.position.min(medium.length_ms);
-        self.current = Some(Order { position, ..order });
+        self.current = Some(Order {
+            position,
+            replaceable: false,
+            ..order
+        });
         self.phase = Phase::Sounding { since: now };
         self.span = Some(Span {
             began_at_position: position,

@@ -26,7 +26,7 @@ impl Session {
                 None
             }
             (Call::Current(_), Answer::Listed(entries)) => {
-                self.current_is(entries, now);
+                self.current_is(pending, entries, now);
                 None
             }
             (Call::Next { .. }, Answer::Listed(entries)) => {
@@ -59,7 +59,13 @@ impl Session {
         match failure {
             None => {
                 self.link.answered();
-                self.troubles.clear(Problem::ServiceRefused);
+                let waits = self
+                    .queue
+                    .current()
+                    .is_some_and(|entry| self.window.awaits_address(entry.key));
+                if !waits {
+                    self.troubles.clear(Problem::ServiceRefused);
+                }
                 self.troubles.clear(Problem::NotLinked);
             }
             Some(failure) => {
@@ -109,13 +115,16 @@ impl Session {
         self.start_current(Millis::ZERO, asked_at, StopReason::UserStop, now);
     }
 
-    fn current_is(&mut self, entries: &[Entry], now: Moment) {
+    fn current_is(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
         let Some(first) = entries.first() else {
             self.session_gone();
             return;
         };
         self.freshen(entries);
-        self.service.at = Some(first.key);
+        // A start event since the question has moved the service on.
+        if self.service.at == pending.at {
+            self.service.at = Some(first.key);
+        }
         if self.queue.current().is_some() {
             return;
         }
