@@ -23,8 +23,8 @@ setup-test:
 	@scripts/setup.sh test
 
 demo: setup ## build and play: the speaker and a local playback service in one program
-	cargo build $(CARGO_FLAGS) --profile demo
-	target/demo/tonearm demo $(ARGS)
+	cargo build $(CARGO_FLAGS) --release
+	target/release/tonearm demo $(ARGS)
 
 lint: setup-test ## formatting, clippy with and without the simulator, documentation
 	cargo fmt --check

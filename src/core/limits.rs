@@ -19,6 +19,8 @@ pub const ANSWER_MAX: usize = 1 + AHEAD_MAX;
 
 /// Effects of one input. The worst case is a shutdown while a skip is under way: about a dozen.
 pub const EFFECTS_MAX: usize = 32;
+/// Presses of physical buttons that are followed in one step; more that fall due together are followed in the next one.
+pub const PRESSES_AT_ONCE_MAX: usize = 4;
 /// Buttons of a board.
 pub const BUTTONS_MAX: usize = 16;
 
@@ -32,6 +34,9 @@ pub const BACK_TO_PREVIOUS_MS_MAX: Millis = Millis(3_000);
 pub const SCRUB_STEP: Millis = Millis(10_000);
 /// Entries in a row that could not be played before the speaker stops: it never runs through a queue.
 pub const UNPLAYABLE_IN_A_ROW_MAX: u8 = 3;
+/// Fresh addresses that are asked for one entry in a row. One that still expires at this attempt is not to be had: its
+/// loader gives it up as unplayable.
+pub const FRESH_ADDRESSES_MAX: u8 = 3;
 /// How often the position of the sounding entry is noted, so that a power cut loses at most this much of it.
 pub const CHECKPOINT_EVERY: Millis = Millis(10_000);
 /// One step of the volume buttons, of 100.
@@ -47,6 +52,8 @@ pub const VOLUME_MAX: u8 = 100;
 pub const RETRY_MS_FIRST: Millis = Millis(500);
 /// No retry waits longer than this.
 pub const RETRY_MS_MAX: Millis = Millis(30_000);
+/// A time named by the service (`Retry-After`) is honoured up to this: a mistake there does not silence a speaker for days.
+pub const RETRY_AFTER_MS_MAX: Millis = Millis(3_600_000);
 /// After a request to stop, events that are stored may still be sent for this long; then the speaker leaves and they wait on disk.
 pub const SHUTDOWN_MS_MAX: Millis = Millis(1_500);
 

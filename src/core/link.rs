@@ -1,6 +1,6 @@
 //! Whether the service can be reached, and when to try again: exponential back-off with full jitter, for ever.
 
-use crate::limits::{RETRY_MS_FIRST, RETRY_MS_MAX};
+use crate::limits::{RETRY_AFTER_MS_MAX, RETRY_MS_FIRST, RETRY_MS_MAX};
 use crate::unit::{Millis, Moment};
 
 /// State of the link and its retry.
@@ -9,8 +9,10 @@ pub(crate) struct Link {
     reach: Reach,
     /// Failures in a row.
     failures: u8,
-    /// Not before this moment.
+    /// The next try after a failure, unless there is a reason to hurry.
     retry_at: Option<Moment>,
+    /// The service named this time: nothing makes the speaker ask before it.
+    not_before: Option<Moment>,
     /// State of the jitter's generator; the seed came from outside.
     noise: u64,
 }
@@ -30,6 +32,7 @@ impl Link {
             reach: Reach::Up,
             failures: 0,
             retry_at: None,
+            not_before: None,
             noise: seed,
         }
     }
@@ -40,12 +43,17 @@ impl Link {
 
     /// A call may be made now.
     pub(crate) fn is_ready(&self, now: Moment) -> bool {
-        self.retry_at.is_none_or(|at| at <= now)
+        self.retry_at().is_none_or(|at| at <= now)
+    }
+
+    /// The service named a time, and it has not come: not even a press makes the speaker ask.
+    pub(crate) fn is_held(&self, now: Moment) -> bool {
+        self.not_before.is_some_and(|at| at > now)
     }
 
     /// When the next try is due.
     pub(crate) fn retry_at(&self) -> Option<Moment> {
-        self.retry_at
+        self.retry_at.max(self.not_before)
     }
 
     /// The service answered.
@@ -58,16 +66,25 @@ impl Link {
     /// Nobody answered.
     pub(crate) fn unreachable(&mut self, now: Moment) {
         self.reach = Reach::Down;
-        self.back_off(now, Millis::ZERO);
+        self.back_off(now);
     }
 
     /// The service answered that it is busy. It is there, but is not to be asked before `retry_after`.
     pub(crate) fn busy(&mut self, now: Moment, retry_after: Option<Millis>) {
         self.reach = Reach::Up;
-        self.back_off(now, retry_after.unwrap_or_default());
+        self.not_before = self
+            .not_before
+            .max(retry_after.map(|after| now + after.min(RETRY_AFTER_MS_MAX)));
+        self.back_off(now);
     }
 
-    /// There is a reason to try at once: the interface came up, or the listener asks.
+    /// The interface came up: there may be somebody again.
+    pub(crate) fn found(&mut self) {
+        self.reach = Reach::Up;
+        self.hurry();
+    }
+
+    /// There is a reason to try at once: the listener asks.
     pub(crate) fn hurry(&mut self) {
         self.failures = 0;
         self.retry_at = None;
@@ -77,19 +94,21 @@ impl Link {
     pub(crate) fn lost(&mut self, now: Moment) {
         self.reach = Reach::Down;
         if self.retry_at.is_none() {
-            self.back_off(now, Millis::ZERO);
+            self.back_off(now);
         }
     }
 
-    fn back_off(&mut self, now: Moment, at_least: Millis) {
+    fn back_off(&mut self, now: Moment) {
         let ceiling = RETRY_MS_FIRST
             .0
             .saturating_mul(1 << self.failures.min(16))
             .min(RETRY_MS_MAX.0);
         self.failures = self.failures.saturating_add(1);
         let jitter = self.next_noise() % (u64::from(ceiling) + 1);
-        let wait = at_least.saturating_add(Millis(u32::try_from(jitter).unwrap_or(ceiling)));
-        self.retry_at = Some(now + wait);
+        let wait = Millis(u32::try_from(jitter).unwrap_or(ceiling));
+        // Not all at once when the time that the service named is over.
+        let from = self.not_before.map_or(now, |at| at.max(now));
+        self.retry_at = Some(from + wait);
     }
 
     /// `SplitMix64`: spreads a fleet's retries; nothing secret depends on it.
@@ -126,6 +145,23 @@ mod tests {
         link.busy(Moment(0), Some(Millis(60_000)));
         assert!(!link.is_ready(Moment(59_999)));
         assert_eq!(link.reach(), Reach::Up);
+    }
+
+    #[test]
+    fn neither_a_press_nor_another_answer_cuts_the_time_the_service_named_short() {
+        let mut link = Link::new(1);
+        link.busy(Moment(0), Some(Millis(60_000)));
+        link.hurry();
+        link.answered();
+        assert!(!link.is_ready(Moment(59_999)));
+        assert!(link.is_ready(Moment(60_000)));
+    }
+
+    #[test]
+    fn a_service_cannot_silence_a_speaker_for_days() {
+        let mut link = Link::new(1);
+        link.busy(Moment(0), Some(Millis(u32::MAX)));
+        assert!(link.is_ready(Moment(0) + RETRY_AFTER_MS_MAX + RETRY_MS_MAX));
     }
 
     #[test]

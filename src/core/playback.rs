@@ -29,8 +29,19 @@ pub(crate) struct Play {
     pub(crate) asked_at: Option<Moment>,
     /// The span of sound under way.
     pub(crate) span: Option<Span>,
-    /// Reason of the stop event when the span is cut.
-    pub(crate) leaving: StopReason,
+    /// Reason of the stop event when a span is cut that has not begun yet as far as is known: the first reason since it
+    /// was ordered or resumed.
+    leaving: Option<StopReason>,
+    standing: Standing,
+}
+
+/// Whether an order still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It sounds, is paused, or may still sound.
+    Ordered,
+    /// Another order (or silence) took its place: what cut it is final, however late its reports come.
+    Replaced,
 }
 
 /// A stretch of sound between a start and a stop event.
@@ -46,6 +57,8 @@ pub(crate) struct Span {
     pub(crate) offset: Millis,
     pub(crate) rebuffers: u16,
     pub(crate) flow: Flow,
+    /// What cut this span, from the moment it was asked for until the audio path reports the end.
+    pub(crate) cut_for: Option<StopReason>,
 }
 
 /// Whether there is data to sound.
@@ -70,6 +83,23 @@ pub(crate) struct Playback {
     heard: Option<(PlayId, Millis, Moment)>,
 }
 
+impl Play {
+    /// Another order (or silence) took its place.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.standing == Standing::Replaced
+    }
+
+    /// What has cut it already, although its beginning is only being reported.
+    pub(crate) fn leaving(&self) -> Option<StopReason> {
+        self.leaving
+    }
+
+    /// Reason of the stop event of a span that was cut.
+    pub(crate) fn cut_for(&self, span: &Span) -> StopReason {
+        span.cut_for.or(self.leaving).unwrap_or(StopReason::SystemStop)
+    }
+}
+
 impl Playback {
     /// Numbers a new order. If too many are still to report, the oldest that neither sounds nor is to sound is given up.
     pub(crate) fn order(&mut self, session: SessionKey, entry: EntryKey, asked_at: Option<Moment>) -> PlayId {
@@ -87,7 +117,8 @@ impl Playback {
             entry,
             asked_at,
             span: None,
-            leaving: StopReason::SystemStop,
+            leaving: None,
+            standing: Standing::Ordered,
         };
         let pushed = self.plays.push(play);
         debug_assert!(pushed.is_ok(), "spans are open on two orders at most, so room was made");
@@ -112,10 +143,28 @@ impl Playback {
         self.current_play().and_then(|play| play.span.as_ref())
     }
 
-    /// Everything that sounds now is about to be cut for this reason.
+    /// Everything that sounds now is about to be cut for this reason, and may go on later.
     pub(crate) fn leave(&mut self, reason: StopReason) {
+        for play in self.plays.iter_mut().filter(|play| play.standing == Standing::Ordered) {
+            play.leaving.get_or_insert(reason);
+            if let Some(span) = &mut play.span {
+                span.cut_for.get_or_insert(reason);
+            }
+        }
+    }
+
+    /// What was paused goes on.
+    pub(crate) fn go_on(&mut self) {
+        for play in self.plays.iter_mut().filter(|play| play.standing == Standing::Ordered) {
+            play.leaving = None;
+        }
+    }
+
+    /// Everything that sounds now is about to be cut for this reason, for good.
+    pub(crate) fn replace(&mut self, reason: StopReason) {
+        self.leave(reason);
         for play in &mut self.plays {
-            play.leaving = reason;
+            play.standing = Standing::Replaced;
         }
     }
 
@@ -202,6 +251,7 @@ mod tests {
             offset: Millis(500),
             rebuffers: 0,
             flow: Flow::Flowing,
+            cut_for: None,
         });
         assert_eq!(playback.position(Moment(3000)), Some(Millis(2500)));
         playback.wanted = Wanted::Pause;

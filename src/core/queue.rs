@@ -3,7 +3,7 @@
 
 use heapless::Vec;
 
-use crate::entry::Entry;
+use crate::entry::{Actions, Entry, Kind};
 use crate::id::EntryKey;
 use crate::limits::{AHEAD_MAX, BEHIND_MAX, QUEUE_MAX};
 
@@ -29,12 +29,12 @@ pub(crate) enum Merge {
 }
 
 impl Queue {
-    /// Bounds above the limits are cut down to them.
+    /// Bounds above the limits are cut down to them; one entry on either side is needed to step at all.
     pub(crate) fn new(behind_max: u8, ahead_max: u8) -> Self {
         Self {
             entries: Vec::new(),
             cursor: 0,
-            behind_max: usize::from(behind_max).min(BEHIND_MAX),
+            behind_max: usize::from(behind_max).clamp(1, BEHIND_MAX),
             ahead_max: usize::from(ahead_max).clamp(1, AHEAD_MAX),
             begins: false,
         }
@@ -120,6 +120,27 @@ impl Queue {
         true
     }
 
+    /// Moves to `key`, which sounds: nothing is known of what follows it. An entry that has left the mirror comes back
+    /// without permissions, until the service describes it anew.
+    pub(crate) fn step_to(&mut self, key: EntryKey) {
+        let known = self.entries.iter().find(|entry| entry.key == key).copied();
+        self.entries.truncate(self.cursor.saturating_add(1));
+        self.push(known.unwrap_or(Entry {
+            key,
+            kind: Kind::default(),
+            duration: None,
+            actions: Actions::default(),
+        }));
+        self.advance();
+    }
+
+    /// Forgets everything but the current entry.
+    pub(crate) fn keep_current(&mut self) {
+        if let Some(current) = self.current().copied() {
+            self.open(&[current], true);
+        }
+    }
+
     /// Takes the service's list of what follows `service_at`, the entry the service believes to be current.
     pub(crate) fn take_next(&mut self, service_at: Option<EntryKey>, list: &[Entry]) -> Merge {
         let Some(current) = self.current().map(|entry| entry.key) else {
@@ -140,9 +161,20 @@ impl Queue {
         Merge::Taken
     }
 
-    /// Takes the service's list of what comes before the current entry, nearest first.
-    pub(crate) fn take_previous(&mut self, list: &[Entry]) {
-        for entry in list {
+    /// Takes the service's list of what comes before `service_at`, nearest first.
+    pub(crate) fn take_previous(&mut self, service_at: Option<EntryKey>, list: &[Entry]) {
+        let short = list.len() < self.behind_max;
+        let current = self.current().map(|entry| entry.key);
+        let behind = |key| self.behind().iter().any(|known| known.key == key);
+        // While the service is still at a later entry, the list leads back to and past the current one.
+        let before = if service_at == current || service_at.is_some_and(behind) {
+            list
+        } else if let Some(index) = list.iter().position(|entry| Some(entry.key) == current) {
+            list.get(index + 1..).unwrap_or_default()
+        } else {
+            return;
+        };
+        for entry in before {
             if self.cursor == self.behind_max {
                 return;
             }
@@ -154,7 +186,7 @@ impl Queue {
             }
             self.cursor += 1;
         }
-        if list.len() < self.behind_max {
+        if short {
             self.begins = true;
         }
     }
@@ -182,7 +214,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::{Actions, Kind};
     use std::vec::Vec as List;
 
     fn entry(key: u32) -> Entry {
@@ -260,7 +291,7 @@ mod tests {
     fn what_comes_before_is_put_in_order_and_bounded() {
         let mut queue = Queue::new(2, 10);
         queue.open(&list(5..=15), false);
-        queue.take_previous(&list([4, 3, 2]));
+        queue.take_previous(Some(EntryKey(5)), &list([4, 3, 2]));
         assert_eq!(keys(queue.behind()), [3, 4]);
         assert_eq!(queue.current().map(|e| e.key.0), Some(5));
         assert!(!queue.begins());
@@ -268,10 +299,24 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_before_a_later_entry_is_read_from_the_current_one_on() {
+        let mut queue = Queue::new(2, 10);
+        queue.open(&list([5, 6]), false);
+        queue.take_previous(Some(EntryKey(6)), &list([5, 4]));
+        assert_eq!(keys(queue.behind()), [4]);
+        queue.take_previous(Some(EntryKey(9)), &list([8, 7]));
+        assert_eq!(
+            keys(queue.behind()),
+            [4],
+            "an answer about another place changes nothing"
+        );
+    }
+
+    #[test]
     fn a_short_list_before_means_the_queue_begins_there() {
         let mut queue = Queue::new(2, 10);
         queue.open(&list([5]), false);
-        queue.take_previous(&list([4]));
+        queue.take_previous(Some(EntryKey(5)), &list([4]));
         assert!(queue.begins());
     }
 }

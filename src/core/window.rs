@@ -6,7 +6,7 @@ use heapless::Vec;
 use crate::effect::{Extent, Wish, Wishes};
 use crate::entry::Entry;
 use crate::id::{EntryKey, SlotId};
-use crate::limits::SLOTS_MAX;
+use crate::limits::{FRESH_ADDRESSES_MAX, SLOTS_MAX};
 use crate::queue::Queue;
 
 /// The slots and who holds them.
@@ -30,6 +30,8 @@ struct Held {
 enum Address {
     Good,
     Expired,
+    /// A fresh one was asked for.
+    Asked,
 }
 
 impl Window {
@@ -86,10 +88,51 @@ impl Window {
         }
     }
 
+    /// The first of the wished entries that needs a fresh address and has not been asked for.
+    pub(crate) fn first_expired(&self, wishes: &Wishes) -> Option<EntryKey> {
+        let needs = |wish: &&Wish| {
+            let held = self.slots.iter().flatten().find(|held| held.entry == wish.entry);
+            held.is_some_and(|held| held.address == Address::Expired && held.attempt < FRESH_ADDRESSES_MAX)
+        };
+        wishes.iter().find(needs).map(|wish| wish.entry)
+    }
+
+    /// A fresh address is being asked for.
+    pub(crate) fn asked(&mut self, entry: EntryKey) {
+        for held in self.slots.iter_mut().flatten().filter(|held| held.entry == entry) {
+            held.address = Address::Asked;
+        }
+    }
+
+    /// A fresh address was asked for and has not come.
+    pub(crate) fn awaits_address(&self, entry: EntryKey) -> bool {
+        self.slots
+            .iter()
+            .flatten()
+            .any(|held| held.entry == entry && held.address == Address::Asked)
+    }
+
+    /// A fresh address that was asked for and did not come is to be asked for again.
+    pub(crate) fn ask_again(&mut self, entry: EntryKey) {
+        for held in self.slots.iter_mut().flatten().filter(|held| held.entry == entry) {
+            if held.address == Address::Asked {
+                held.address = Address::Expired;
+            }
+        }
+    }
+
+    /// It cannot load, for want of an address.
+    pub(crate) fn lacks_address(&self, entry: EntryKey) -> bool {
+        self.slots
+            .iter()
+            .flatten()
+            .any(|held| held.entry == entry && held.address != Address::Good)
+    }
+
     /// The service described `entry` anew: if its address had expired, it is fetched on from the fresh one.
     pub(crate) fn renew(&mut self, entry: EntryKey) {
         for held in self.slots.iter_mut().flatten().filter(|held| held.entry == entry) {
-            if held.address == Address::Expired {
+            if held.address != Address::Good {
                 held.attempt = held.attempt.saturating_add(1);
                 held.address = Address::Good;
             }

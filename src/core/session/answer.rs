@@ -4,7 +4,7 @@ use super::{Pending, Session, Step, Switch, Want};
 use crate::effect::{Call, Effect};
 use crate::entry::{Denial, Entry, Permission};
 use crate::event::StopReason;
-use crate::id::{RequestId, Seq, SessionKey};
+use crate::id::{RequestId, Seq, SessionKey, SourceKey};
 use crate::input::{Answer, Failure, Mode};
 use crate::playback::Wanted;
 use crate::queue::Merge;
@@ -19,8 +19,10 @@ impl Session {
         };
         // Listing what is not there means that the queue ends (or begins) here.
         let failure = match (pending.call, answer) {
-            (Call::Create { mode, .. }, Answer::Opened { session, entries }) => {
-                self.opened(*session, entries, mode, now);
+            (Call::Create { source, mode }, Answer::Opened { session, entries }) => {
+                if self.is_opening(source, mode) {
+                    self.opened(*session, entries, mode, now);
+                }
                 None
             }
             (Call::Current(_), Answer::Listed(entries)) => {
@@ -36,11 +38,11 @@ impl Session {
                 None
             }
             (Call::Previous { .. }, Answer::Listed(entries)) => {
-                self.previous_are(entries, now);
+                self.previous_are(pending, entries, now);
                 None
             }
             (Call::Previous { .. }, Answer::Failed(Failure::NotFound)) => {
-                self.previous_are(&[], now);
+                self.previous_are(pending, &[], now);
                 None
             }
             (Call::Loop { on, .. }, Answer::Done) => {
@@ -65,6 +67,13 @@ impl Session {
                 self.not_now(failure, now);
             }
         }
+    }
+
+    /// This is still what the listener wants opened: not something newer, and not called off.
+    fn is_opening(&self, source: SourceKey, mode: Mode) -> bool {
+        self.service
+            .opening
+            .is_some_and(|opening| opening.source == source && opening.mode == mode)
     }
 
     fn opened(&mut self, session: SessionKey, entries: &[Entry], mode: Mode, now: Moment) {
@@ -121,29 +130,72 @@ impl Session {
 
     fn next_are(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
         self.freshen(entries);
-        let merge = self.queue.take_next(pending.at, entries);
-        let step = match self.service.step {
-            Some(Step::Next { asked_at }) => Some((Some(asked_at), StopReason::UserNext)),
-            Some(Step::Natural) => Some((None, StopReason::SystemStop)),
-            Some(Step::Previous { .. }) | None => None,
-        };
-        let Some((asked_at, leaving)) = step else {
+        if self.queue.take_next(pending.at, entries) == Merge::Elsewhere {
+            // A step waits until the service is here: the start event of the current entry makes it be asked again.
+            if self.service.step == Some(Step::Natural) && pending.at == self.service.at {
+                // That event was refused, and there is nothing more to play here: what the service believes is current
+                // is all there is to go by.
+                self.start_over();
+            }
+            self.check_address();
             return;
-        };
-        self.service.step = None;
-        if merge == Merge::Taken && self.queue.advance() {
-            self.start_current(Millis::ZERO, asked_at, leaving, now);
-        } else if asked_at.is_some() {
-            // The listener wanted more than there is: this entry goes on.
-            self.tell(Notice::QueueEnded);
-        } else {
-            self.queue_ended();
+        }
+        match self.service.step {
+            Some(Step::Next { asked_at }) => {
+                self.service.step = None;
+                if self.queue.advance() {
+                    self.count_skip();
+                    self.start_current(Millis::ZERO, Some(asked_at), StopReason::UserNext, now);
+                } else if self.playback.current.is_some() {
+                    // The listener wanted more than there is: this entry goes on.
+                    self.tell(Notice::QueueEnded);
+                } else {
+                    self.queue_ended();
+                }
+            }
+            Some(Step::Natural) => {
+                self.service.step = None;
+                if !self.queue.advance() {
+                    self.queue_ended();
+                } else if self.playback.wanted == Wanted::Sound {
+                    self.start_current(Millis::ZERO, None, StopReason::SystemStop, now);
+                }
+            }
+            Some(Step::Previous { .. }) | None => {}
         }
     }
 
-    fn previous_are(&mut self, entries: &[Entry], now: Moment) {
+    /// The current entry waits for a fresh address, and the service does not list it where it should be: the queue was
+    /// changed before it could sound.
+    fn check_address(&mut self) {
+        let wanted = [
+            self.service.want_current,
+            self.service.want_next,
+            self.service.want_previous,
+        ];
+        let waits = self
+            .queue
+            .current()
+            .is_some_and(|entry| self.window.awaits_address(entry.key));
+        if waits && !wanted.contains(&Want::Yes) && self.playback.span().is_none() {
+            self.start_over();
+        }
+    }
+
+    /// The mirror has lost its footing: what the service says is current is all there is to go by.
+    fn start_over(&mut self) {
+        let wanted = self.playback.wanted;
+        self.halt();
+        self.playback.wanted = wanted;
+        self.service.step = None;
+        self.queue.clear();
+        self.service.want_current = Want::Yes;
+    }
+
+    fn previous_are(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
         self.freshen(entries);
-        self.queue.take_previous(entries);
+        self.queue.take_previous(pending.at, entries);
+        self.check_address();
         if let Some(Step::Previous { asked_at }) = self.service.step {
             self.service.step = None;
             let reason = if self.queue.retreat() {
@@ -173,6 +225,7 @@ impl Session {
             Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => Want::No,
         };
         match call {
+            Call::Create { source, mode } if !self.is_opening(source, mode) => {}
             Call::Create { .. } => {
                 self.service.opening = None;
                 if self.queue.current().is_none() {
@@ -210,14 +263,38 @@ impl Session {
     fn step_failed(&mut self, failure: Failure, later: Want, now: Moment) {
         match self.service.step {
             Some(Step::Next { .. } | Step::Previous { .. }) => {
-                self.service.step = None;
                 self.refuse(refusal(failure), now);
+                self.drop_step();
             }
             Some(Step::Natural) if later == Want::No => {
                 self.service.step = None;
                 self.halt();
             }
             Some(Step::Natural) | None => {}
+        }
+    }
+
+    /// The listener does not wait any longer. Where nothing sounds, the natural course is taken up again.
+    pub(super) fn drop_step(&mut self) {
+        if self.playback.current.is_none() && self.playback.wanted == Wanted::Sound {
+            self.service.step = Some(Step::Natural);
+            self.service.want_next = Want::Yes;
+        } else {
+            self.service.step = None;
+        }
+    }
+
+    /// Events that come first cannot be sent now: presses that wait behind them are refused rather than followed later.
+    pub(super) fn presses_failed(&mut self, failure: Failure, now: Moment) {
+        self.step_failed(failure, Want::Yes, now);
+        let asked = match self.service.pending.map(|pending| pending.call) {
+            Some(Call::Shuffle { .. } | Call::Loop { .. }) => return,
+            Some(Call::Create { .. } | Call::Current(_) | Call::Next { .. } | Call::Previous { .. }) | None => {
+                [self.service.shuffle.wanted.take(), self.service.looping.wanted.take()]
+            }
+        };
+        if asked.iter().any(Option::is_some) {
+            self.refuse(refusal(failure), now);
         }
     }
 
@@ -253,13 +330,16 @@ impl Session {
         }
     }
 
-    /// The service no longer knows the session: there is nothing to go on with.
+    /// The service no longer knows the session: what sounds is played to its end, and there is nothing to go on with.
     fn session_gone(&mut self) {
         self.service.session = None;
+        self.service.step = None;
         self.service.want_current = Want::No;
-        if self.queue.current().is_none() {
-            self.playback.wanted = Wanted::Silence;
+        if self.playback.current_play().is_some() {
+            self.queue.keep_current();
+        } else {
             self.resume_at = None;
+            self.queue_ended();
         }
     }
 
@@ -274,13 +354,20 @@ impl Session {
 
     /// The service counts; between its answers the speaker counts down itself.
     fn count_skips(&mut self, entries: &[Entry]) {
-        let remaining = entries.iter().find_map(|entry| match entry.actions.next {
-            Permission::Allowed { remaining } => remaining,
-            Permission::Denied(Denial::NoMoreSkips) => Some(0),
+        let said = entries.iter().find_map(|entry| match entry.actions.next {
+            Permission::Allowed { remaining } => Some(remaining),
+            Permission::Denied(Denial::NoMoreSkips) => Some(Some(0)),
             Permission::Denied(Denial::NeedsSubscription | Denial::Unavailable) => None,
         });
-        let unseen = self.service.skips_unseen;
-        self.service.skips = remaining.map(|left| left.saturating_sub(unseen)).or(self.service.skips);
+        if let Some(remaining) = said {
+            self.service.skips = remaining.map(|left| left.saturating_sub(self.service.uncounted));
+        }
+    }
+
+    /// One more skip that the service does not know of yet.
+    pub(super) fn count_skip(&mut self) {
+        self.service.uncounted = self.service.uncounted.saturating_add(1);
+        self.service.skips = self.service.skips.map(|left| left.saturating_sub(1));
     }
 
     /// Played to the end.
@@ -294,6 +381,7 @@ impl Session {
     /// Stops the sound for good; what is open stays open.
     pub(super) fn halt(&mut self) {
         self.playback.wanted = Wanted::Silence;
+        self.playback.replace(StopReason::SystemStop);
         self.playback.current = None;
         self.playback.follower = None;
         self.emit(Effect::Silence);

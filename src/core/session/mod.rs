@@ -18,9 +18,9 @@ use heapless::{Deque, Vec};
 use crate::button::{ButtonSetup, Buttons};
 use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
-use crate::input::{Input, MediaFault, Mode, Verdict};
+use crate::input::{Failure, Input, MediaFault, Mode, Verdict};
 use crate::light::Scene;
-use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
+use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::playback::{Playback, Wanted};
@@ -93,6 +93,8 @@ struct Service {
     session: Option<SessionKey>,
     /// Where the service believes playing is: the entry of the last start event, or the first of a new session.
     at: Option<EntryKey>,
+    /// The start event that moved the service to `at`.
+    at_event: Seq,
     /// Last event of this session: calls on its queue wait until it is settled.
     last_event: Seq,
     last_request: RequestId,
@@ -111,8 +113,8 @@ struct Service {
     looping: Switch,
     /// Skips left as the service last said, counted down since.
     skips: Option<u8>,
-    /// Skips made since the last call was asked: its answer may not know of them.
-    skips_unseen: u8,
+    /// Skips that an answer may not have counted yet: made since a call that was sure to know of all before it.
+    uncounted: u8,
     /// What was started last, to start it again after its end.
     source: Option<(SourceKey, Mode)>,
 }
@@ -161,6 +163,13 @@ struct Switch {
     wanted: Option<bool>,
 }
 
+impl Switch {
+    /// The other way round from what was last asked for.
+    fn toggle(&mut self) {
+        self.wanted = Some(!self.wanted.unwrap_or(self.on));
+    }
+}
+
 /// On the way out.
 #[derive(Clone, Copy, Debug)]
 struct Leaving {
@@ -180,11 +189,12 @@ impl Session {
     /// Starts where an earlier run left off. Call [`Self::poll`] for its first effects.
     pub fn new(settings: Settings, boot: Boot, now: Moment) -> Self {
         let saved = boot.bookmark;
+        let outbox = Outbox::new(boot.next, boot.settled);
         let mut session = Self {
             queue: Queue::new(settings.behind, settings.ahead),
             window: Window::new(),
             playback: Playback::default(),
-            outbox: Outbox::new(boot.next, boot.settled),
+            outbox,
             link: Link::new(settings.seed),
             buttons: Buttons::new(&settings.buttons),
             service: Service {
@@ -198,6 +208,8 @@ impl Session {
                 },
                 // Events of the last run may belong to the session it left: they go first.
                 last_event: Seq(boot.next.0.saturating_sub(1)),
+                // Any of them may be a skip.
+                uncounted: u8::try_from(outbox.waiting()).unwrap_or(u8::MAX),
                 ..Service::default()
             },
             troubles: Troubles::default(),
@@ -250,12 +262,18 @@ impl Session {
             Input::Stored { seq, durable } => self.stored(seq, durable),
             Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
             Input::Audio(news) => self.sound(news, now),
-            Input::LinkUp => self.link.hurry(),
-            Input::LinkDown => self.link.lost(now),
+            Input::LinkUp => self.link.found(),
+            Input::LinkDown => {
+                self.link.lost(now);
+                self.presses_failed(Failure::Unreachable, now);
+            }
             Input::Shutdown => self.shut_down(now),
         }
-        while let Some(press) = self.buttons.due(now) {
-            self.press(press, now);
+        // Those that are still due make the deadline come at once.
+        for _ in 0..PRESSES_AT_ONCE_MAX {
+            if let Some(press) = self.buttons.due(now) {
+                self.press(press, now);
+            }
         }
         self.settle(now);
     }
@@ -293,15 +311,35 @@ impl Session {
             return;
         }
         match verdict {
-            Verdict::Accepted | Verdict::Refused => {
-                self.link.answered();
-                self.outbox.settle();
-                self.emit(Effect::Settle {
-                    seq,
-                    accepted: verdict == Verdict::Accepted,
-                });
+            Verdict::Accepted => {
+                self.troubles.clear(Problem::NotLinked);
+                self.settled(seq, true);
             }
-            Verdict::Failed(failure) => self.not_now(failure, now),
+            // What is never to be repeated unchanged cannot become acceptable.
+            Verdict::Refused | Verdict::Failed(Failure::Forbidden | Failure::NotFound | Failure::Refused) => {
+                self.settled(seq, false);
+            }
+            Verdict::Failed(
+                failure @ (Failure::Unreachable
+                | Failure::Busy { .. }
+                | Failure::Unauthorised
+                | Failure::TakenOver
+                | Failure::Garbled),
+            ) => {
+                self.presses_failed(failure, now);
+                self.not_now(failure, now);
+            }
+        }
+    }
+
+    fn settled(&mut self, seq: Seq, accepted: bool) {
+        self.link.answered();
+        self.outbox.settle();
+        self.emit(Effect::Settle { seq, accepted });
+        if !accepted && seq == self.service.at_event {
+            // It did not move the service: where that is now, only it can tell.
+            self.service.at = None;
+            self.service.want_current = Want::Yes;
         }
     }
 
@@ -311,16 +349,11 @@ impl Session {
             return;
         }
         self.window.expire(entry);
-        if self.service.at == Some(entry) {
-            self.service.want_current = Want::Yes;
-        } else if self.queue.contains(entry) {
-            self.service.want_next = Want::Yes;
-        }
     }
 
     fn shut_down(&mut self, now: Moment) {
         if self.leaving.is_none() {
-            self.playback.leave(crate::event::StopReason::SystemStop);
+            self.playback.replace(crate::event::StopReason::SystemStop);
             self.leaving = Some(Leaving {
                 until: now + SHUTDOWN_MS_MAX,
                 done: false,

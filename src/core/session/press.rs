@@ -19,16 +19,18 @@ impl Session {
             self.refuse(refusal, now);
             return;
         }
-        // Somebody stands in front of the speaker: what waits for the service is tried at once.
-        self.link.hurry();
+        // Somebody waits in front of the speaker: what waits for the service is tried at once.
+        if !matches!(press, Press::VolumeUp | Press::VolumeDown) {
+            self.link.hurry();
+        }
         match press {
             Press::Play => self.toggle(now),
             Press::Next => self.next(now),
             Press::Previous => self.previous(now),
             Press::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(VOLUME_MAX)),
             Press::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP)),
-            Press::Shuffle => self.service.shuffle.wanted = Some(!self.service.shuffle.on),
-            Press::Loop => self.service.looping.wanted = Some(!self.service.looping.on),
+            Press::Shuffle => self.service.shuffle.toggle(),
+            Press::Loop => self.service.looping.toggle(),
             Press::ScrubForward => self.seek(self.position(now).saturating_add(SCRUB_STEP), now),
             Press::ScrubBackward => self.seek(self.position(now).saturating_sub(SCRUB_STEP), now),
             Press::Seek(position) => self.seek(position, now),
@@ -49,10 +51,10 @@ impl Session {
             Press::VolumeUp | Press::VolumeDown | Press::Start { .. } => Ok(()),
             Press::Preset(number) => self.permits_preset(number),
             Press::Play => self.permits_play(),
-            Press::Next => self.permits_next(),
+            Press::Next => self.permits_next(now),
             Press::Previous => self.permits_previous(now),
-            Press::Shuffle => allowed(self.actions()?.shuffle).and_then(|()| self.needs_service()),
-            Press::Loop => allowed(self.actions()?.loop_all).and_then(|()| self.needs_service()),
+            Press::Shuffle => allowed(self.actions()?.shuffle).and_then(|()| self.needs_service(now)),
+            Press::Loop => allowed(self.actions()?.loop_all).and_then(|()| self.needs_service(now)),
             Press::ScrubBackward => allowed(self.actions()?.scrub_backward),
             Press::Seek(to) if to < self.position(now) => allowed(self.actions()?.scrub_backward),
             Press::ScrubForward | Press::Seek(_) => allowed(self.actions()?.scrub_forward),
@@ -68,8 +70,10 @@ impl Session {
     }
 
     fn permits_play(&self) -> Result<(), Refusal> {
-        let something =
-            self.playback.wanted != Wanted::Silence || self.queue.current().is_some() || self.startable().is_some();
+        let something = self.playback.wanted != Wanted::Silence
+            || self.queue.current().is_some()
+            || self.service.session.is_some()
+            || self.startable().is_some();
         if something {
             Ok(())
         } else {
@@ -77,7 +81,7 @@ impl Session {
         }
     }
 
-    fn permits_next(&self) -> Result<(), Refusal> {
+    fn permits_next(&self, now: Moment) -> Result<(), Refusal> {
         allowed(self.actions()?.next)?;
         if self.service.skips == Some(0) {
             return Err(Refusal::Denied(Denial::NoMoreSkips));
@@ -85,7 +89,7 @@ impl Session {
         if self.queue.upcoming().is_some() {
             Ok(())
         } else {
-            self.needs_service()
+            self.needs_service(now)
         }
     }
 
@@ -97,23 +101,26 @@ impl Session {
         }
         allowed(actions.previous)?;
         if self.queue.behind().is_empty() && !self.queue.begins() {
-            self.needs_service()
+            self.needs_service(now)
         } else {
             Ok(())
         }
     }
 
+    /// Nothing is allowed with an entry whose session is gone.
     fn actions(&self) -> Result<Actions, Refusal> {
-        self.queue
-            .current()
-            .map(|entry| entry.actions)
-            .ok_or(Refusal::NothingPlaying)
+        let entry = self.queue.current().filter(|_| self.service.session.is_some());
+        entry.map(|entry| entry.actions).ok_or(Refusal::NothingPlaying)
     }
 
-    fn needs_service(&self) -> Result<(), Refusal> {
-        match self.link.reach() {
-            Reach::Up => Ok(()),
-            Reach::Down => Err(Refusal::NoNetwork),
+    /// Nobody answers and it was tried just now, or the service named a time before which it is not to be asked. If
+    /// nothing has been tried for a while, this press is the try.
+    fn needs_service(&self, now: Moment) -> Result<(), Refusal> {
+        let waits = self.link.reach() == Reach::Down && !self.link.is_ready(now);
+        if waits || self.link.is_held(now) {
+            Err(Refusal::NoNetwork)
+        } else {
+            Ok(())
         }
     }
 
@@ -135,6 +142,10 @@ impl Session {
             Wanted::Silence => {
                 if self.queue.current().is_some() {
                     self.resume(now);
+                } else if self.service.session.is_some() {
+                    // What was open before a restart could not be had then: the listener wants it tried again.
+                    self.playback.wanted = Wanted::Sound;
+                    self.service.want_current = Want::Yes;
                 } else if let Some((source, mode)) = self.startable() {
                     self.open(source, mode, now);
                 }
@@ -142,7 +153,17 @@ impl Session {
         }
     }
 
+    /// Also calls off what the listener asked for and the service has not given yet.
     fn pause(&mut self, now: Moment) {
+        let called_off = self.service.opening.take().is_some();
+        match self.service.step {
+            Some(Step::Next { .. } | Step::Previous { .. }) => self.drop_step(),
+            Some(Step::Natural) | None => {}
+        }
+        if called_off && self.queue.current().is_none() {
+            self.playback.wanted = Wanted::Silence;
+            return;
+        }
         self.playback.freeze(now);
         self.playback.wanted = Wanted::Pause;
         self.playback.leave(StopReason::UserStop);
@@ -154,6 +175,14 @@ impl Session {
         self.troubles.clear(Problem::TakenOver);
         self.troubles.clear(Problem::ManyUnplayable);
         self.strikes = 0;
+        self.playback.go_on();
+        if let Some(entry) = self.queue.current().map(|entry| entry.key) {
+            self.window.ask_again(entry);
+        }
+        if self.service.step == Some(Step::Natural) {
+            // The entry before is over, and the one after it starts once the service has named it.
+            return;
+        }
         if let Some(play) = self.playback.current.and_then(|id| self.playback.play_mut(id)) {
             play.asked_at = Some(now);
             self.emit(Effect::Resume);
@@ -164,12 +193,13 @@ impl Session {
 
     fn next(&mut self, now: Moment) {
         if self.queue.advance() {
-            self.service.skips = self.service.skips.map(|left| left.saturating_sub(1));
-            self.service.skips_unseen = self.service.skips_unseen.saturating_add(1);
+            self.count_skip();
             self.start_current(Millis::ZERO, Some(now), StopReason::UserNext, now);
         } else {
-            self.service.step = Some(Step::Next { asked_at: now });
             self.service.want_next = Want::Yes;
+            if self.service.step != Some(Step::Natural) {
+                self.service.step = Some(Step::Next { asked_at: now });
+            }
         }
     }
 
@@ -199,6 +229,7 @@ impl Session {
         } else if let Some(entry) = self.queue.current() {
             // Paused: the place moves, the sound stays away until it is wanted again.
             self.resume_at = Some((entry.key, to));
+            self.playback.replace(StopReason::TrackScrub);
             self.playback.current = None;
             self.playback.follower = None;
             self.emit(Effect::Silence);

@@ -27,8 +27,10 @@ impl Session {
         }
         self.send_event(now);
         if self.leaving.is_none() {
+            self.end_without_address();
             self.slide_window();
             self.line_up_follower();
+            self.ask_for_addresses();
             self.call_service(now);
         }
         self.save();
@@ -75,6 +77,37 @@ impl Session {
         Some(Effect::Follow { play, slot, entry })
     }
 
+    /// An expired address is asked for where the service lists the entry: what it describes anew has a fresh one.
+    fn ask_for_addresses(&mut self) {
+        if self.service.session.is_none() {
+            return;
+        }
+        while let Some(entry) = self.window.first_expired(&self.shown.wishes) {
+            self.window.asked(entry);
+            let entries = self.queue.entries();
+            let place = |wanted| entries.iter().position(|known| Some(known.key) == wanted);
+            let (place, at) = (place(Some(entry)), place(self.service.at));
+            if self.service.at == Some(entry) {
+                self.service.want_current = Want::Yes;
+            } else if at.is_some() && place < at {
+                self.service.want_previous = Want::Yes;
+            } else {
+                self.service.want_next = Want::Yes;
+            }
+        }
+    }
+
+    /// The session is gone, and with it every hope of a fresh address.
+    fn end_without_address(&mut self) {
+        let lacks = self
+            .queue
+            .current()
+            .is_some_and(|entry| self.window.lacks_address(entry.key));
+        if self.service.session.is_none() && lacks && self.playback.span().is_none() {
+            self.queue_ended();
+        }
+    }
+
     fn send_event(&mut self, now: Moment) {
         if !self.link.is_ready(now) {
             return;
@@ -98,9 +131,11 @@ impl Session {
             Call::Previous { .. } => self.service.want_previous = Want::No,
             Call::Create { .. } | Call::Loop { .. } | Call::Shuffle { .. } => {}
         }
+        if self.is_service_here() && self.outbox.waiting() == 0 {
+            self.service.uncounted = 0;
+        }
         let request = self.service.last_request.next();
         self.service.last_request = request;
-        self.service.skips_unseen = 0;
         self.service.pending = Some(Pending {
             request,
             call,
@@ -131,20 +166,29 @@ impl Session {
             return Some(Call::Loop { session, on });
         }
         // While the service is elsewhere (a skip has not sounded yet), its list is only asked for if there is no other.
-        let here = self.service.at == self.queue.current().map(|entry| entry.key);
+        let stuck = self
+            .queue
+            .current()
+            .is_some_and(|entry| self.window.lacks_address(entry.key));
+        let here = self.is_service_here() || stuck;
         if self.service.want_next == Want::Yes && (here || self.queue.upcoming().is_none()) {
             return Some(Call::Next {
                 session,
                 limit: narrow(self.queue.ahead_max()),
             });
         }
-        if self.service.want_previous == Want::Yes && here && self.queue.behind_max() > 0 {
+        if self.service.want_previous == Want::Yes && here {
             return Some(Call::Previous {
                 session,
                 limit: narrow(self.queue.behind_max()),
             });
         }
         None
+    }
+
+    /// The service knows that the current entry is the current one.
+    fn is_service_here(&self) -> bool {
+        self.service.at == self.queue.current().map(|entry| entry.key)
     }
 
     /// Keeps what a restart needs, when it changed. While sound flows the position is the journal's business.
@@ -241,7 +285,8 @@ impl Session {
     }
 
     fn next_deadline(&self, now: Moment) -> Option<Moment> {
-        let waits = self.outbox.due().is_some() || (self.service.pending.is_none() && self.next_call().is_some());
+        let calls = self.leaving.is_none() && self.service.pending.is_none() && self.next_call().is_some();
+        let waits = calls || self.outbox.due().is_some();
         let retry = self.link.retry_at().filter(|_| waits);
         let leaving = self
             .leaving

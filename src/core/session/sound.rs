@@ -6,7 +6,7 @@ use crate::event::{Event, StopReason, What};
 use crate::id::{EntryKey, PlayId, Seq, SessionKey};
 use crate::input::{AudioNews, Ending};
 use crate::limits::{CHECKPOINT_EVERY, UNPLAYABLE_IN_A_ROW_MAX};
-use crate::playback::{Flow, Span, Wanted};
+use crate::playback::{Flow, Play, Span, Wanted};
 use crate::refusal::Problem;
 use crate::unit::{Millis, Moment};
 
@@ -36,13 +36,18 @@ impl Session {
 
     /// Starts the current entry in place of whatever sounds.
     pub(super) fn start_current(&mut self, from: Millis, asked_at: Option<Moment>, leaving: StopReason, now: Moment) {
-        let (Some(session), Some(entry)) = (self.service.session, self.queue.current().map(|entry| entry.key)) else {
+        let Some(entry) = self.queue.current().map(|entry| entry.key) else {
             return;
         };
-        self.playback.leave(leaving);
+        let Some(session) = self.service.session else {
+            self.queue_ended();
+            return;
+        };
+        self.playback.replace(leaving);
         self.playback.wanted = Wanted::Sound;
         self.resume_at = None;
         self.service.step = None;
+        self.window.ask_again(entry);
         // It must be wished for before it can be played.
         self.slide_window();
         let Some(slot) = self.window.slot_of(entry) else {
@@ -66,6 +71,8 @@ impl Session {
         };
         if self.playback.follower == Some(id) {
             self.promote();
+        } else if self.began_unasked(&play) {
+            self.adopt(&play);
         }
         self.playback.forget_before(id);
         let initial_delay = play.asked_at.map_or(Millis::ZERO, |asked_at| now.since(asked_at));
@@ -76,6 +83,7 @@ impl Session {
             What::Start { offset: position },
             now,
         );
+        let cut_for = self.cut_before_known(&play);
         if let Some(play) = self.playback.play_mut(id) {
             play.asked_at = None;
             play.span = Some(Span {
@@ -86,6 +94,7 @@ impl Session {
                 offset: position,
                 rebuffers: 0,
                 flow: Flow::Flowing,
+                cut_for,
             });
         }
         self.troubles.clear(Problem::EntryUnplayable);
@@ -93,12 +102,51 @@ impl Session {
             self.playback.heard(id, position, now);
             self.next_checkpoint = Some(now + CHECKPOINT_EVERY);
             self.next_heartbeat = self.settings.heartbeat.map(|every| now + every);
-            if self.service.session == Some(play.session) {
-                // The start event moves the service's place in the queue: what it says is next may be new.
-                self.service.at = Some(play.entry);
-                self.service.want_next = Want::Yes;
-            }
         }
+        self.service_moves(&play, start);
+    }
+
+    /// Why a span that is only now reported to begin is already over, if it is.
+    fn cut_before_known(&self, play: &Play) -> Option<StopReason> {
+        let reason = play.leaving()?;
+        let again = self
+            .playback
+            .current_play()
+            .is_some_and(|order| order.id != play.id && order.entry == play.entry);
+        // It began by itself just before it was skipped to: it is not left, it starts once more.
+        if again && play.asked_at.is_none() && matches!(reason, StopReason::UserNext | StopReason::UserPrev) {
+            return Some(StopReason::SystemStop);
+        }
+        Some(reason)
+    }
+
+    /// A start event moves the service's place in the queue, also that of an entry that was left meanwhile: what it says
+    /// is next may be new.
+    fn service_moves(&mut self, play: &Play, start: Seq) {
+        if self.service.session == Some(play.session) {
+            self.service.at = Some(play.entry);
+            self.service.at_event = start;
+            self.service.want_next = Want::Yes;
+        }
+    }
+
+    /// It was to follow, was called back, and had begun before that reached the audio path.
+    fn began_unasked(&self, play: &Play) -> bool {
+        !play.is_replaced()
+            && self.service.session == Some(play.session)
+            && self.playback.current.is_none_or(|current| current < play.id)
+    }
+
+    /// What sounds is the current entry, whatever the order of the queue has become since.
+    fn adopt(&mut self, play: &Play) {
+        if self.playback.follower.take().is_some() {
+            self.emit(Effect::Unfollow);
+        }
+        self.queue.step_to(play.entry);
+        self.playback.current = Some(play.id);
+        self.resume_at = None;
+        self.service.step = None;
+        self.service.want_current = Want::Yes;
     }
 
     /// The follower is the current one now, in the queue as in the ear.
@@ -117,10 +165,15 @@ impl Session {
         };
         let reason = match how {
             Ending::Finished => StopReason::TrackFinished,
-            Ending::Cut => play.leaving,
+            Ending::Cut => play.cut_for(&span),
             Ending::Interrupted | Ending::Broken => StopReason::SystemStop,
         };
         let (session, entry) = (play.session, play.entry);
+        match how {
+            // It sounded.
+            Ending::Finished | Ending::Cut => self.strikes = 0,
+            Ending::Interrupted | Ending::Broken => {}
+        }
         let what = What::Stop {
             reason,
             played: played.saturating_sub(span.reported),
@@ -137,12 +190,8 @@ impl Session {
         self.next_checkpoint = None;
         self.next_heartbeat = None;
         match how {
-            Ending::Cut => self.strikes = 0,
-            Ending::Interrupted => {}
-            Ending::Finished => {
-                self.strikes = 0;
-                self.go_on(now);
-            }
+            Ending::Cut | Ending::Interrupted => {}
+            Ending::Finished => self.go_on(now),
             Ending::Broken => self.struck(now),
         }
     }
@@ -154,6 +203,8 @@ impl Session {
         };
         if self.playback.follower == Some(id) {
             self.promote();
+        } else if self.began_unasked(&play) {
+            self.adopt(&play);
         }
         let start = What::Start { offset: Millis::ZERO };
         let stop = What::Stop {
@@ -162,14 +213,10 @@ impl Session {
             progress: Millis::ZERO,
             rebuffers: 0,
         };
-        for what in [start, stop] {
-            self.record(play.session, play.entry, Millis::ZERO, what, now);
-        }
+        let start = self.record(play.session, play.entry, Millis::ZERO, start, now);
+        self.record(play.session, play.entry, Millis::ZERO, stop, now);
+        self.service_moves(&play, start);
         if self.playback.current == Some(id) {
-            if self.service.session == Some(play.session) {
-                self.service.at = Some(play.entry);
-                self.service.want_next = Want::Yes;
-            }
             self.struck(now);
         }
     }
@@ -189,9 +236,17 @@ impl Session {
     /// The current entry is over. With a follower lined up the audio path goes on by itself.
     fn go_on(&mut self, now: Moment) {
         if self.playback.follower.is_some() || self.leaving.is_some() {
+            // It begins as soon as it can; should it lack an address that was refused before, that is asked for again.
+            if let Some(upcoming) = self.queue.upcoming().map(|entry| entry.key) {
+                self.window.ask_again(upcoming);
+            }
             return;
         }
         self.playback.current = None;
+        if self.service.session.is_none() {
+            self.queue_ended();
+            return;
+        }
         let known = self.queue.advance();
         match (self.playback.wanted, known) {
             (Wanted::Sound, true) => self.start_current(Millis::ZERO, None, StopReason::SystemStop, now),

@@ -1,0 +1,25 @@
+//! Readable scenarios of the core: what a listener does, what is heard, and what the service is told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod back;
+mod boot;
+mod buttons;
+mod end;
+mod events;
+mod modes;
+mod offline;
+mod pause;
+mod races;
+mod refusals;
+mod shutdown;
+mod skip;
+mod speaker;
+mod takeover;
+mod unplayable;
+mod window;

@@ -1,0 +1,67 @@
+//! Leaving.
+
+use crate::speaker::Speaker;
+use tonearm_core::effect::Effect;
+use tonearm_core::input::{Input, Press};
+use tonearm_core::light::Scene;
+use tonearm_core::refusal::Refusal;
+
+fn has_left(speaker: &Speaker) -> bool {
+    speaker.effects.contains(&Effect::Exit)
+}
+
+#[test]
+fn it_closes_what_sounds_reports_it_and_leaves() {
+    let mut speaker = Speaker::playing_album(3);
+    speaker.wait(8000).input(Input::Shutdown);
+    assert_eq!(speaker.story(), ["1 systemStop 8000"]);
+    assert_eq!(speaker.view().waiting, 0);
+    assert!(has_left(&speaker));
+    assert_eq!(speaker.light, Scene::Leaving);
+}
+
+#[test]
+fn it_does_not_wait_for_a_network_that_is_not_there() {
+    let mut speaker = Speaker::playing_album(3);
+    speaker.offline().input(Input::Shutdown).wait(10);
+    assert!(has_left(&speaker));
+    assert_eq!(speaker.view().waiting, 1, "the stop waits on the disk");
+}
+
+#[test]
+fn it_leaves_in_time_even_if_nobody_answers() {
+    let mut speaker = Speaker::playing_album(3);
+    speaker.hold_answers().input(Input::Shutdown);
+    assert!(!has_left(&speaker));
+    speaker.wait(1500);
+    assert!(has_left(&speaker));
+}
+
+#[test]
+fn it_does_not_leave_before_the_stop_is_stored() {
+    let mut speaker = Speaker::playing_album(3);
+    speaker.stores = false;
+    speaker.input(Input::Shutdown);
+    assert!(!has_left(&speaker));
+    speaker.store();
+    assert!(has_left(&speaker));
+}
+
+#[test]
+fn a_call_that_can_wait_does_not_keep_it_busy_while_leaving() {
+    let mut speaker = Speaker::playing_album(20);
+    speaker.reachable = false;
+    speaker.press(Press::Next).wait(31_000);
+    speaker.stores = false;
+    speaker.input(Input::Shutdown);
+    let before = speaker.effects.len();
+    speaker.wait(1400);
+    assert!(speaker.effects.len() < before + 5);
+}
+
+#[test]
+fn presses_are_refused_while_leaving() {
+    let mut speaker = Speaker::playing_album(3);
+    speaker.input(Input::Shutdown).press(Press::Next);
+    assert_eq!(speaker.refusal(), Some(Refusal::Leaving));
+}

@@ -1,0 +1,413 @@
+//! What must hold after every step, whatever happened. It knows the promises, not how the core keeps them.
+
+mod events;
+
+use std::collections::BTreeMap;
+
+use crate::journal::Journal;
+use crate::plan::Plan;
+use crate::service::Service;
+use tonearm_core::effect::{Call, Effect, Wishes};
+use tonearm_core::event::{Event, StopReason, What};
+use tonearm_core::id::{EntryKey, PlayId, RequestId, Seq, SessionKey};
+use tonearm_core::input::{Answer, Failure, Input, Press, Verdict};
+use tonearm_core::limits::{EFFECTS_MAX, SHUTDOWN_MS_MAX, SLOTS_MAX, VOLUME_MAX};
+use tonearm_core::unit::Moment;
+use tonearm_core::{Session, State};
+
+type Check = Result<(), String>;
+
+/// Ticks at one moment that may come of one another: a few presses that fall due together.
+const TICKS_AT_ONCE_MAX: u32 = 20;
+/// Calls and reports within ten seconds; presses may ask at once, a storm may not be.
+const EXCHANGES_IN_TEN_SECONDS_MAX: usize = 400;
+/// A press may wait this long for the service to name the entry it asks for.
+const STEP_WAITS_MS_MAX: u64 = 60_000;
+/// Heartbeats and checkpoints carry the position on by the clock; reports of the audio path come a little late.
+const POSITION_SLACK_MS: i64 = 700;
+
+#[derive(Debug)]
+pub struct Oracle {
+    // One run of the program.
+    pending: Option<(RequestId, Call)>,
+    in_flight: Option<Seq>,
+    verdict: Option<(Seq, bool)>,
+    stored_to: Seq,
+    not_before: u64,
+    leaving_since: Option<u64>,
+    pub exited: bool,
+    last_play: PlayId,
+    wishes: Wishes,
+    ticks: (u64, u32),
+    exchanges: Vec<u64>,
+    fresh_run: bool,
+    /// The last order came of a list that the service gave, not of a press itself.
+    stepped_by_answer: bool,
+    known_version: BTreeMap<SessionKey, usize>,
+    // The whole history.
+    open: Option<Event>,
+    last_start: Option<Event>,
+    start_before: Option<Event>,
+    last_span_ms: u64,
+    last_at: Moment,
+    version_at_start: usize,
+    version_before: usize,
+    presses: Vec<(u64, Press)>,
+    pub reasons: BTreeMap<&'static str, u64>,
+}
+
+impl Oracle {
+    pub fn new() -> Self {
+        Self {
+            pending: None,
+            in_flight: None,
+            verdict: None,
+            stored_to: Seq(0),
+            not_before: 0,
+            leaving_since: None,
+            exited: false,
+            last_play: PlayId(0),
+            wishes: Wishes::new(),
+            ticks: (0, 0),
+            exchanges: Vec::new(),
+            fresh_run: true,
+            stepped_by_answer: false,
+            known_version: BTreeMap::new(),
+            open: None,
+            last_start: None,
+            start_before: None,
+            last_span_ms: 0,
+            last_at: Moment(0),
+            version_at_start: 0,
+            version_before: 0,
+            presses: Vec::new(),
+            reasons: BTreeMap::new(),
+        }
+    }
+
+    /// The program starts anew; `closing` is the stop it made up for the last run.
+    pub fn restart(&mut self, journal: &Journal, closing: Option<Event>) -> Check {
+        self.pending = None;
+        self.in_flight = None;
+        self.verdict = None;
+        self.stored_to = Seq(journal.next().0 - 1);
+        self.not_before = 0;
+        self.leaving_since = None;
+        self.exited = false;
+        self.last_play = PlayId(0);
+        self.wishes = Wishes::new();
+        self.ticks = (0, 0);
+        self.fresh_run = true;
+        self.presses.clear();
+        // What was lost with the memory never was.
+        let last = journal.records().next_back().map(|record| record.event);
+        self.open = match (last, closing) {
+            (Some(last), None) if matches!(last.what, What::Start { .. }) => {
+                return Err(format!("{last:?} was left open"));
+            }
+            _ => None,
+        };
+        let mut starts = journal.records().rev().map(|record| record.event);
+        self.last_start = starts.find(|event| matches!(event.what, What::Start { .. }));
+        self.start_before = None;
+        Ok(())
+    }
+
+    /// Called before the core sees the input.
+    pub fn input(&mut self, input: &Input, now: u64) -> Check {
+        if *input == Input::Tick {
+            let (at, count) = self.ticks;
+            self.ticks = if at == now { (now, count + 1) } else { (now, 1) };
+            if self.ticks.1 > TICKS_AT_ONCE_MAX {
+                return Err("the deadline stands still: a busy loop".into());
+            }
+        }
+        match input {
+            Input::Answer { request, answer } => {
+                let awaited = self.pending.take_if(|(awaited, _)| awaited == request).is_some();
+                if let (true, Answer::Failed(failure)) = (awaited, answer) {
+                    self.failed(*failure, now);
+                }
+            }
+            Input::Reported { seq, verdict } => {
+                self.in_flight = None;
+                self.verdict = match verdict {
+                    Verdict::Accepted => Some((*seq, true)),
+                    Verdict::Refused => Some((*seq, false)),
+                    Verdict::Failed(failure) => {
+                        self.failed(*failure, now);
+                        None
+                    }
+                };
+            }
+            Input::Stored { seq, .. } => self.stored_to = self.stored_to.max(*seq),
+            Input::Shutdown => {
+                self.leaving_since.get_or_insert(now);
+            }
+            Input::Press(press) => {
+                self.presses.push((now, *press));
+                self.unlearn_after_back();
+            }
+            Input::Edge { button, .. } => {
+                let setup = crate::plan::BUTTONS[usize::from(button.0)];
+                self.presses.push((now, setup.press));
+                self.unlearn_after_back();
+                self.presses.extend(setup.hold.map(|hold| (now, hold)));
+            }
+            Input::Tick | Input::Media { .. } | Input::Audio(_) | Input::LinkUp | Input::LinkDown => {}
+        }
+        Ok(())
+    }
+
+    /// The service told which order of the queue it was in when it made the list that has just been taken.
+    pub fn learned(&mut self, session: SessionKey, version: usize) {
+        self.known_version.insert(session, version);
+    }
+
+    fn failed(&mut self, failure: Failure, now: u64) {
+        if let Failure::Busy {
+            retry_after: Some(after),
+        } = failure
+        {
+            self.not_before = self.not_before.max(now + u64::from(after.0));
+        }
+    }
+
+    /// Going back returns to entries whose followers were told long ago.
+    fn unlearn_after_back(&mut self) {
+        let back = |(_, press): &(u64, Press)| *press == Press::Previous;
+        if self.presses.last().is_some_and(back) {
+            self.known_version.clear();
+        }
+    }
+
+    /// Called for each effect of an input, in order.
+    pub fn effect(&mut self, effect: &Effect, world: &Seen<'_>) -> Check {
+        if self.exited {
+            return Err(format!("{effect:?} after the speaker left"));
+        }
+        match effect {
+            Effect::Call { request, call } => self.call(*request, *call, world),
+            Effect::Report(seq) => self.report(*seq, world),
+            Effect::Settle { seq, accepted } => match self.verdict.take() {
+                Some(verdict) if verdict == (*seq, *accepted) && seq.0 == world.journal.settled().0 + 1 => Ok(()),
+                other => Err(format!("settle {seq:?} accepted={accepted} after verdict {other:?}")),
+            },
+            Effect::Record(event) => self.record(event, world),
+            Effect::Checkpoint {
+                start,
+                position,
+                played,
+                ..
+            } => match self.open {
+                Some(open) if open.seq == *start => {
+                    let What::Start { offset } = open.what else {
+                        return Ok(());
+                    };
+                    near(
+                        i64::from(position.0),
+                        i64::from(offset.0) + i64::from(played.0),
+                        "checkpoint's position",
+                    )
+                }
+                open => Err(format!("checkpoint of {start:?} while {open:?} is open")),
+            },
+            Effect::Want(wishes) => self.want(wishes, world),
+            Effect::Play { play, slot, entry, .. } | Effect::Follow { play, slot, entry } => {
+                if *play <= self.last_play {
+                    return Err(format!("order {play:?} after {:?}", self.last_play));
+                }
+                self.last_play = *play;
+                if let (Effect::Play { .. }, Input::Answer { .. }) = (effect, world.input) {
+                    self.stepped_by_answer = true;
+                }
+                let wish = self.wishes.iter().find(|wish| wish.entry == *entry);
+                match wish {
+                    Some(wish) if wish.slot == *slot => Ok(()),
+                    other => Err(format!("{entry:?} is to play from {slot:?}, but the wish is {other:?}")),
+                }
+            }
+            Effect::Volume(volume) if *volume > VOLUME_MAX => Err(format!("volume {volume}")),
+            Effect::Exit => {
+                self.exited = true;
+                if self.leaving_since.is_some() {
+                    Ok(())
+                } else {
+                    Err("left without being asked".into())
+                }
+            }
+            Effect::Unfollow
+            | Effect::Pause
+            | Effect::Resume
+            | Effect::Silence
+            | Effect::Volume(_)
+            | Effect::Light(_)
+            | Effect::Tell(_)
+            | Effect::Save(_) => Ok(()),
+        }
+    }
+
+    fn exchange(&mut self, now: u64) -> Check {
+        if now < self.not_before {
+            return Err(format!(
+                "the service is asked before the time it named ({})",
+                self.not_before
+            ));
+        }
+        self.exchanges.retain(|at| at + 10_000 > now);
+        self.exchanges.push(now);
+        if self.exchanges.len() > EXCHANGES_IN_TEN_SECONDS_MAX {
+            return Err("a storm of calls".into());
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, request: RequestId, call: Call, world: &Seen<'_>) -> Check {
+        if let Some(pending) = self.pending {
+            return Err(format!("{call:?} while {pending:?} is under way"));
+        }
+        if self.leaving_since.is_some() {
+            return Err(format!("{call:?} while leaving"));
+        }
+        self.pending = Some((request, call));
+        self.exchange(world.now)?;
+        let session = match call {
+            Call::Create { .. } => return Ok(()),
+            Call::Current(session)
+            | Call::Next { session, .. }
+            | Call::Previous { session, .. }
+            | Call::Loop { session, .. }
+            | Call::Shuffle { session, .. } => session,
+        };
+        let unsent = world
+            .journal
+            .records()
+            .rev()
+            .take_while(|record| record.event.seq > world.journal.settled())
+            .find(|record| record.event.session == session);
+        match unsent {
+            Some(record) => Err(format!("{call:?} overtakes {:?}", record.event)),
+            None => Ok(()),
+        }
+    }
+
+    fn report(&mut self, seq: Seq, world: &Seen<'_>) -> Check {
+        if let Some(first) = self.in_flight {
+            return Err(format!("{seq:?} is sent while {first:?} is under way"));
+        }
+        if seq > self.stored_to {
+            return Err(format!("{seq:?} is sent before it is stored"));
+        }
+        if seq.0 != world.journal.settled().0 + 1 {
+            return Err(format!(
+                "{seq:?} is sent, but {:?} was the last one settled",
+                world.journal.settled()
+            ));
+        }
+        self.in_flight = Some(seq);
+        self.exchange(world.now)
+    }
+
+    fn want(&mut self, wishes: &Wishes, world: &Seen<'_>) -> Check {
+        for (index, wish) in wishes.iter().enumerate() {
+            let others = wishes.iter().skip(index + 1);
+            if usize::from(wish.slot.0) >= SLOTS_MAX
+                || others
+                    .clone()
+                    .any(|other| other.slot == wish.slot || other.entry == wish.entry)
+            {
+                return Err(format!("{wish:?} clashes in {wishes:?}"));
+            }
+            let before = self.wishes.iter().find(|before| before.entry == wish.entry);
+            if before.is_some_and(|before| before.slot != wish.slot) {
+                return Err(format!("{before:?} moved to {wish:?}"));
+            }
+        }
+        let _ = world;
+        self.wishes.clone_from(wishes);
+        Ok(())
+    }
+
+    /// Called once the effects of an input are drained.
+    pub fn after(&mut self, session: &Session, effects: usize, world: &Seen<'_>) -> Check {
+        if effects > EFFECTS_MAX {
+            return Err(format!("{effects} effects"));
+        }
+        if let Some((seq, _)) = self.verdict.take() {
+            return Err(format!("the word on {seq:?} was not passed on"));
+        }
+        let now = Moment(world.now);
+        let view = session.view(now);
+        if self.leaving_since.is_none() {
+            self.window(session, view.entries, view.cursor, world)?;
+        }
+        if view.waiting != world.journal.next().0 - 1 - world.journal.settled().0 {
+            return Err(format!(
+                "{} events wait, the view says {}",
+                world.journal.next().0 - 1 - world.journal.settled().0,
+                view.waiting
+            ));
+        }
+        if view.state == State::Playing && self.open.is_none() {
+            return Err("it says playing, but no start was recorded".into());
+        }
+        if let Some(since) = self.leaving_since
+            && !self.exited
+            && world.now > since + u64::from(SHUTDOWN_MS_MAX.0)
+        {
+            return Err("it does not leave in time".into());
+        }
+        if session.deadline().is_some_and(|at| at.0 < world.now) {
+            return Err("the deadline lies in the past".into());
+        }
+        Ok(())
+    }
+
+    fn window(
+        &self,
+        session: &Session,
+        entries: &[tonearm_core::entry::Entry],
+        cursor: usize,
+        world: &Seen<'_>,
+    ) -> Check {
+        let (behind, ahead) = (usize::from(world.plan.behind).max(1), usize::from(world.plan.ahead));
+        if !entries.is_empty() && (cursor >= entries.len() || cursor > behind || entries.len() - cursor > 1 + ahead) {
+            return Err(format!("the cursor is {cursor} of {}", entries.len()));
+        }
+        let mut keys: Vec<EntryKey> = entries.iter().map(|entry| entry.key).collect();
+        let current = keys.get(cursor).copied();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut wished: Vec<EntryKey> = self.wishes.iter().map(|wish| wish.entry).collect();
+        if wished.first().copied() != current {
+            return Err(format!("{current:?} is current, {:?} is loaded first", wished.first()));
+        }
+        wished.sort_unstable();
+        if keys != wished {
+            return Err(format!("mirrored are {keys:?}, wished {wished:?}"));
+        }
+        let lost = keys
+            .iter()
+            .find(|key| !session.holds(**key) || session.slot_of(**key).is_none());
+        lost.map_or(Ok(()), |key| Err(format!("{key:?} is mirrored and has no place")))
+    }
+}
+
+fn near(is: i64, should: i64, what: &str) -> Check {
+    if (is - should).abs() <= POSITION_SLACK_MS {
+        Ok(())
+    } else {
+        Err(format!("{what} is {is}, should be about {should}"))
+    }
+}
+
+/// What the oracle may look at.
+pub struct Seen<'a> {
+    pub now: u64,
+    pub plan: &'a Plan,
+    pub input: &'a Input,
+    /// Reasons that would be true for a stop that this input reports.
+    pub reasons: &'a [StopReason],
+    pub journal: &'a Journal,
+    pub service: &'a Service,
+}

@@ -1,0 +1,240 @@
+//! The program around the core: starts, kills, inputs in, effects out.
+
+use super::{Check, Happening, Job, Telling, World};
+use crate::oracle::Seen;
+use crate::plan::BUTTONS;
+use tonearm_core::effect::{Effect, Wishes};
+use tonearm_core::event::StopReason;
+use tonearm_core::id::{EntryKey, SessionKey};
+use tonearm_core::input::{Answer, AudioNews, Input, Press};
+use tonearm_core::unit::Moment;
+use tonearm_core::{Boot, Session, Settings};
+
+impl World {
+    pub(super) fn boot(&mut self) -> Check {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        self.run += 1;
+        let closing = self.journal.recover(Moment(self.now));
+        self.oracle.restart(&self.journal, closing)?;
+        note!(
+            self,
+            "{} ---- boot {}: {:?} {closing:?}",
+            self.now,
+            self.run,
+            self.journal.bookmark()
+        );
+        let settings = Settings {
+            behind: self.plan.behind,
+            ahead: self.plan.ahead,
+            presets: 3,
+            buttons: BUTTONS.into_iter().collect(),
+            heartbeat: self.plan.heartbeat,
+            seed: self.rng.next(),
+        };
+        let boot = Boot {
+            bookmark: self.journal.bookmark(),
+            next: self.journal.next(),
+            settled: self.journal.settled(),
+        };
+        self.session = Some(Session::new(settings, boot, Moment(self.now)));
+        self.drain(&Input::Tick, &[])
+    }
+
+    pub(super) fn kill(&mut self) {
+        if self.session.take().is_none() {
+            return;
+        }
+        self.stats.count("kills");
+        note!(self, "{} ---- killed", self.now);
+        self.journal.crash(&mut self.rng);
+        self.stopped();
+    }
+
+    pub(super) fn stopped(&mut self) {
+        self.audio.reset();
+        self.run += 1;
+        self.jobs.clear();
+        self.worker_busy = false;
+        self.wishes = Wishes::new();
+        let off = self.rng.between(50, 20_000);
+        self.enter(off, Happening::Boot);
+    }
+
+    /// The position is read before an input that may depend on it.
+    pub(super) fn hear(&mut self) -> Check {
+        if let Some((play, position)) = self.audio.heard(self.now) {
+            self.handle(&Input::Audio(AudioNews::Heard { play, position }), &[], None)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        input: &Input,
+        reasons: &[StopReason],
+        learned: Option<(SessionKey, usize)>,
+    ) -> Check {
+        if self.session.is_none() {
+            return Ok(());
+        }
+        if *input != Input::Tick {
+            note!(self, "{} {input:?} {reasons:?}", self.now);
+        }
+        self.oracle.input(input, self.now)?;
+        if let Some(session) = &mut self.session {
+            session.handle(input.clone(), Moment(self.now));
+        }
+        if let Some((key, version)) = learned
+            && self.takes_list(input)
+        {
+            self.oracle.learned(key, version);
+        }
+        self.drain(input, reasons)
+    }
+
+    /// A list about a place where the speaker is not (any more) is not taken.
+    pub(super) fn takes_list(&self, input: &Input) -> bool {
+        let Input::Answer {
+            answer: Answer::Listed(list),
+            ..
+        } = input
+        else {
+            return false;
+        };
+        let Some(view) = self.session.as_ref().map(|session| session.view(Moment(self.now))) else {
+            return false;
+        };
+        let keys: Vec<EntryKey> = list.iter().map(|entry| entry.key).collect();
+        let current = view.entries.get(view.cursor).map(|entry| entry.key);
+        let past = keys
+            .iter()
+            .position(|key| Some(*key) == current)
+            .map_or(0, |index| index + 1);
+        let ahead = view.entries.iter().skip(view.cursor + 1).map(|entry| entry.key);
+        keys.iter()
+            .skip(past)
+            .copied()
+            .zip(ahead)
+            .all(|(listed, known)| listed == known)
+    }
+
+    pub(super) fn drain(&mut self, input: &Input, reasons: &[StopReason]) -> Check {
+        let mut count = 0;
+        while let Some(effect) = self.session.as_mut().and_then(Session::poll) {
+            count += 1;
+            if !matches!(effect, Effect::Light(_)) {
+                note!(self, "{}     -> {}", self.now, brief(&effect));
+            }
+            let seen = Seen {
+                now: self.now,
+                plan: &self.plan,
+                input,
+                reasons,
+                journal: &self.journal,
+                service: &self.service,
+            };
+            self.oracle.effect(&effect, &seen)?;
+            self.obey(effect, input);
+        }
+        let seen = Seen {
+            now: self.now,
+            plan: &self.plan,
+            input,
+            reasons,
+            journal: &self.journal,
+            service: &self.service,
+        };
+        if let Some(session) = &self.session {
+            self.oracle.after(session, count, &seen)?;
+        }
+        if self.oracle.exited && self.session.take().is_some() {
+            note!(self, "{} ---- left", self.now);
+            self.journal.close();
+            if !self.journal.disk_works {
+                self.journal.crash(&mut self.rng);
+            }
+            self.stopped();
+        }
+        self.next_job();
+        self.send_news();
+        Ok(())
+    }
+
+    pub(super) fn obey(&mut self, effect: Effect, input: &Input) {
+        match effect {
+            Effect::Call { request, call } => self.jobs.push_back(Job::Call(request, call)),
+            Effect::Record(event) => {
+                self.stats.events += 1;
+                self.journal.append(event);
+                let after = self.rng.between(1, 60);
+                let run = self.run;
+                self.enter(after, Happening::Synced { run, seq: event.seq });
+            }
+            Effect::Report(seq) => self.jobs.extend(self.journal.get(seq).map(Job::Event)),
+            Effect::Settle { seq, accepted } => self.journal.settle(seq, accepted),
+            Effect::Want(wishes) => self.want(wishes),
+            Effect::Play { play, entry, from, .. } => {
+                let reasons = self.causes(input);
+                self.audio.play(play, entry, from, &reasons, self.now);
+            }
+            Effect::Follow { play, entry, .. } => self.audio.follow(play, entry, self.now),
+            Effect::Unfollow => self.audio.unfollow(),
+            Effect::Pause => {
+                let reasons = self.causes(input);
+                self.audio.pause(&reasons, self.now);
+            }
+            Effect::Resume => self.audio.resume(self.now),
+            Effect::Silence => {
+                let reasons = self.causes(input);
+                self.audio.silence(&reasons, self.now);
+            }
+            Effect::Save(_) | Effect::Checkpoint { .. } => {
+                let run = self.run;
+                // Writes are done in order, each in its time.
+                self.enter(20, Happening::Saved { run, effect });
+            }
+            Effect::Volume(_) | Effect::Light(_) | Effect::Tell(_) | Effect::Exit => {}
+        }
+    }
+
+    /// The reasons a stop may truly have when this input made the core cut the sound.
+    pub(super) fn causes(&self, input: &Input) -> Vec<StopReason> {
+        use StopReason::{SystemStop, TrackScrub, UserNext, UserPrev, UserStop};
+        let mut reasons = match input {
+            Input::Press(press) => match press {
+                Press::Next => vec![UserNext],
+                Press::Previous => vec![UserPrev, TrackScrub],
+                Press::Play | Press::Start { .. } | Press::Preset(_) => vec![UserStop],
+                Press::ScrubForward | Press::ScrubBackward | Press::Seek(_) => vec![TrackScrub],
+                Press::VolumeUp | Press::VolumeDown | Press::Shuffle | Press::Loop => Vec::new(),
+            },
+            Input::Edge { .. } | Input::Tick => vec![UserNext, UserPrev, TrackScrub, UserStop],
+            Input::Answer { answer, .. } => match answer {
+                Answer::Opened { .. } => vec![UserStop],
+                Answer::Listed(_) => vec![UserNext, UserPrev, TrackScrub, SystemStop],
+                // Nothing before it: back to the start.
+                Answer::Done | Answer::Failed(_) => vec![SystemStop, TrackScrub],
+            },
+            Input::Shutdown | Input::Audio(_) | Input::Reported { .. } => vec![SystemStop],
+            Input::Stored { .. } | Input::Media { .. } | Input::LinkUp | Input::LinkDown => Vec::new(),
+        };
+        // A held button falls due with any input.
+        if self.last_edge.is_some_and(|at| at + 5000 > self.now) {
+            reasons.extend([UserNext, UserPrev, TrackScrub, UserStop]);
+        }
+        reasons
+    }
+}
+
+fn brief(effect: &Effect) -> String {
+    if let Effect::Want(wishes) = effect {
+        let list: Vec<String> = wishes
+            .iter()
+            .map(|wish| format!("{}@{}/{}", wish.entry.0, wish.slot.0, wish.attempt))
+            .collect();
+        return format!("Want[{}]", list.join(" "));
+    }
+    format!("{effect:?}")
+}
