@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::process::until;
 use crate::service::{Music, Service};
 use crate::speaker::{PACED, Setup, Speaker};
 
@@ -179,15 +180,17 @@ fn without_a_service_the_journal_shows_what_waits() {
     service.kill();
     speaker.press("next");
     speaker.plays("02");
-    let listing = speaker.command(&["journal", "--json"]);
-    let listing: serde_json::Value = serde_json::from_str(&listing.output).unwrap();
-    let kinds: Vec<_> = listing["waiting"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|event| event["type"].clone())
-        .collect();
-    assert_eq!(kinds, ["stop", "start"]);
+    until("the events on disk", || {
+        let listing = speaker.command(&["journal", "--json"]);
+        let listing: serde_json::Value = serde_json::from_str(&listing.output).unwrap();
+        let waiting = listing["waiting"].as_array().unwrap();
+        let kinds: Vec<_> = waiting.iter().map(|event| event["type"].clone()).collect();
+        if kinds == ["stop", "start"] {
+            Ok(())
+        } else {
+            Err(format!("{kinds:?}"))
+        }
+    });
     let people = speaker.command(&["journal"]);
     assert_eq!(people.code, Some(0));
     assert!(people.output.contains("userNext"), "{}", people.output);

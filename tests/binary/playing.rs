@@ -156,7 +156,11 @@ fn a_pause_keeps_its_place() {
     speaker.seek(5_000);
     service.tells(&["01 start", "01 trackScrub", "01 start"]);
     speaker.press("play");
-    let paused = speaker.shows("a pause", |status| status["state"] == "paused")["entry"]["position_ms"].clone();
+    // The device has fallen silent when the stop is told.
+    service.tells(&["01 start", "01 trackScrub", "01 start", "01 userStop"]);
+    let status = speaker.status();
+    assert_eq!(status["state"], "paused");
+    let paused = status["entry"]["position_ms"].clone();
     // A second of nothing, by the speaker's own telling.
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(speaker.status()["entry"]["position_ms"], paused);
