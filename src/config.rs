@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tonearm_core::input::Mode;
+pub use tonearm_core::limits::PRESETS_MAX;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
 
 use crate::document::{self, DocumentError};
@@ -20,8 +21,6 @@ mod read;
 pub const PATH: &str = "/etc/tonearm/tonearm.toml";
 /// Environment variable that names another file.
 pub const ENVIRONMENT: &str = "TONEARM_CONFIG";
-/// Presets that can be named. Buttons and the demo's keys reach the first nine; the page lists the rest.
-pub const PRESETS_MAX: usize = 32;
 
 /// All that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

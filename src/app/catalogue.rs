@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tonearm_core::entry::{Actions, Entry, Kind};
 use tonearm_core::id::{EntryKey, SessionKey, SourceKey};
-use tonearm_core::input::{Entries, Mode};
+use tonearm_core::input::Entries;
 use tonearm_core::limits::ANSWER_MAX;
 
 use crate::service::{PlayParams, Playable};
@@ -13,15 +13,6 @@ use crate::service::{PlayParams, Playable};
 const SESSIONS_MAX: usize = 4;
 /// Sources given on the page that are kept; presets are kept besides.
 const GIVEN_MAX: usize = 8;
-
-/// Something that can be asked to play.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// What to ask the service for.
-    pub play: PlayParams,
-    /// How, unless the press says otherwise.
-    pub mode: Mode,
-}
 
 /// An entry as the service described it, and where it belongs.
 #[derive(Clone, Debug)]
@@ -38,15 +29,15 @@ pub struct Catalogue {
     sessions: Vec<(SessionKey, String)>,
     entries: HashMap<EntryKey, Known>,
     /// Presets, in order: preset n has key n.
-    presets: Vec<Source>,
+    presets: Vec<PlayParams>,
     /// From the page, oldest first.
-    given: Vec<(SourceKey, Source)>,
+    given: Vec<(SourceKey, PlayParams)>,
     last_key: u32,
 }
 
 impl Catalogue {
     /// With the presets of the configuration.
-    pub fn new(presets: Vec<Source>) -> Self {
+    pub fn new(presets: Vec<PlayParams>) -> Self {
         let last_key = u32::try_from(presets.len()).unwrap_or(u32::MAX);
         Self {
             presets,
@@ -132,7 +123,7 @@ impl Catalogue {
     }
 
     /// The key of something the page asks for.
-    pub fn give(&mut self, source: Source) -> SourceKey {
+    pub fn give(&mut self, source: PlayParams) -> SourceKey {
         if self.given.len() == GIVEN_MAX {
             self.given.remove(0);
         }
@@ -142,7 +133,7 @@ impl Catalogue {
     }
 
     /// What a source key stands for.
-    pub fn source(&self, key: SourceKey) -> Option<&Source> {
+    pub fn source(&self, key: SourceKey) -> Option<&PlayParams> {
         let preset = usize::try_from(key.0).ok()?.checked_sub(1)?;
         self.presets.get(preset).or_else(|| {
             self.given

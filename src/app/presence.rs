@@ -7,7 +7,7 @@ use tonearm_core::unit::Moment;
 use tonearm_core::{Reach, Session, State, View};
 
 use super::Adapters;
-use super::catalogue::{Catalogue, Source};
+use super::catalogue::Catalogue;
 use crate::device::clock::{Reading, Trust};
 use crate::journal;
 use crate::media::Level;
@@ -38,10 +38,7 @@ pub(super) fn start(request: PlayRequest, catalogue: &mut Catalogue) -> Press {
         container_ids,
         mode,
     } = request;
-    let source = catalogue.give(Source {
-        play: PlayParams { id, container_ids },
-        mode,
-    });
+    let source = catalogue.give(PlayParams { id, container_ids });
     Press::Start { source, mode }
 }
 

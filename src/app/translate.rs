@@ -12,7 +12,7 @@ pub(super) fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
     let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned);
     Some(match call {
         Call::Create { source, mode } => Question::Create {
-            play: catalogue.source(source)?.play.clone(),
+            play: catalogue.source(source)?.clone(),
             mode,
             looping: false,
         },

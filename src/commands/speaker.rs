@@ -8,11 +8,11 @@ use heapless::Vec as Bounded;
 use tokio::sync::{mpsc, watch};
 use tonearm_core::effect::{Bookmark, Place};
 use tonearm_core::id::Seq;
-use tonearm_core::limits::BUTTONS_MAX;
+use tonearm_core::limits::{BUTTONS_MAX, PRESETS_MAX};
 use tonearm_core::unit::Millis;
 use tonearm_core::{Boot, ButtonSetup, Session, Settings};
 
-use crate::app::catalogue::{Catalogue, Source};
+use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
 use crate::config::Config;
@@ -51,7 +51,7 @@ impl Speaker {
         let dir = StateDir::open(&config.state_dir)?;
         let boot = clock::boot_id()?;
         let (journal, recovered) = Journal::open(&config.state_dir.join(JOURNAL), post.callback(News::Stored))?;
-        let mut catalogue = Catalogue::new(config.presets.iter().map(source).collect());
+        let mut catalogue = Catalogue::new(config.presets.iter().map(play_params).collect());
         let mut saved = dir.session();
         let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
         let bookmark = bookmark(&saved, &mut catalogue);
@@ -73,7 +73,12 @@ impl Speaker {
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
             ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
-            presets: u8::try_from(config.presets.len()).unwrap_or(u8::MAX),
+            presets: config
+                .presets
+                .iter()
+                .take(PRESETS_MAX)
+                .map(|preset| preset.mode)
+                .collect(),
             buttons: button_setups(board),
             heartbeat: config
                 .service
@@ -228,14 +233,10 @@ fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {
     }
 }
 
-fn source(preset: &crate::config::Preset) -> Source {
-    let play = PlayParams {
+fn play_params(preset: &crate::config::Preset) -> PlayParams {
+    PlayParams {
         id: preset.id.clone(),
         container_ids: preset.container_ids.clone(),
-    };
-    Source {
-        play,
-        mode: preset.mode,
     }
 }
 

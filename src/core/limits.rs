@@ -21,6 +21,8 @@ pub const ANSWER_MAX: usize = 1 + AHEAD_MAX;
 pub const EFFECTS_MAX: usize = 32;
 /// Presses of physical buttons that are followed in one step; more that fall due together are followed in the next one.
 pub const PRESSES_AT_ONCE_MAX: usize = 4;
+/// Presets that can be named. Buttons and the demo's keys reach the first nine; the page lists the rest.
+pub const PRESETS_MAX: usize = 32;
 /// Buttons of a board.
 pub const BUTTONS_MAX: usize = 16;
 

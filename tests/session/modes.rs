@@ -97,3 +97,15 @@ fn a_source_started_in_random_order_says_so() {
             .any(|effect| matches!(effect, Effect::Save(saved) if saved.shuffle))
     );
 }
+
+#[test]
+fn a_preset_starts_in_the_mode_it_was_named_with() {
+    let mut speaker = Speaker::playing_album(3);
+    speaker.press(Press::Preset(2));
+    let shuffled = Call::Create {
+        source: SourceKey(2),
+        mode: Mode::Shuffle,
+    };
+    assert!(speaker.calls.contains(&shuffled), "{:?}", speaker.calls);
+    assert!(speaker.view().shuffle);
+}

@@ -20,7 +20,7 @@ use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
 use crate::input::{Failure, Input, MediaFault, Mode, Verdict};
 use crate::light::Scene;
-use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
+use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, PRESETS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::playback::{Playback, Wanted};
@@ -39,8 +39,8 @@ pub struct Settings {
     pub behind: u8,
     /// Entries kept ahead of the current one.
     pub ahead: u8,
-    /// How many presets there are; preset n is the source with key n.
-    pub presets: u8,
+    /// How each preset is started; preset n is the source with key n, from 1.
+    pub presets: Vec<Mode, PRESETS_MAX>,
     /// The board's buttons.
     pub buttons: Vec<ButtonSetup, BUTTONS_MAX>,
     /// Report a stop and a start this often while playing; `None`: only real starts and stops.

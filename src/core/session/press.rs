@@ -35,7 +35,11 @@ impl Session {
             Press::ScrubBackward => self.seek(self.position(now).saturating_sub(SCRUB_STEP), now),
             Press::Seek(position) => self.seek(position, now),
             Press::Start { source, mode } => self.open(source, mode, now),
-            Press::Preset(number) => self.open(SourceKey(u32::from(number)), Mode::Play, now),
+            Press::Preset(number) => {
+                if let Some((source, mode)) = self.preset(number) {
+                    self.open(source, mode, now);
+                }
+            }
         }
     }
 
@@ -62,11 +66,18 @@ impl Session {
     }
 
     fn permits_preset(&self, number: u8) -> Result<(), Refusal> {
-        if (1..=self.settings.presets).contains(&number) {
+        if self.preset(number).is_some() {
             Ok(())
         } else {
             Err(Refusal::NoSuchPreset)
         }
+    }
+
+    /// What the n-th preset starts, and how.
+    fn preset(&self, number: u8) -> Option<(SourceKey, Mode)> {
+        let index = usize::from(number).checked_sub(1)?;
+        let mode = self.settings.presets.get(index)?;
+        Some((SourceKey(u32::from(number)), *mode))
     }
 
     fn permits_play(&self) -> Result<(), Refusal> {
@@ -126,8 +137,7 @@ impl Session {
 
     /// What play starts when nothing is open: what was played last, else the first preset.
     fn startable(&self) -> Option<(SourceKey, Mode)> {
-        let first = (self.settings.presets > 0).then_some((SourceKey(1), Mode::Play));
-        self.service.source.or(first)
+        self.service.source.or_else(|| self.preset(1))
     }
 
     pub(super) fn refuse(&mut self, refusal: Refusal, now: Moment) {

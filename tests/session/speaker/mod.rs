@@ -8,6 +8,7 @@ use tonearm_core::effect::{Bookmark, Call, Effect, Wishes};
 use tonearm_core::entry::{Actions, Permission};
 use tonearm_core::event::{Event, StopReason, What};
 use tonearm_core::id::{EntryKey, PlayId, Seq, SlotId};
+use tonearm_core::input::Mode;
 use tonearm_core::input::{AudioNews, Ending, Failure, Input, MediaFault, Press, Verdict};
 use tonearm_core::light::Scene;
 use tonearm_core::limits::VOLUME_FIRST;
@@ -88,7 +89,7 @@ fn settings() -> Settings {
     Settings {
         behind: 2,
         ahead: 10,
-        presets: 3,
+        presets: [Mode::Play, Mode::Shuffle, Mode::Play].into_iter().collect(),
         buttons: [
             button(Press::Play, None),
             button(Press::Next, Some(Press::ScrubForward)),

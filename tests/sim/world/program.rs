@@ -6,6 +6,7 @@ use crate::plan::BUTTONS;
 use tonearm_core::effect::{Effect, Wishes};
 use tonearm_core::event::StopReason;
 use tonearm_core::id::{EntryKey, SessionKey};
+use tonearm_core::input::Mode;
 use tonearm_core::input::{Answer, AudioNews, Input, Press};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Boot, Session, Settings};
@@ -28,7 +29,7 @@ impl World {
         let settings = Settings {
             behind: self.plan.behind,
             ahead: self.plan.ahead,
-            presets: 3,
+            presets: [Mode::Play, Mode::Shuffle, Mode::Station].into_iter().collect(),
             buttons: BUTTONS.into_iter().collect(),
             heartbeat: self.plan.heartbeat,
             seed: self.rng.next(),
