@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+#[cfg(feature = "simulator")]
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};

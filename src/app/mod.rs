@@ -38,7 +38,8 @@ const NEWS_MAX: usize = 1024;
 pub enum News {
     /// A button's contact.
     Edge(ButtonId, Contact),
-    /// A press that needs no debouncing.
+    /// A key of the demo's terminal.
+    #[cfg(feature = "simulator")]
     Press(Press),
     /// The service's client.
     Service(service::News),
@@ -196,6 +197,7 @@ impl App {
     fn take(&mut self, news: News) {
         let input = match news {
             News::Edge(button, contact) => Input::Edge { button, contact },
+            #[cfg(feature = "simulator")]
             News::Press(press) => Input::Press(press),
             News::Audio(news) => Input::Audio(news),
             News::Stored(stored) => Input::Stored {

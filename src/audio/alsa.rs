@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use alsa::Direction;
-use alsa::pcm::{HwParams, PCM};
+use alsa::pcm::PCM;
 use alsa::poll::{Descriptors, Flags, pollfd};
 use rustix::io::Errno;
 
@@ -66,11 +66,12 @@ enum Appetite {
 }
 
 /// Can the device be opened for playing at all? Says nothing on standard error, and does not keep it.
+#[cfg(any(feature = "simulator", test))]
 #[must_use]
 pub fn is_present(pcm: &str) -> bool {
     let chatter = alsa::Output::local_error_handler();
     let is_present = PCM::new(pcm, Direction::Playback, true).is_ok_and(|pcm| {
-        let is_stereo = HwParams::any(&pcm).and_then(|hw| hw.set_channels(2));
+        let is_stereo = alsa::pcm::HwParams::any(&pcm).and_then(|hw| hw.set_channels(2));
         is_stereo.is_ok()
     });
     drop(chatter);

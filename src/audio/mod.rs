@@ -13,6 +13,7 @@
 mod alsa;
 #[cfg(test)]
 mod bench;
+#[cfg(any(feature = "simulator", test))]
 mod capture;
 mod decode;
 mod edit_list;
@@ -30,7 +31,10 @@ mod timeline;
 mod tone;
 mod track;
 
-pub use alsa::{Alsa, AlsaSettings, is_present};
+#[cfg(feature = "simulator")]
+pub use alsa::is_present;
+pub use alsa::{Alsa, AlsaSettings};
+#[cfg(feature = "simulator")]
 pub use capture::Capture;
 pub use decode::Source;
 pub use engine::Engine;

@@ -34,7 +34,14 @@ pub fn run(config: Option<&Path>) -> anyhow::Result<()> {
         }
         leave_on_signal(speaker.post.clone())?;
         let ended = speaker.run().await;
-        log::info!("left cleanly; {} events wait for the next start", ended.waiting);
+        let sound = ended.counters;
+        log::info!(
+            "left cleanly: {} frames heard, {} xruns, {} stalls; {} events wait for the next start",
+            sound.frames_heard,
+            sound.xruns,
+            sound.stalls,
+            ended.waiting
+        );
         Ok(())
     })
 }

@@ -41,7 +41,7 @@ pub enum What {
     },
 }
 
-/// `terminationReason` of a stop event [O].
+/// `terminationReason` of a stop event \[O\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// The entry played to its end.

@@ -108,7 +108,7 @@ pub enum Press {
     Preset(u8),
 }
 
-/// The playback modes a source may be started in (`selections`) [O].
+/// The playback modes a source may be started in (`selections`) \[O\].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// `PLAY`: in order.

@@ -4,9 +4,9 @@ use crate::unit::Millis;
 
 // ---- the window ----
 
-/// Entries the service hands out ahead of the current one in one answer [O: "up to 10 tracks in advance"].
+/// Entries the service hands out ahead of the current one in one answer \[O: "up to 10 tracks in advance"\].
 pub const AHEAD_MAX: usize = 10;
-/// Played entries kept for an instant "back" [O: "a track that has just been played"]. Two, so that going back twice is instant.
+/// Played entries kept for an instant "back" \[O: "a track that has just been played"\]. Two, so that going back twice is instant.
 pub const BEHIND_MAX: usize = 2;
 /// Entries of the service's queue that are mirrored: behind + current + ahead.
 pub const QUEUE_MAX: usize = BEHIND_MAX + 1 + AHEAD_MAX;

@@ -137,7 +137,7 @@ pub enum ReasonBody {
     SystemStop,
 }
 
-/// See [`super::SetAside`].
+/// See [`super::record::SetAside`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsideBody {
     /// How many were set aside on this device, with this one.

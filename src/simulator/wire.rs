@@ -12,7 +12,7 @@ use super::tier::Kind;
 const CREATE_LIMIT_MAX: u64 = 11;
 /// Entries `POST sessions` returns if it is not told.
 const CREATE_LIMIT: u64 = 5;
-/// Entries `next` and `previous` may be asked for [O: "up to 10 tracks in advance"].
+/// Entries `next` and `previous` may be asked for \[O: "up to 10 tracks in advance"\].
 const LIST_LIMIT_MAX: usize = 10;
 
 /// A refusal in the service's words.

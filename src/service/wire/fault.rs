@@ -6,7 +6,7 @@ use serde_json::Value;
 use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Millis;
 
-/// `code` of a lost stream: 422 in V1, 429 in V2 [S], so it is looked at before any status.
+/// `code` of a lost stream: 422 in V1, 429 in V2 \[S\], so it is looked at before any status.
 const CODE_TAKEN_OVER: &str = "MAX_CONCURRENCY_REACHED";
 /// Longest piece of the service's text that goes into one log line.
 const LOGGED_CHARS_MAX: usize = 120;
@@ -18,11 +18,11 @@ pub struct Fault {
     pub failure: Failure,
     /// HTTP status.
     pub status: u16,
-    /// `error.code` [P].
+    /// `error.code` \[P\].
     pub code: Option<String>,
-    /// `error.reference` [P] or `error.traceId` (V2): what the service's operators ask for.
+    /// `error.reference` \[P\] or `error.traceId` (V2): what the service's operators ask for.
     pub reference: Option<String>,
-    /// `error.message` [P], localised.
+    /// `error.message` \[P\], localised.
     pub message: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub fn fault(status: u16, retry_after: Option<&str>, date: Option<&str>, body: &
     }
 }
 
-/// Meaning of a status alone [P]. 408 is the server saying that it got no whole request: as good as no answer.
+/// Meaning of a status alone \[P\]. 408 is the server saying that it got no whole request: as good as no answer.
 fn failure_of(status: u16, retry_after: impl FnOnce() -> Option<Millis>) -> Failure {
     match status {
         401 => Failure::Unauthorised,

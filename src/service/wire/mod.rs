@@ -18,11 +18,11 @@ pub use write::{create_body, event_body, loop_body, shuffle_body};
 
 use super::model::{Quality, Question};
 
-/// `X-Amzn-Audio-DRMType` [O]: its value must be `WIDEVINE`.
+/// `X-Amzn-Audio-DRMType` \[O\]: its value must be `WIDEVINE`.
 pub const HEADER_DRM: (&str, &str) = ("x-amzn-audio-drmtype", "WIDEVINE");
-/// `X-Amzn-Audio-Device-Capability` [O]: comma list of the qualities the board can play.
+/// `X-Amzn-Audio-Device-Capability` \[O\]: comma list of the qualities the board can play.
 pub const HEADER_CAPABILITY: &str = "x-amzn-audio-device-capability";
-/// Words of [`HEADER_CAPABILITY`] [P].
+/// Words of [`HEADER_CAPABILITY`] \[P\].
 pub const fn capability(quality: Quality) -> &'static str {
     match quality {
         Quality::Standard => "STD_RES",
@@ -31,21 +31,21 @@ pub const fn capability(quality: Quality) -> &'static str {
         Quality::Spatial => "THREE_DIMENSIONAL",
     }
 }
-/// `X-Amzn-Device-Id` [O]: unique and stable per device.
+/// `X-Amzn-Device-Id` \[O\]: unique and stable per device.
 pub const HEADER_DEVICE: &str = "x-amzn-device-id";
-/// Security profile of the application [P].
+/// Security profile of the application \[P\].
 pub const HEADER_API_KEY: &str = "x-api-key";
 
-/// `limit` of the first create: one edition of the documentation allows 1..5, another 1..11 [P].
+/// `limit` of the first create: one edition of the documentation allows 1..5, another 1..11 \[P\].
 pub const CREATE_LIMIT: u8 = 5;
 
 /// Characters of an id that may stand in a path unchanged.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Where events go [O].
+/// Where events go \[O\].
 pub const EVENT: (Method, &str) = (Method::POST, "/v1/playback/event");
 
-/// Method and path of a question [O]; the `limit` parameter is [S].
+/// Method and path of a question \[O\]; the `limit` parameter is \[S\].
 pub fn endpoint(question: &Question) -> (Method, String) {
     match question {
         Question::Create { .. } => (Method::POST, "/v1/playback/sessions".to_owned()),
@@ -67,7 +67,7 @@ fn of_session(session: &str, rest: &str) -> String {
     )
 }
 
-/// Whether 404 to this question means that the queue ends there [S], and not that something is missing.
+/// Whether 404 to this question means that the queue ends there \[S\], and not that something is missing.
 pub const fn not_found_is_the_end(question: &Question) -> bool {
     match question {
         Question::Next { .. } | Question::Previous { .. } => true,

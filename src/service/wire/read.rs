@@ -87,7 +87,7 @@ pub fn sessions(body: &[u8]) -> Result<Vec<ActiveSession>, Unreadable> {
         .collect())
 }
 
-/// JSON without the optional `data` envelope [A].
+/// JSON without the optional `data` envelope \[A\].
 fn parse(body: &[u8]) -> Result<Value, Unreadable> {
     let mut json: Value = serde_json::from_slice(body)?;
     match json.get_mut("data").map(Value::take) {
@@ -201,7 +201,7 @@ fn playable(item: &Object) -> Option<Playable> {
     })
 }
 
-/// `_type` [S]; an unknown word plays like a track.
+/// `_type` \[S\]; an unknown word plays like a track.
 fn kind(entity: &Object) -> Option<Kind> {
     match entity.get("_type")?.as_str()? {
         "Track" => Some(Kind::Track),
@@ -236,7 +236,7 @@ fn duration(object: &Object) -> Option<Millis> {
     (ms >= 1.0 && ms <= f64::from(u32::MAX)).then_some(Millis(ms as u32))
 }
 
-/// `actions` [P]; what is not mentioned is not allowed [A].
+/// `actions` \[P\]; what is not mentioned is not allowed \[A\].
 fn actions(actions: &Object) -> Actions {
     let of = |name: &str| actions.get(name).map(permission).unwrap_or_default();
     Actions {
@@ -294,7 +294,7 @@ fn stream(item: &Object) -> Option<Stream> {
     })
 }
 
-/// `{"name": "value"}`, `[["name", "value"]]` or `[{"name": "…", "value": "…"}]` [A].
+/// `{"name": "value"}`, `[["name", "value"]]` or `[{"name": "…", "value": "…"}]` \[A\].
 fn headers(value: &Value) -> Vec<(String, String)> {
     fn pair(item: &Value) -> Option<(String, String)> {
         match item {

@@ -7,7 +7,7 @@ use tonearm_core::unit::Millis;
 
 use super::super::model::{EventReport, PlayParams};
 
-/// Body of create. `playbackOptions` [P] is what the overview calls `playOptions` [O].
+/// Body of create. `playbackOptions` \[P\] is what the overview calls `playOptions` \[O\].
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Create<'a> {
@@ -65,7 +65,7 @@ struct LoopMode {
     loop_mode: &'static str, // [A]
 }
 
-/// Body of loop [A].
+/// Body of loop \[A\].
 pub fn loop_body(on: bool) -> Vec<u8> {
     encode(&LoopMode {
         loop_mode: loop_word(on),
@@ -78,7 +78,7 @@ struct ShuffleMode {
     shuffle_mode: &'static str, // [A]
 }
 
-/// Body of shuffle [A].
+/// Body of shuffle \[A\].
 pub fn shuffle_body(on: bool) -> Vec<u8> {
     encode(&ShuffleMode {
         shuffle_mode: shuffle_word(on),
@@ -93,7 +93,7 @@ const fn loop_word(on: bool) -> &'static str {
     if on { "LOOP_ON" } else { "LOOP_OFF" } // [P]
 }
 
-/// Body of an event [S]; `entityReferenceId` and `sessionId` beside `metricId` are [A].
+/// Body of an event \[S\]; `entityReferenceId` and `sessionId` beside `metricId` are \[A\].
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
@@ -105,7 +105,7 @@ struct Report<'a> {
     session_id: &'a str,
 }
 
-/// Fields of an event [O].
+/// Fields of an event \[O\].
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Event<'a> {
@@ -171,7 +171,7 @@ pub fn event_body(report: &EventReport) -> Vec<u8> {
     })
 }
 
-/// `terminationReason` [O].
+/// `terminationReason` \[O\].
 const fn reason_word(reason: StopReason) -> &'static str {
     match reason {
         StopReason::TrackFinished => "trackFinished",
@@ -183,7 +183,7 @@ const fn reason_word(reason: StopReason) -> &'static str {
     }
 }
 
-/// Truncated, as the overview's example does [O].
+/// Truncated, as the overview's example does \[O\].
 const fn whole_seconds(length: Millis) -> u32 {
     length.0 / 1000
 }
