@@ -223,6 +223,33 @@ fn the_key_of_the_product_is_in_no_log_and_not_sent_for_media() {
 }
 
 #[test]
+fn a_preset_starts_in_the_mode_its_configuration_says() {
+    let service = Music::of_lengths(&[20_000; 5]).serve();
+    let album = service.albums()[0].clone();
+    let preset = |mode| format!("[[preset]]\nname = \"{mode}\"\nmode = \"{mode}\"\ncontainer_ids = [\"{album}\"]\n");
+    let speaker = Setup::write(&service, PACED, &(preset("shuffle") + &preset("station"))).start();
+    let started = |button, style: &str| {
+        speaker.press(button);
+        until("the queue", || {
+            let sessions = service.get("/sim/sessions");
+            let sessions = sessions["sessions"].as_array().unwrap();
+            let is_there = sessions.iter().any(|session| session["queue"]["style"] == style);
+            if is_there { Ok(()) } else { Err(format!("{sessions:?}")) }
+        });
+    };
+    started("preset_1", "shuffled");
+    speaker.shows("the order", |status| {
+        status["shuffle"] == true && status["state"] == "playing"
+    });
+    started("preset_2", "station");
+    // The album itself, as it was recorded.
+    started("preset_3", "ordered");
+    speaker.plays("01");
+    assert_eq!(speaker.status()["shuffle"], false);
+    service.is_content();
+}
+
+#[test]
 fn followers_of_the_page_are_told_of_changes() {
     let service = Music::of_lengths(&[20_000]).serve();
     let speaker = Speaker::at(&service);
