@@ -40,6 +40,8 @@ pub(crate) struct Play {
 enum Standing {
     /// It sounds, is paused, or may still sound.
     Ordered,
+    /// It came to its end, and its follower is to sound as soon as it can.
+    Over,
     /// Another order (or silence) took its place: what cut it is final, however late its reports come.
     Replaced,
 }
@@ -151,6 +153,18 @@ impl Playback {
                 span.cut_for.get_or_insert(reason);
             }
         }
+    }
+
+    /// The current order came to its end, and its follower is to sound.
+    pub(crate) fn hand_over(&mut self) {
+        if let Some(play) = self.current.and_then(|id| self.play_mut(id)) {
+            play.standing = Standing::Over;
+        }
+    }
+
+    /// The current order is over and has not been followed by anything yet.
+    pub(crate) fn is_over(&self) -> bool {
+        self.current_play().is_some_and(|play| play.standing == Standing::Over)
     }
 
     /// What was paused goes on.

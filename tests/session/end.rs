@@ -42,6 +42,18 @@ fn an_end_told_as_not_found_is_an_end() {
 }
 
 #[test]
+fn a_follower_that_the_service_takes_back_after_the_end_is_not_waited_for() {
+    let mut speaker = Speaker::playing_album(2);
+    speaker.slow.insert(2);
+    speaker.finish();
+    assert_eq!(speaker.state(), State::Buffering);
+    speaker.order.pop();
+    speaker.expired(2);
+    assert_eq!(speaker.state(), State::Stopped);
+    assert_eq!(speaker.notices, [Notice::QueueEnded]);
+}
+
+#[test]
 fn a_source_without_entries_ends_at_once() {
     let mut speaker = Speaker::with_album(0);
     speaker.press(Press::Preset(1));

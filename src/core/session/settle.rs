@@ -29,7 +29,7 @@ impl Session {
         if self.leaving.is_none() {
             self.end_without_address();
             self.slide_window();
-            self.line_up_follower();
+            self.line_up_follower(now);
             self.ask_for_addresses();
             self.call_service(now);
         }
@@ -49,7 +49,7 @@ impl Session {
     }
 
     /// The entry after the current one is to follow it without a gap.
-    fn line_up_follower(&mut self) {
+    fn line_up_follower(&mut self, now: Moment) {
         if self.playback.current_play().is_none() {
             return;
         }
@@ -63,9 +63,14 @@ impl Session {
             return;
         }
         self.playback.follower = None;
-        match self.follow(upcoming) {
-            Some(follow) => self.emit(follow),
-            None => self.emit(Effect::Unfollow),
+        if let Some(follow) = self.follow(upcoming) {
+            self.emit(follow);
+            return;
+        }
+        self.emit(Effect::Unfollow);
+        if self.playback.is_over() {
+            // It was to sound already: the service is asked once more whether there is anything.
+            self.go_on(now);
         }
     }
 

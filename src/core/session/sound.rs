@@ -234,12 +234,13 @@ impl Session {
     }
 
     /// The current entry is over. With a follower lined up the audio path goes on by itself.
-    fn go_on(&mut self, now: Moment) {
+    pub(super) fn go_on(&mut self, now: Moment) {
         if self.playback.follower.is_some() || self.leaving.is_some() {
             // It begins as soon as it can; should it lack an address that was refused before, that is asked for again.
             if let Some(upcoming) = self.queue.upcoming().map(|entry| entry.key) {
                 self.window.ask_again(upcoming);
             }
+            self.playback.hand_over();
             return;
         }
         self.playback.current = None;

@@ -1,6 +1,6 @@
 //! What must hold for the events: pairs, moments, positions, reasons, and the service's order.
 
-use super::{Check, Oracle, STEP_WAITS_MS_MAX, Seen, near};
+use super::{BOUNCE_MS, Check, Oracle, STEP_WAITS_MS_MAX, Seen, near};
 use tonearm_core::event::{Event, StopReason, What};
 use tonearm_core::input::{AudioNews, Input, Press};
 
@@ -42,10 +42,10 @@ impl Oracle {
         let fresh_run = std::mem::take(&mut self.fresh_run);
         // A press may have been made just before the last start was reported, or have waited for the service to list it.
         let waited = std::mem::take(&mut self.stepped_by_answer);
+        let before_reports = from.map_or(0, |from| from.at.0.saturating_sub(2 * world.plan.news_ms + BOUNCE_MS));
         let since = match from {
-            Some(_) if waited => event.at.0.saturating_sub(STEP_WAITS_MS_MAX),
-            Some(from) => from.at.0.saturating_sub(2 * world.plan.news_ms + 1),
-            None => 0,
+            Some(_) if waited => before_reports.min(event.at.0.saturating_sub(STEP_WAITS_MS_MAX)),
+            Some(_) | None => before_reports,
         };
         let count = |wanted: Press| {
             let fits = |(at, press): &&(u64, Press)| *at >= since && *press == wanted;

@@ -23,6 +23,8 @@ const TICKS_AT_ONCE_MAX: u32 = 20;
 const EXCHANGES_IN_TEN_SECONDS_MAX: usize = 400;
 /// A press may wait this long for the service to name the entry it asks for.
 const STEP_WAITS_MS_MAX: u64 = 60_000;
+/// A contact is believed this long after its edge at most.
+const BOUNCE_MS: u64 = 50;
 /// Heartbeats and checkpoints carry the position on by the clock; reports of the audio path come a little late.
 const POSITION_SLACK_MS: i64 = 700;
 

@@ -114,11 +114,8 @@ impl World {
             .position(|key| Some(*key) == current)
             .map_or(0, |index| index + 1);
         let ahead = view.entries.iter().skip(view.cursor + 1).map(|entry| entry.key);
-        keys.iter()
-            .skip(past)
-            .copied()
-            .zip(ahead)
-            .all(|(listed, known)| listed == known)
+        let listed = keys.iter().skip(past).copied().take(usize::from(self.plan.ahead));
+        listed.eq(ahead)
     }
 
     pub(super) fn drain(&mut self, input: &Input, reasons: &[StopReason]) -> Check {
