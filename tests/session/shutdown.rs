@@ -1,6 +1,7 @@
 //! Leaving.
 
 use crate::speaker::Speaker;
+use tonearm_core::State;
 use tonearm_core::effect::{Call, Effect};
 use tonearm_core::input::{Failure, Input, Press};
 use tonearm_core::light::Scene;
@@ -18,6 +19,11 @@ fn it_closes_what_sounds_reports_it_and_leaves() {
     assert_eq!(speaker.view().waiting, 0);
     assert!(has_left(&speaker));
     assert_eq!(speaker.light, Scene::Leaving);
+    assert_eq!(
+        speaker.view().state,
+        State::Stopped,
+        "it does not seem to wait for data"
+    );
 }
 
 #[test]

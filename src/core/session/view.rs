@@ -108,6 +108,9 @@ impl Session {
     }
 
     fn state(&self) -> State {
+        if self.leaving.is_some() {
+            return State::Stopped;
+        }
         match self.playback.wanted {
             Wanted::Silence => State::Stopped,
             Wanted::Pause => State::Paused,
