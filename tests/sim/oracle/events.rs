@@ -41,7 +41,10 @@ impl Oracle {
         self.version_at_start = self.known_version.get(&event.session).copied().unwrap_or(0);
         let fresh_run = std::mem::take(&mut self.fresh_run);
         // A press may have been made just before the last start was reported, or have waited for the service to list it.
-        let waited = std::mem::take(&mut self.stepped_by_answer);
+        let mut waited = false;
+        if let Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) = world.input {
+            waited = self.stepped_by_answer.take_if(|stepped| stepped == play).is_some();
+        }
         let before_reports = from.map_or(0, |from| from.at.0.saturating_sub(2 * world.plan.news_ms + BOUNCE_MS));
         let since = match from {
             Some(_) if waited => before_reports.min(event.at.0.saturating_sub(STEP_WAITS_MS_MAX)),
@@ -62,7 +65,8 @@ impl Oracle {
                         .service
                         .may_follow(event.session, current, event.entry, presses, 0)
             });
-        if from_service {
+        // Where the service believes playing is can always be started.
+        if from_service || world.service.current(event.session) == Some(event.entry) {
             return Ok(());
         }
         let Some(from) = from.filter(|from| from.session == event.session) else {

@@ -44,7 +44,7 @@ pub struct Oracle {
     exchanges: Vec<u64>,
     fresh_run: bool,
     /// The last order came of a list that the service gave, not of a press itself.
-    stepped_by_answer: bool,
+    stepped_by_answer: Option<PlayId>,
     known_version: BTreeMap<SessionKey, usize>,
     // The whole history.
     open: Option<Event>,
@@ -73,7 +73,7 @@ impl Oracle {
             ticks: (0, 0),
             exchanges: Vec::new(),
             fresh_run: true,
-            stepped_by_answer: false,
+            stepped_by_answer: None,
             known_version: BTreeMap::new(),
             open: None,
             last_start: None,
@@ -221,7 +221,7 @@ impl Oracle {
                 }
                 self.last_play = *play;
                 if let (Effect::Play { .. }, Input::Answer { .. }) = (effect, world.input) {
-                    self.stepped_by_answer = true;
+                    self.stepped_by_answer = Some(*play);
                 }
                 let wish = self.wishes.iter().find(|wish| wish.entry == *entry);
                 match wish {
