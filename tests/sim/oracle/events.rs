@@ -2,6 +2,7 @@
 
 use super::{BOUNCE_MS, Check, Oracle, STEP_WAITS_MS_MAX, Seen, near};
 use tonearm_core::event::{Event, StopReason, What};
+use tonearm_core::id::EntryKey;
 use tonearm_core::input::{AudioNews, Input, Press};
 
 impl Oracle {
@@ -80,18 +81,20 @@ impl Oracle {
                 Err(format!("{event:?} is not where its session begins"))
             };
         };
-        let follows = |from: &Event| {
-            from.entry == event.entry
+        let follows = |from: EntryKey| {
+            from == event.entry
                 || world
                     .service
-                    .may_follow(event.session, from.entry, event.entry, presses, version)
+                    .may_follow(event.session, from, event.entry, presses, version)
         };
-        // What began by itself while a press was under way is not where the press came from.
-        if follows(&from)
-            || before
-                .filter(|before| raced && before.session == event.session)
-                .is_some_and(|before| follows(&before))
-        {
+        // A step starts from the entry that was current, whether that had sounded or not. What began by itself while a
+        // press was under way is not where the press came from.
+        let ordered = std::mem::take(&mut self.ordered);
+        let passed = ordered.into_iter().filter(|entry| *entry != event.entry);
+        let before = before
+            .filter(|before| raced && before.session == event.session)
+            .map(|before| before.entry);
+        if passed.chain(before).chain([from.entry]).any(follows) {
             return Ok(());
         }
         Err(format!(

@@ -55,6 +55,8 @@ pub struct Oracle {
     version_at_start: usize,
     version_before: usize,
     presses: Vec<(u64, Press)>,
+    /// Entries ordered to sound since the last start; some never did.
+    ordered: Vec<EntryKey>,
     pub reasons: BTreeMap<&'static str, u64>,
 }
 
@@ -83,6 +85,7 @@ impl Oracle {
             version_at_start: 0,
             version_before: 0,
             presses: Vec::new(),
+            ordered: Vec::new(),
             reasons: BTreeMap::new(),
         }
     }
@@ -101,6 +104,7 @@ impl Oracle {
         self.ticks = (0, 0);
         self.fresh_run = true;
         self.presses.clear();
+        self.ordered.clear();
         // What was lost with the memory never was.
         let last = journal.records().next_back().map(|record| record.event);
         self.open = match (last, closing) {
@@ -222,6 +226,10 @@ impl Oracle {
                 self.last_play = *play;
                 if let (Effect::Play { .. }, Input::Answer { .. }) = (effect, world.input) {
                     self.stepped_by_answer = Some(*play);
+                    self.known_version.clear();
+                }
+                if let Effect::Play { .. } = effect {
+                    self.ordered.push(*entry);
                 }
                 let wish = self.wishes.iter().find(|wish| wish.entry == *entry);
                 match wish {
