@@ -1,5 +1,7 @@
 //! What must hold for the events: pairs, moments, positions, reasons, and the service's order.
 
+use std::collections::BTreeSet;
+
 use super::{BOUNCE_MS, Check, Oracle, STEP_WAITS_MS_MAX, Seen, near};
 use tonearm_core::event::{Event, StopReason, What};
 use tonearm_core::id::EntryKey;
@@ -44,7 +46,7 @@ impl Oracle {
         // A press may have been made just before the last start was reported, or have waited for the service to list it.
         let mut waited = false;
         if let Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) = world.input {
-            waited = self.stepped_by_answer.take_if(|stepped| stepped == play).is_some();
+            waited = self.stepped_by_answer.take_if(|stepped| *stepped <= *play).is_some();
         }
         let before_reports = from.map_or(0, |from| from.at.0.saturating_sub(2 * world.plan.news_ms + BOUNCE_MS));
         let since = match from {
@@ -94,7 +96,7 @@ impl Oracle {
         let before = before
             .filter(|before| raced && before.session == event.session)
             .map(|before| before.entry);
-        if passed.chain(before).chain([from.entry]).any(follows) {
+        if passed.chain(before).chain([from.entry]).any(follows) || was_just_played(event, presses.1, world) {
             return Ok(());
         }
         Err(format!(
@@ -159,4 +161,17 @@ impl Oracle {
             Err(format!("{event:?}: the reason should be one of {:?}", world.reasons))
         }
     }
+}
+
+/// Going back leads along what was played, whatever became of the order of the queue since.
+fn was_just_played(event: &Event, back: usize, world: &Seen<'_>) -> bool {
+    let starts = world.journal.records().rev().map(|record| record.event);
+    let mut played = starts.filter(|start| matches!(start.what, What::Start { .. }) && start.session == event.session);
+    let mut distinct = BTreeSet::new();
+    back > 0
+        && played.any(|start| {
+            distinct.insert(start.entry);
+            distinct.len() > back + 2 || start.entry == event.entry
+        })
+        && distinct.len() <= back + 2
 }
