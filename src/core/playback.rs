@@ -155,6 +155,11 @@ impl Playback {
         }
     }
 
+    /// A span that was cut for good has not been reported yet.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.plays.iter().any(|play| play.is_replaced() && play.span.is_some())
+    }
+
     /// The current order came to its end, and its follower is to sound.
     pub(crate) fn hand_over(&mut self) {
         if let Some(play) = self.current.and_then(|id| self.play_mut(id)) {

@@ -136,7 +136,7 @@ impl Session {
             Call::Previous { .. } => self.service.want_previous = Want::No,
             Call::Create { .. } | Call::Loop { .. } | Call::Shuffle { .. } => {}
         }
-        if self.is_service_here() && self.outbox.waiting() == 0 {
+        if self.is_service_here() && self.outbox.waiting() == 0 && !self.playback.is_leaving() {
             self.service.uncounted = 0;
         }
         let request = self.service.last_request.next();
@@ -171,10 +171,7 @@ impl Session {
             return Some(Call::Loop { session, on });
         }
         // While the service is elsewhere (a skip has not sounded yet), its list is only asked for if there is no other.
-        let stuck = self
-            .queue
-            .current()
-            .is_some_and(|entry| self.window.lacks_address(entry.key));
+        let stuck = self.is_stuck();
         let here = self.is_service_here() || stuck;
         if self.service.want_next == Want::Yes && (here || self.queue.upcoming().is_none()) {
             return Some(Call::Next {
@@ -189,6 +186,16 @@ impl Session {
             });
         }
         None
+    }
+
+    /// What is to sound now cannot, for want of an address: the service is asked wherever it is.
+    fn is_stuck(&self) -> bool {
+        let due = if self.playback.is_over() {
+            self.queue.upcoming()
+        } else {
+            self.queue.current()
+        };
+        due.is_some_and(|entry| self.window.lacks_address(entry.key))
     }
 
     /// The service knows that the current entry is the current one.

@@ -1,7 +1,10 @@
 //! What must hold for the events: pairs, moments, positions, reasons, and the service's order.
 
+use std::collections::BTreeSet;
+
 use super::{BOUNCE_MS, Check, Oracle, STEP_WAITS_MS_MAX, Seen, near};
 use tonearm_core::event::{Event, StopReason, What};
+use tonearm_core::id::EntryKey;
 use tonearm_core::input::{AudioNews, Input, Press};
 
 impl Oracle {
@@ -41,7 +44,10 @@ impl Oracle {
         self.version_at_start = self.known_version.get(&event.session).copied().unwrap_or(0);
         let fresh_run = std::mem::take(&mut self.fresh_run);
         // A press may have been made just before the last start was reported, or have waited for the service to list it.
-        let waited = std::mem::take(&mut self.stepped_by_answer);
+        let mut waited = false;
+        if let Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) = world.input {
+            waited = self.stepped_by_answer.take_if(|stepped| *stepped <= *play).is_some();
+        }
         let before_reports = from.map_or(0, |from| from.at.0.saturating_sub(2 * world.plan.news_ms + BOUNCE_MS));
         let since = match from {
             Some(_) if waited => before_reports.min(event.at.0.saturating_sub(STEP_WAITS_MS_MAX)),
@@ -62,7 +68,8 @@ impl Oracle {
                         .service
                         .may_follow(event.session, current, event.entry, presses, 0)
             });
-        if from_service {
+        // Where the service believes playing is can always be started.
+        if from_service || world.service.current(event.session) == Some(event.entry) {
             return Ok(());
         }
         let Some(from) = from.filter(|from| from.session == event.session) else {
@@ -76,18 +83,20 @@ impl Oracle {
                 Err(format!("{event:?} is not where its session begins"))
             };
         };
-        let follows = |from: &Event| {
-            from.entry == event.entry
+        let follows = |from: EntryKey| {
+            from == event.entry
                 || world
                     .service
-                    .may_follow(event.session, from.entry, event.entry, presses, version)
+                    .may_follow(event.session, from, event.entry, presses, version)
         };
-        // What began by itself while a press was under way is not where the press came from.
-        if follows(&from)
-            || before
-                .filter(|before| raced && before.session == event.session)
-                .is_some_and(|before| follows(&before))
-        {
+        // A step starts from the entry that was current, whether that had sounded or not. What began by itself while a
+        // press was under way is not where the press came from.
+        let ordered = std::mem::take(&mut self.ordered);
+        let passed = ordered.into_iter().filter(|entry| *entry != event.entry);
+        let before = before
+            .filter(|before| raced && before.session == event.session)
+            .map(|before| before.entry);
+        if passed.chain(before).chain([from.entry]).any(follows) || was_just_played(event, presses.1, world) {
             return Ok(());
         }
         Err(format!(
@@ -152,4 +161,17 @@ impl Oracle {
             Err(format!("{event:?}: the reason should be one of {:?}", world.reasons))
         }
     }
+}
+
+/// Going back leads along what was played, whatever became of the order of the queue since.
+fn was_just_played(event: &Event, back: usize, world: &Seen<'_>) -> bool {
+    let starts = world.journal.records().rev().map(|record| record.event);
+    let mut played = starts.filter(|start| matches!(start.what, What::Start { .. }) && start.session == event.session);
+    let mut distinct = BTreeSet::new();
+    back > 0
+        && played.any(|start| {
+            distinct.insert(start.entry);
+            distinct.len() > back + 2 || start.entry == event.entry
+        })
+        && distinct.len() <= back + 2
 }

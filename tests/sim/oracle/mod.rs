@@ -44,7 +44,7 @@ pub struct Oracle {
     exchanges: Vec<u64>,
     fresh_run: bool,
     /// The last order came of a list that the service gave, not of a press itself.
-    stepped_by_answer: bool,
+    stepped_by_answer: Option<PlayId>,
     known_version: BTreeMap<SessionKey, usize>,
     // The whole history.
     open: Option<Event>,
@@ -55,6 +55,8 @@ pub struct Oracle {
     version_at_start: usize,
     version_before: usize,
     presses: Vec<(u64, Press)>,
+    /// Entries ordered to sound since the last start; some never did.
+    ordered: Vec<EntryKey>,
     pub reasons: BTreeMap<&'static str, u64>,
 }
 
@@ -73,7 +75,7 @@ impl Oracle {
             ticks: (0, 0),
             exchanges: Vec::new(),
             fresh_run: true,
-            stepped_by_answer: false,
+            stepped_by_answer: None,
             known_version: BTreeMap::new(),
             open: None,
             last_start: None,
@@ -83,6 +85,7 @@ impl Oracle {
             version_at_start: 0,
             version_before: 0,
             presses: Vec::new(),
+            ordered: Vec::new(),
             reasons: BTreeMap::new(),
         }
     }
@@ -101,6 +104,7 @@ impl Oracle {
         self.ticks = (0, 0);
         self.fresh_run = true;
         self.presses.clear();
+        self.ordered.clear();
         // What was lost with the memory never was.
         let last = journal.records().next_back().map(|record| record.event);
         self.open = match (last, closing) {
@@ -221,7 +225,11 @@ impl Oracle {
                 }
                 self.last_play = *play;
                 if let (Effect::Play { .. }, Input::Answer { .. }) = (effect, world.input) {
-                    self.stepped_by_answer = true;
+                    self.stepped_by_answer = Some(*play);
+                    self.known_version.clear();
+                }
+                if let Effect::Play { .. } = effect {
+                    self.ordered.push(*entry);
                 }
                 let wish = self.wishes.iter().find(|wish| wish.entry == *entry);
                 match wish {
