@@ -21,15 +21,25 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
+/// What the log says unless `RUST_LOG` says otherwise. The decoders remark on every tag they step over.
+const LOG: &str = "info,symphonia=error";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli.command) {
         Ok(code) => code,
+        // Whoever reads our output has seen enough: `tonearm status | head -1`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tonearm: {}", in_words(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let source = error.root_cause().downcast_ref::<std::io::Error>();
+    source.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// An error with its causes, each said once: many of ours already carry the words of their cause.
@@ -48,7 +58,7 @@ fn in_words(error: &anyhow::Error) -> String {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => {
-            log_to_stderr("info");
+            log_to_stderr(LOG);
             commands::run::run(args.config.as_deref())?;
         }
         #[cfg(feature = "simulator")]
@@ -61,7 +71,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         #[cfg(feature = "simulator")]
         Command::Simulator(args) => {
-            log_to_stderr("info");
+            log_to_stderr(LOG);
             commands::simulator::run(args)?;
         }
         Command::Check(args) => {

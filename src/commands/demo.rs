@@ -25,7 +25,7 @@ use crate::page::Ask;
 use crate::simulator::{self, Simulator};
 
 /// What the log shows beside the picture. The decoders remark on every tag they step over.
-pub const LOG: &str = "warn,symphonia_core=error";
+pub const LOG: &str = "warn,symphonia=error";
 /// The demo's page; any free port if another program has this one.
 const PAGE_PORT: u16 = 8701;
 /// The picture is redrawn this often.

@@ -8,11 +8,9 @@ use anyhow::Context;
 use crate::audio::{self, Alsa, AlsaSettings, Fader, Output, Paced};
 use crate::cli::PlayToneArgs;
 use crate::config::Config;
-use crate::device::board::{Board, OutputSetup};
+use crate::device::board::{Board, OutputSetup, PACED};
 use crate::device::watch;
 
-/// In place of a PCM's name: no device at all, but its pace. For machines without a sound card.
-pub const PACED: &str = "paced";
 /// Rate of the test tone: what nearly every device runs at.
 const TONE_RATE_HZ: u32 = 48_000;
 

@@ -31,6 +31,9 @@ pub struct Board {
     pub lights: Vec<LightSetup>,
 }
 
+/// In place of a PCM's name: no device at all, but its pace. For machines without a sound card.
+pub const PACED: &str = "paced";
+
 /// The sound device. Its formats and rates are asked of the device itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSetup {
