@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint format
+.PHONY: help setup setup-test demo test lint bench format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 		echo "cargo test $(CARGO_FLAGS) --all-targets"; \
 		cargo test $(CARGO_FLAGS) --all-targets; \
 	fi
+
+bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from press to sound
+	cargo bench $(CARGO_FLAGS) --bench footprint
 
 format: setup-test ## format the code
 	cargo fmt

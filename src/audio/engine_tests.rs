@@ -333,6 +333,16 @@ fn a_follower_taken_back_is_not_heard() {
 }
 
 #[test]
+fn a_follower_that_comes_after_the_end_begins_at_once() {
+    let mut rig = Rig::new(ENDLESS);
+    rig.play(1, media!("album-1.flac"));
+    rig.told.until(ended(1, 179, 179, Ending::Finished));
+    rig.follow(2, media!("album-2.flac"));
+    rig.told.until(began(2, 0));
+    rig.engine.close();
+}
+
+#[test]
 fn many_changes_of_the_follower_leave_the_last_one() {
     let mut rig = Rig::new(0);
     rig.play(1, media!("album-1.flac"));

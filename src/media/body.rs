@@ -6,6 +6,7 @@ use std::time::Instant;
 use tonearm_core::effect::Extent;
 use tonearm_core::id::EntryKey;
 use tonearm_core::input::MediaFault;
+use tonearm_core::limits::FRESH_ADDRESSES_MAX;
 use tonearm_core::unit::Millis;
 
 use super::answer::{self, Head, Meaning, Validator};
@@ -235,6 +236,10 @@ impl Body {
                 return Admission::Again("the host mishandles ranges");
             }
             Meaning::Later { retry_after_s } => return Admission::Later(retry_after_s),
+            // The session asks for so many fresh addresses and no more: its last one was this.
+            Meaning::Fault(MediaFault::Expired, reason) if self.attempt >= FRESH_ADDRESSES_MAX => {
+                return Admission::Fault(MediaFault::Unplayable, format!("{reason} at every fresh address"));
+            }
             Meaning::Fault(fault, reason) => return Admission::Fault(fault, reason),
         };
         if total == Some(0) {

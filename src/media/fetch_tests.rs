@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tonearm_core::id::{EntryKey, SlotId};
+use tonearm_core::limits::FRESH_ADDRESSES_MAX;
 
 use super::super::fixture::*;
 use super::*;
@@ -163,6 +164,25 @@ fn an_expired_address_is_told_once_and_a_fresh_one_continues_under_the_reader() 
     assert!(reading.join().unwrap() == *song);
     assert_eq!(server.requests().last().unwrap().range(), Some((500_000, None)));
     assert!(news.try_recv().is_err());
+}
+
+#[test]
+fn an_entry_whose_last_fresh_address_is_refused_cannot_be_played() {
+    let server = Server::start(|_, wire| wire.answer(403, &[], b""));
+    let (mut library, news) = library(MIB);
+    let mut faults = Vec::new();
+    library.want(&[attempt(1, server.url("/0.mp3"), 0)]);
+    let mut reader = open(&library, 1);
+    for fresh in 1..=FRESH_ADDRESSES_MAX {
+        faults.push(news.recv_timeout(Duration::from_secs(10)).unwrap().fault);
+        library.want(&[attempt(1, server.url(&format!("/{fresh}.mp3")), fresh)]);
+    }
+    assert!(faults.iter().all(|fault| *fault == MediaFault::Expired), "{faults:?}");
+    assert_eq!(reader.read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::InvalidData);
+    assert_eq!(
+        news.recv_timeout(Duration::from_secs(10)).unwrap().fault,
+        MediaFault::Unplayable
+    );
 }
 
 #[test]
