@@ -153,8 +153,11 @@ impl Killed {
     fn row_since(&self, doing: &str, before: &Counts) {
         let now = self.counts();
         let seconds = WINDOW.as_secs();
-        let wakeups = (now.wakeups - before.wakeups) as f64 / seconds as f64;
-        row(&format!("{doing}: wake-ups"), format!("{wakeups:.1} a second"));
+        let tenths = (now.wakeups - before.wakeups) * 10 / seconds;
+        row(
+            &format!("{doing}: wake-ups"),
+            format!("{}.{} a second", tenths / 10, tenths % 10),
+        );
         row(
             &format!("{doing}: processor time"),
             format!("{} ms in {seconds} s", now.cpu_ms - before.cpu_ms),

@@ -15,6 +15,8 @@ mod service;
 mod simulator;
 mod state;
 
+#[cfg(feature = "simulator")]
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -64,7 +66,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let screen = commands::screen::Screen::new();
+            // For people, above the picture: without times and modules.
             logger(commands::demo::LOG)
+                .format(|line, record| writeln!(line, "{}", record.args()))
                 .target(env_logger::Target::Pipe(Box::new(screen.clone())))
                 .init();
             commands::demo::run(args, &screen)?;

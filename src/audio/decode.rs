@@ -22,7 +22,7 @@ pub const RING_FRAMES: usize = 131_072;
 /// the entry before it ends.
 const RESERVE_FRAMES: usize = 16_384;
 /// Longest sleep without being woken: a net under the wake-ups, which do not rely on it.
-const NAP_MAX: Duration = Duration::from_secs(1);
+const NAP_MAX: Duration = Duration::from_secs(30);
 
 /// The bytes of an entry.
 pub struct Source {

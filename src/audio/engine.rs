@@ -25,7 +25,7 @@ use super::shared::{Counters, Shared};
 /// each has a few reports.
 const NEWS_MAX: usize = 256;
 /// Longest sleep of the reporting thread without being woken: a net under the wake-ups.
-const NAP: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_secs(30);
 /// Real-time priority of the output thread, of 100: above everything ordinary, below the kernel's interrupt threads (50).
 const PRIORITY: u8 = 40;
 

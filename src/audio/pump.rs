@@ -34,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Longest sleep while sound plays: the position heard is never older.
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest sleep while nothing sounds: a net under the wake-ups, which do not rely on it.
-const NAP: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_secs(30);
 /// Times in a turn that a device may run dry on being written to.
 const WRITE_TRIES: u32 = 3;
 

@@ -12,6 +12,8 @@ use crate::page::{Item, Link, Load, Now, State, Status};
 const BAR: u32 = 32;
 /// Titles of the window are cut to this, so that what is loaded of them stays in one column.
 const TITLE_MAX: usize = 32;
+/// Characters of a line that fit any terminal.
+const LINE_MAX: usize = 80;
 /// Entries of the window that are shown: those around the current one.
 const ENTRIES_MAX: usize = 8;
 
@@ -152,7 +154,19 @@ fn picture(status: &Status) -> Vec<String> {
     if let Some(problem) = &status.problem {
         lines.push(format!("  problem {}", problem.text));
     }
-    lines.push(format!("  keys    {HELP}"));
+    lines.extend(keys());
+    lines
+}
+
+/// The keys, in as many lines as a narrow terminal needs.
+fn keys() -> Vec<String> {
+    let mut lines = vec!["  keys ".to_owned()];
+    for key in HELP.split("   ") {
+        match lines.last_mut() {
+            Some(line) if line.len() + key.len() + 3 < LINE_MAX => *line = format!("{line}   {key}"),
+            Some(_) | None => lines.push(format!("          {key}")),
+        }
+    }
     lines
 }
 
