@@ -107,7 +107,7 @@ impl Killed {
         command
             .args(arguments)
             .current_dir(folder)
-            .env("RUST_LOG", "error")
+            .env("RUST_LOG", "error,symphonia=off")
             .stdout(Stdio::null());
         Self(command.spawn().unwrap())
     }
