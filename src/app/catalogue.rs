@@ -117,6 +117,17 @@ impl Catalogue {
         self.entries.get(&key)
     }
 
+    /// Title of an entry, for people.
+    pub fn title(&self, key: EntryKey) -> &str {
+        let known = self.known(key).and_then(|known| known.playable.title.as_deref());
+        known.unwrap_or("(untitled)")
+    }
+
+    /// Artist of an entry, if the service named one.
+    pub fn artist(&self, key: EntryKey) -> Option<&str> {
+        self.known(key)?.playable.artist.as_deref()
+    }
+
     /// Forgets the entries that nothing refers to any more, so that the table does not grow.
     pub fn retain(&mut self, holds: impl Fn(EntryKey) -> bool) {
         self.entries.retain(|key, _| holds(*key));

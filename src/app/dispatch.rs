@@ -54,7 +54,8 @@ impl App {
                 entry,
                 from,
             } => {
-                self.log_entry("playing", entry);
+                let artist = self.catalogue.artist(entry).unwrap_or("(unknown)");
+                log::info!("playing {:?} by {artist:?}", self.catalogue.title(entry));
                 if let Some(source) = self.source(slot) {
                     self.adapters.engine.play(play, source, from);
                 }
@@ -197,17 +198,6 @@ impl App {
             shuffle: bookmark.shuffle,
             looping: bookmark.looping,
         });
-    }
-
-    fn log_entry(&self, doing: &str, entry: tonearm_core::id::EntryKey) {
-        let playable = self.catalogue.known(entry).map(|known| &known.playable);
-        let title = playable
-            .and_then(|playable| playable.title.as_deref())
-            .unwrap_or("(untitled)");
-        let artist = playable
-            .and_then(|playable| playable.artist.as_deref())
-            .unwrap_or("(unknown)");
-        log::info!("{doing} {title:?} by {artist:?}");
     }
 }
 

@@ -14,9 +14,6 @@ use crate::media::Level;
 use crate::page::{self, Account, Action, Actions, Button, Item, Link, Load, Now, Outbox, PlayRequest, Reason, Status};
 use crate::service::PlayParams;
 
-/// What is shown where the service gave no title.
-const UNTITLED: &str = "(untitled)";
-
 /// The press a button of the page means.
 pub(super) fn press(button: Button) -> Press {
     match button {
@@ -60,28 +57,19 @@ pub(super) fn status(
     now: Moment,
 ) -> Status {
     let view = session.view(now);
-    let title = |key| {
-        let playable = catalogue.known(key).map(|known| &known.playable);
-        playable
-            .and_then(|playable| playable.title.clone())
-            .unwrap_or_else(|| UNTITLED.to_owned())
-    };
     let levels = adapters.library.levels();
     let item = |entry: &tonearm_core::entry::Entry| {
         let level = levels.iter().find(|level| level.entry == entry.key);
         Item {
-            title: title(entry.key),
+            title: catalogue.title(entry.key).to_owned(),
             kind: kind(entry.kind),
             loaded_ms: level.and_then(|level| level.loaded).map_or(0, |loaded| loaded.0),
             state: level.map_or(Load::Waiting, loading),
         }
     };
     let entry = view.entries.get(view.cursor).map(|entry| Now {
-        title: title(entry.key),
-        artist: catalogue
-            .known(entry.key)
-            .and_then(|known| known.playable.artist.clone())
-            .unwrap_or_default(),
+        title: catalogue.title(entry.key).to_owned(),
+        artist: catalogue.artist(entry.key).unwrap_or_default().to_owned(),
         kind: kind(entry.kind),
         position_ms: view.position.0,
         duration_ms: entry.duration.map(|duration| duration.0),
@@ -133,15 +121,17 @@ fn loading(level: &Level) -> Load {
 /// The session counts what waits; the journal knows how old it is and what was set aside.
 fn outbox(view: &View<'_>, adapters: &Adapters, boot: journal::Boot, now: Moment) -> Outbox {
     let summary = adapters.journal.summary();
-    let reading = Reading::take();
-    let wall_now_ms = (reading.trust == Trust::Synchronised).then_some(reading.wall_ms);
+    // Asked after every input: the clock is only looked at when something waits.
+    let age = |oldest: journal::Oldest| {
+        let reading = Reading::take();
+        let wall_now_ms = (reading.trust == Trust::Synchronised).then_some(reading.wall_ms);
+        oldest.age(boot, now, wall_now_ms)
+    };
     let oldest = summary.oldest.filter(|_| view.waiting > 0);
     Outbox {
         waiting: view.waiting,
         set_aside: summary.set_aside,
-        oldest_age_s: oldest
-            .and_then(|oldest| oldest.age(boot, now, wall_now_ms))
-            .map(|age| age.as_secs()),
+        oldest_age_s: oldest.and_then(age).map(|age| age.as_secs()),
     }
 }
 

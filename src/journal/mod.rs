@@ -67,4 +67,4 @@ mod worker_tests;
 
 pub use listing::list;
 pub use record::{Boot, Checkpoint, Outcome, Record, Recovered};
-pub use worker::{Journal, Stored};
+pub use worker::{Journal, Oldest, Stored};

@@ -118,6 +118,34 @@ impl Shared {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// An event that is not settled. Recent ones come from memory; for older ones a segment (64 KiB) is read, and its
+    /// other events kept for the following calls.
+    ///
+    /// `None`: lost to damage, or settled. A lost one is to be settled as set aside, so that the ones after it go on.
+    fn read(&self, seq: Seq) -> Option<Record> {
+        let segments = {
+            let memory = self.memory();
+            if let Some(record) = memory.read(seq.0) {
+                return Some(record);
+            }
+            memory.segments(seq.0)
+        };
+        for found in segments {
+            // A segment that vanished meanwhile was settled.
+            let Ok(bytes) = self.storage.read(&found.name) else {
+                continue;
+            };
+            let contents = segment::read(found.index, &bytes);
+            if let Some(mut record) = contents.records.iter().find(|record| record.seq == seq).cloned() {
+                let mut memory = self.memory();
+                memory.date(&mut record);
+                memory.keep(contents.records);
+                return Some(record);
+            }
+        }
+        None
+    }
 }
 
 /// The event journal. Nothing here waits for the disk, except [`Journal::read`] of an event that is not recent.
@@ -132,40 +160,6 @@ impl fmt::Debug for Journal {
         f.debug_struct("Journal")
             .field("summary", &self.summary())
             .finish_non_exhaustive()
-    }
-}
-
-/// Reads events for sending; may be given to the thread that sends.
-#[derive(Clone)]
-pub struct Reader(Arc<Shared>);
-
-impl Reader {
-    /// An event that is not settled. Recent ones come from memory; for older ones a segment (64 KiB) is read, and its
-    /// other events kept for the following calls.
-    ///
-    /// `None`: lost to damage, or settled. A lost one is to be settled as set aside, so that the ones after it go on.
-    pub fn read(&self, seq: Seq) -> Option<Record> {
-        let segments = {
-            let memory = self.0.memory();
-            if let Some(record) = memory.read(seq.0) {
-                return Some(record);
-            }
-            memory.segments(seq.0)
-        };
-        for found in segments {
-            // A segment that vanished meanwhile was settled.
-            let Ok(bytes) = self.0.storage.read(&found.name) else {
-                continue;
-            };
-            let contents = segment::read(found.index, &bytes);
-            if let Some(mut record) = contents.records.iter().find(|record| record.seq == seq).cloned() {
-                let mut memory = self.0.memory();
-                memory.date(&mut record);
-                memory.keep(contents.records);
-                return Some(record);
-            }
-        }
-        None
     }
 }
 
@@ -274,14 +268,9 @@ impl Journal {
         self.shared.wake.notify_one();
     }
 
-    /// See [`Reader::read`].
+    /// An event that is not settled; `None`: lost to damage, or settled. An old one is read from the disk.
     pub fn read(&self, seq: Seq) -> Option<Record> {
-        self.reader().read(seq)
-    }
-
-    /// Reads events from another thread.
-    pub fn reader(&self) -> Reader {
-        Reader(Arc::clone(&self.shared))
+        self.shared.read(seq)
     }
 
     /// State of the outbox.
@@ -347,7 +336,7 @@ impl Shared {
         if first == noted {
             return;
         }
-        let record = first.and_then(|seq| Reader(Arc::clone(self)).read(seq));
+        let record = first.and_then(|seq| self.read(seq));
         let oldest = record.map(|record| {
             (
                 record.seq,
@@ -453,7 +442,7 @@ impl Writer {
     /// Also says up to where the settlement may be noted: not beyond a reason that is not on disk.
     fn write_asides(&mut self, work: &Work) -> (u64, io::Result<()>) {
         for (seq, reason) in &work.asides {
-            let record = Reader(Arc::clone(&self.shared)).read(Seq(*seq));
+            let record = self.shared.read(Seq(*seq));
             if let Err(error) = self.asides.write(*seq, reason, record.as_ref()) {
                 return (seq.saturating_sub(1), Err(error));
             }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tonearm_core::entry::{Actions as Allowed, Denial, Kind, Permission};
+use tonearm_core::entry::{Denial, Kind};
 use tonearm_core::limits::VOLUME_FIRST;
 use tonearm_core::refusal::Problem;
 
@@ -203,36 +203,6 @@ pub fn denial_text(denial: Denial) -> &'static str {
         Denial::NoMoreSkips => "no more skips for now; the service allows some each hour",
         Denial::NeedsSubscription => "the account's plan does not include this",
         Denial::Unavailable => "the service does not allow this here",
-    }
-}
-
-impl From<Permission> for Action {
-    fn from(permission: Permission) -> Self {
-        match permission {
-            Permission::Allowed { remaining } => Self {
-                allowed: true,
-                reason: None,
-                remaining,
-            },
-            Permission::Denied(denial) => Self {
-                allowed: false,
-                reason: Some(denial_text(denial).into()),
-                remaining: None,
-            },
-        }
-    }
-}
-
-impl From<Allowed> for Actions {
-    fn from(allowed: Allowed) -> Self {
-        Self {
-            next: allowed.next.into(),
-            previous: allowed.previous.into(),
-            scrub_forward: allowed.scrub_forward.into(),
-            scrub_backward: allowed.scrub_backward.into(),
-            looping: allowed.loop_all.into(),
-            shuffle: allowed.shuffle.into(),
-        }
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
-use tonearm_core::entry::{Actions, Denial, Permission};
+use tonearm_core::entry::Denial;
 use tonearm_core::input::Mode;
 use tonearm_core::refusal::{Problem, Refusal};
 
 use super::client::ClientError;
+use super::status::denial_text;
 use super::*;
 
 /// A page with a speaker behind it that plays along until it is dropped.
@@ -141,7 +142,15 @@ fn next(follower: &mut BufReader<TcpStream>) -> Value {
 }
 
 fn playing() -> Status {
-    let skips = Permission::Allowed { remaining: Some(6) };
+    let denied = Action {
+        reason: Some(denial_text(Denial::Unavailable).into()),
+        ..Action::default()
+    };
+    let skips = Action {
+        allowed: true,
+        reason: None,
+        remaining: Some(6),
+    };
     Status {
         state: State::Playing,
         entry: Some(Now {
@@ -167,9 +176,12 @@ fn playing() -> Status {
         account: Account::Linked,
         actions: Actions {
             next: skips,
-            ..Actions::default()
-        }
-        .into(),
+            previous: denied.clone(),
+            scrub_forward: denied.clone(),
+            scrub_backward: denied.clone(),
+            looping: denied.clone(),
+            shuffle: denied,
+        },
         problem: Some(Problem::StorageFailed.into()),
         ..Status::default()
     }
