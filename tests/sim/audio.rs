@@ -18,7 +18,15 @@ pub struct Medium {
     /// Addresses that have expired before one works.
     pub expired: u8,
     pub load_ms: u64,
-    pub loaded: bool,
+    /// Loaded from the beginning up to here.
+    pub loaded_ms: u64,
+}
+
+impl Medium {
+    /// There is something to sound at this position.
+    fn reaches(&self, position: u64) -> bool {
+        self.loaded_ms > position || self.loaded_ms >= self.length_ms
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +48,8 @@ enum Phase {
     Stalled {
         until: u64,
     },
+    /// What is loaded has sounded; it goes on when there is more.
+    Starved,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +105,7 @@ impl Audio {
         self.span = None;
         self.news.clear();
         for medium in self.media.values_mut() {
-            medium.loaded = false;
+            medium.loaded_ms = 0;
         }
     }
 
@@ -181,7 +191,7 @@ impl Audio {
     pub fn wakes_at(&self) -> Option<u64> {
         let order = self.current?;
         match self.phase {
-            Phase::Waiting => None,
+            Phase::Waiting | Phase::Starved => None,
             Phase::Stalled { until } => Some(until),
             Phase::Sounding { since } => {
                 let medium = &self.media[&order.entry];
@@ -196,7 +206,7 @@ impl Audio {
         for _ in 0..100 {
             if self.wakes_at().is_some_and(|at| at <= now) {
                 self.reach_mark(now);
-            } else if !self.try_begin(now) {
+            } else if !self.try_flow(now) && !self.try_begin(now) {
                 return;
             }
         }
@@ -211,7 +221,8 @@ impl Audio {
             .filter(|at| *at >= position)
             .min();
         let broken = medium.broken_at.filter(|at| *at >= position);
-        [stall, broken, Some(medium.length_ms)]
+        let loaded = Some(medium.loaded_ms).filter(|at| *at >= position);
+        [stall, broken, loaded, Some(medium.length_ms)]
             .into_iter()
             .flatten()
             .min()
@@ -241,13 +252,30 @@ impl Audio {
                 span.rebuffers += 1;
             }
             self.tell(AudioNews::Stalled { play: order.play });
+        } else if !medium.reaches(position) {
+            self.current = Some(Order { position, ..order });
+            self.phase = Phase::Starved;
+            if let Some(span) = &mut self.span {
+                span.rebuffers += 1;
+            }
+            self.tell(AudioNews::Stalled { play: order.play });
         }
+    }
+
+    fn try_flow(&mut self, now: u64) -> bool {
+        let starved = self.current.filter(|_| self.phase == Phase::Starved);
+        let Some(order) = starved.filter(|order| self.media[&order.entry].reaches(order.position)) else {
+            return false;
+        };
+        self.phase = Phase::Sounding { since: now };
+        self.tell(AudioNews::Flowing { play: order.play });
+        true
     }
 
     fn try_begin(&mut self, now: u64) -> bool {
         let Some(order) = self.current else { return false };
         let medium = self.media.get(&order.entry).expect("what is played was described");
-        if self.phase != Phase::Waiting || self.paused || !self.device_works || !medium.loaded {
+        if self.phase != Phase::Waiting || self.paused || !self.device_works || !medium.reaches(order.position) {
             return false;
         }
         if medium.corrupt {
@@ -277,7 +305,7 @@ impl Audio {
         let Some(order) = self.current else { return 0 };
         match self.phase {
             Phase::Sounding { since } => (order.position + now - since).min(self.media[&order.entry].length_ms),
-            Phase::Waiting | Phase::Stalled { .. } => order.position,
+            Phase::Waiting | Phase::Stalled { .. } | Phase::Starved => order.position,
         }
     }
 

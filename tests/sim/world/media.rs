@@ -29,7 +29,7 @@ impl World {
                     0
                 },
                 load_ms: rng.between(plan.load_ms.0, plan.load_ms.1),
-                loaded: false,
+                loaded_ms: 0,
             });
             let before = self.wishes.iter().find(|before| before.entry == wish.entry);
             if before.is_none_or(|before| before.attempt != wish.attempt) {
@@ -49,7 +49,7 @@ impl World {
             .filter(|before| !wishes.iter().any(|wish| wish.entry == before.entry));
         for wish in left {
             if let Some(medium) = self.audio.media.get_mut(&wish.entry) {
-                medium.loaded = false;
+                medium.loaded_ms = 0;
             }
         }
         self.wishes = wishes;
@@ -84,7 +84,7 @@ impl World {
             let (slot, fault) = (tonearm_core::id::SlotId(slot), MediaFault::Expired);
             return self.handle(&Input::Media { slot, entry, fault }, &[], None);
         }
-        medium.loaded = true;
+        medium.loaded_ms = medium.length_ms;
         self.audio.run(self.now);
         self.send_news();
         Ok(())
