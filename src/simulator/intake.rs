@@ -31,6 +31,12 @@ impl World {
             .find(|session| session.find_metric(&metric).is_some())
         {
             session.owed = owed;
+            // The event was kept while it was owed: after a restart a client that has its answer owes nothing.
+            if session.owed.is_none()
+                && let Some(store) = &self.store
+            {
+                store.keep_session(session);
+            }
         }
     }
 
