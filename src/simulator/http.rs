@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router, middleware};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::faults::Planned;
@@ -73,6 +74,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/sim/ledger", get(ledger))
         .route("/sim/violations", get(violations))
         .route("/sim/sessions", get(sessions))
+        .route("/sim/clock", get(clock).post(advance))
         .route("/sim/faults", get(faults).post(plan_fault).delete(clear_faults))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -203,6 +205,28 @@ async fn violations(State(shared): State<Shared>) -> Json<Value> {
 
 async fn sessions(State(shared): State<Shared>) -> Json<Value> {
     Json(shared.world().sessions())
+}
+
+async fn clock(State(shared): State<Shared>) -> Json<Value> {
+    Json(shared.world().clock())
+}
+
+/// Body of `POST /sim/clock`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_s: u32,
+}
+
+async fn advance(State(shared): State<Shared>, body: Bytes) -> Response {
+    let mut world = shared.world();
+    match serde_json::from_slice(&body) {
+        Ok(Advance { advance_s }) => {
+            world.advance(advance_s);
+            Json(world.clock()).into_response()
+        }
+        Err(wrong) => (StatusCode::BAD_REQUEST, format!("{wrong}\n")).into_response(),
+    }
 }
 
 async fn faults(State(shared): State<Shared>) -> Json<Value> {

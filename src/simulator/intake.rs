@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::event::{self, Event, Reason, What};
 use super::judge::{Code, Denied, Facts, Judgement, Refused};
-use super::ledger::{self, Outcome, wall_ms};
+use super::ledger::{self, Outcome};
 use super::tier::{self, Action, Kind};
 use super::wire::Refusal;
 use super::world::{Caller, World};
@@ -31,6 +31,12 @@ impl World {
             .find(|session| session.find_metric(&metric).is_some())
         {
             session.owed = owed;
+            // The event was kept while it was owed: after a restart a client that has its answer owes nothing.
+            if session.owed.is_none()
+                && let Some(store) = &self.store
+            {
+                store.keep_session(session);
+            }
         }
     }
 
@@ -132,7 +138,7 @@ impl World {
             return (Judgement::default(), false);
         };
         let track = self.track_of(entry);
-        let of = self.circumstances(session, entry, event.at_ms);
+        let of = self.circumstances(session, entry, self.time.of_client(event.at_ms));
         let ahead = i64::try_from(index).unwrap_or(i64::MAX);
         let here = i64::try_from(session.queue.position()).unwrap_or(i64::MAX);
         let reference = entry.reference.clone();
@@ -166,13 +172,13 @@ impl World {
         };
         session.last_body = text;
         session.device.clone_from(&caller.device);
-        session.used_ms = wall_ms();
+        session.used_ms = self.time.now_ms();
         match event.what {
             What::Start { .. } => session.queue.move_to(index),
             What::Stop {
                 reason: Reason::Next, ..
             } if self.tier.limits_skips() && judgement.refused.is_none() => {
-                self.skips.push(event.at_ms);
+                self.skips.push(self.time.of_client(event.at_ms));
                 let surplus = self.skips.len().saturating_sub(SKIPS_KEPT_MAX);
                 self.skips.drain(..surplus);
                 if let Some(store) = &self.store {

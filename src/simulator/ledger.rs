@@ -10,6 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::clock::Clock;
 use super::judge::{Code, Violation};
 
 /// Records kept in memory; older ones are only in the file. Some days of a speaker.
@@ -164,6 +165,7 @@ pub struct Ledger {
     report: Report,
     last: u64,
     file: Option<File>,
+    clock: Clock,
 }
 
 impl Ledger {
@@ -204,6 +206,11 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Records carry the time of this clock.
+    pub fn read_time_from(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     fn keep(&mut self, record: Record) {
         self.last = self.last.max(record.n);
         self.report.count(&record.what);
@@ -217,7 +224,7 @@ impl Ledger {
     pub fn write(&mut self, session: Option<&str>, what: What) {
         let record = Record {
             n: self.last.saturating_add(1),
-            wall_ms: wall_ms(),
+            wall_ms: self.clock.wall_ms(),
             mono_ms: mono_ms(),
             session: session.map(str::to_owned),
             what,
@@ -276,7 +283,7 @@ impl Filter {
     }
 }
 
-/// Wall clock, epoch milliseconds.
+/// The machine's wall clock, epoch milliseconds.
 pub fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

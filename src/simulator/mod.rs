@@ -3,6 +3,7 @@
 
 mod album;
 mod catalogue;
+mod clock;
 mod entry;
 mod event;
 mod faults;
@@ -33,6 +34,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 pub use catalogue::CatalogueError;
+pub use clock::Clock;
 pub use ledger::{LedgerError, Report};
 pub use store::StoreError;
 pub use tier::Tier;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// Decides names of sessions and random orders; `None`: different in every run.
     pub seed: Option<u64>,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 impl Default for Settings {
@@ -71,6 +75,7 @@ impl Default for Settings {
             tier: Tier::default(),
             state: None,
             seed: None,
+            clock: Clock::default(),
         }
     }
 }
@@ -110,6 +115,7 @@ impl From<Arguments> for Settings {
             tier,
             state: state.or_else(|| default_state(listen)),
             seed,
+            ..Self::default()
         }
     }
 }
@@ -175,6 +181,7 @@ impl Simulator {
             tier,
             state,
             seed,
+            clock,
         } = settings;
         let catalogue = match &music {
             Some(path) => Catalogue::of_directory(path)?,
@@ -194,7 +201,7 @@ impl Simulator {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| SimulatorError::Thread(io::Error::other(error.to_string())))?,
         };
-        let shared = Shared::new(World::new(catalogue, tier, seed, store, ledger));
+        let shared = Shared::new(World::new(catalogue, tier, seed, clock, store, ledger));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

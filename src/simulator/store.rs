@@ -15,6 +15,8 @@ use super::session::Session;
 const SESSION: &str = ".session.json";
 /// Name of the file with the counted skips.
 const SKIPS: &str = "skips.json";
+/// Name of the file that says how far the account's time was moved ahead.
+const AHEAD: &str = "ahead.json";
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +94,16 @@ impl Store {
     /// Moments of counted skips.
     pub fn skips(&self) -> Vec<i64> {
         load(&self.folder.join(SKIPS)).unwrap_or_default()
+    }
+
+    /// How far the account's time was moved ahead.
+    pub fn ahead_ms(&self) -> i64 {
+        load(&self.folder.join(AHEAD)).unwrap_or_default()
+    }
+
+    /// Keeps how far the account's time was moved ahead.
+    pub fn keep_ahead_ms(&self, ahead_ms: i64) {
+        self.keep(AHEAD, &ahead_ms);
     }
 
     /// Keeps a session as it is now.

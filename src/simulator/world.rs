@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use super::catalogue::{Catalogue, Track};
+use super::clock::{Clock, Time};
 use super::entry::{Entry, Item};
 use super::faults::Faults;
 use super::judge::Code;
-use super::ledger::{Ledger, wall_ms};
+use super::ledger::Ledger;
 use super::order::fingerprint;
 use super::queue::{Queue, Source};
 use super::session::Session;
@@ -55,15 +56,25 @@ pub struct World {
     pub(super) sessions: Vec<Session>,
     pub(super) skips: Vec<i64>,
     pub(super) store: Option<Store>,
+    pub(super) time: Time,
     seed: u64,
     created: u64,
 }
 
 impl World {
     /// An account. `seed` decides the names of sessions, and with them every random order.
-    pub fn new(catalogue: Catalogue, tier: Tier, seed: u64, store: Option<Store>, ledger: Ledger) -> Self {
+    pub fn new(
+        catalogue: Catalogue,
+        tier: Tier,
+        seed: u64,
+        clock: Clock,
+        store: Option<Store>,
+        mut ledger: Ledger,
+    ) -> Self {
         let sessions = store.as_ref().map(Store::sessions).unwrap_or_default();
         let skips = store.as_ref().map(Store::skips).unwrap_or_default();
+        let ahead_ms = store.as_ref().map(Store::ahead_ms).unwrap_or_default();
+        ledger.read_time_from(clock.clone());
         Self {
             ledger,
             faults: Faults::default(),
@@ -72,6 +83,7 @@ impl World {
             sessions,
             skips,
             store,
+            time: Time::new(clock, ahead_ms),
             seed,
             created: 0,
         }
@@ -88,7 +100,7 @@ impl World {
     fn change<T>(&mut self, id: &str, act: impl FnOnce(&mut Session) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let session = self.sessions.iter_mut().find(|session| session.id == id);
         let session = session.ok_or_else(|| Refusal::missing("session"))?;
-        session.used_ms = wall_ms();
+        session.used_ms = self.time.now_ms();
         let done = act(session)?;
         if let Some(store) = &self.store {
             store.keep_session(session);
@@ -158,7 +170,7 @@ impl World {
         let mut queue = Queue::new(&id, self.tier, create.style, source);
         queue.set_looping(create.looping);
         queue.set_continuing(create.continues);
-        let session = Session::new(id, &caller.device, queue, wall_ms());
+        let session = Session::new(id, &caller.device, queue, self.time.now_ms());
         if let Some(store) = &self.store {
             store.keep_session(&session);
         }
@@ -204,7 +216,7 @@ impl World {
     }
 
     fn playable(&self, session: &Session, entry: &Entry, caller: &Caller) -> Option<Value> {
-        let actions = tier::actions(self.circumstances(session, entry, wall_ms()));
+        let actions = tier::actions(self.circumstances(session, entry, self.time.now_ms()));
         Some(wire::playable(entry, self.track_of(entry)?, &actions, &caller.base))
     }
 
@@ -236,7 +248,7 @@ impl World {
                 "an event of this session that was sent before is still missing",
             ));
         }
-        session.last_call_ms = caller.local.then(wall_ms);
+        session.last_call_ms = caller.local.then(|| self.time.client_ms());
         Ok(())
     }
 
@@ -356,6 +368,19 @@ impl World {
             json!({"_type": "Album", "id": album.id, "title": album.title, "playParams": params, "tracks": tracks})
         };
         json!({"entities": self.catalogue.albums().iter().map(album).collect::<Vec<_>>()})
+    }
+
+    /// Moves the account's time forward: what ages or runs out does so at once.
+    pub fn advance(&mut self, seconds: u32) {
+        self.time.advance(seconds);
+        if let Some(store) = &self.store {
+            store.keep_ahead_ms(self.time.ahead_ms());
+        }
+    }
+
+    /// What time it is for the account.
+    pub fn clock(&self) -> Value {
+        json!({"now_ms": self.time.now_ms(), "ahead_ms": self.time.ahead_ms()})
     }
 
     /// All sessions as they are, for people and tests.

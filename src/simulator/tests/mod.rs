@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod judgement;
 mod media;
+mod time;
 
 use std::sync::LazyLock;
 use std::time::Duration;
