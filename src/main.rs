@@ -5,6 +5,9 @@ mod audio;
 mod cli;
 mod commands;
 mod config;
+#[cfg(feature = "simulator")]
+#[cfg(test)]
+mod contract;
 mod device;
 mod document;
 mod journal;

@@ -6,7 +6,7 @@ pub mod catalogue;
 mod dispatch;
 mod metrics;
 mod presence;
-mod translate;
+pub mod translate;
 
 use std::collections::HashMap;
 use std::sync::Arc;

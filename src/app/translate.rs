@@ -8,7 +8,7 @@ use super::catalogue::Catalogue;
 use crate::service::{Question, Reply};
 
 /// The question a call stands for. `None`: the core names something the catalogue no longer has.
-pub(super) fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
+pub fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
     let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned);
     Some(match call {
         Call::Create { source, mode } => Question::Create {
@@ -39,7 +39,7 @@ pub(super) fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
 }
 
 /// The answer as the core sees it; `asked` is the session whose queue was asked about.
-pub(super) fn answer(result: Result<Reply, Failure>, asked: Option<SessionKey>, catalogue: &mut Catalogue) -> Answer {
+pub fn answer(result: Result<Reply, Failure>, asked: Option<SessionKey>, catalogue: &mut Catalogue) -> Answer {
     match (result, asked) {
         (Ok(Reply::Opened(opened)), _) => {
             let session = catalogue.session(&opened.session);
@@ -56,7 +56,7 @@ pub(super) fn answer(result: Result<Reply, Failure>, asked: Option<SessionKey>, 
 }
 
 /// The session a call asks about.
-pub(super) fn asked_session(call: Call) -> Option<SessionKey> {
+pub fn asked_session(call: Call) -> Option<SessionKey> {
     match call {
         Call::Create { .. } => None,
         Call::Current(session)

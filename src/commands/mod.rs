@@ -11,4 +11,4 @@ pub mod screen;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod sound;
-mod speaker;
+pub mod speaker;

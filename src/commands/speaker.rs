@@ -173,7 +173,7 @@ pub struct Ended {
 
 /// After a power cut the journal's last event is a start without its stop: the stop is made up from the last that is
 /// known, stored before anything else happens, and playing goes on from there. Returns the next event's number.
-async fn close_open_start(
+pub async fn close_open_start(
     journal: &Journal,
     recovered: &Recovered,
     saved: &mut Saved,
@@ -214,7 +214,7 @@ async fn close_open_start(
     seq.next()
 }
 
-fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {
+pub fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {
     let place = saved.place.as_ref().map(|place| {
         let session = catalogue.session(&place.session);
         let entry = catalogue.recall(session, &place.reference, place.metric_id.clone());

@@ -59,7 +59,7 @@ mod worker;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
-mod faulty;
+pub mod faulty;
 #[cfg(test)]
 mod simulation_tests;
 #[cfg(test)]

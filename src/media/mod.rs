@@ -8,7 +8,7 @@
 //! **Invariant** No credential of the playback service goes to a media host: the fetch threads know none.
 //! **Invariant** A body that is shorter than announced never looks like a clean end.
 
-mod answer;
+pub mod answer;
 mod body;
 mod fetch;
 mod library;

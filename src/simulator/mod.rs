@@ -24,7 +24,7 @@ mod wire;
 mod world;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -1,0 +1,1 @@
+//! Each operation and each refusal of the contract, by the product's client against the simulator.

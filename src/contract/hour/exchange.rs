@@ -1,0 +1,113 @@
+//! One exchange with the service after the other, as the product's worker does them: real requests by the real client,
+//! at their virtual moment. It says how long each would have taken.
+
+use std::time::Instant;
+
+use tonearm_core::effect::Call;
+use tonearm_core::id::{RequestId, Seq};
+use tonearm_core::input::{Answer, Failure, Input, Verdict};
+
+use super::world::{Back, Check, Happening, NO_ANSWER_MS, PATIENCE, World};
+use crate::app::translate;
+use crate::service::EventReport;
+
+/// Work of the client.
+#[derive(Debug)]
+pub enum Job {
+    Call(RequestId, Call),
+    Report(Seq),
+}
+
+impl World {
+    /// The next exchange, if none is under way.
+    pub fn next_job(&mut self) -> Check {
+        if self.busy || self.program.is_none() {
+            return Ok(());
+        }
+        let Some(job) = self.jobs.pop_front() else {
+            return Ok(());
+        };
+        self.busy = true;
+        self.bench.set_time(self.wall_ms());
+        let began = Instant::now();
+        let (back, failure) = match job {
+            Job::Call(request, call) => {
+                let result = self.ask(call)?;
+                let failure = result.as_ref().err().copied();
+                (Back::Call(request, call, result), failure)
+            }
+            Job::Report(seq) => {
+                let verdict = self.report(seq)?;
+                let failure = match verdict {
+                    Verdict::Failed(failure) => Some(failure),
+                    Verdict::Accepted | Verdict::Refused => None,
+                };
+                (Back::Event(Input::Reported { seq, verdict }), failure)
+            }
+        };
+        let silent = failure == Some(Failure::Unreachable) && began.elapsed() >= PATIENCE;
+        let after = if silent {
+            NO_ANSWER_MS
+        } else {
+            self.rng.between(15, 250)
+        };
+        let run = self.run;
+        self.enter(after, Happening::Answered { run, back });
+        Ok(())
+    }
+
+    fn ask(&mut self, call: Call) -> Result<Result<crate::service::Reply, Failure>, String> {
+        let Some(program) = &self.program else {
+            return Err("the program does not run".into());
+        };
+        let question = translate::question(call, &program.catalogue)
+            .ok_or_else(|| format!("{call:?} names something that is not known any more"))?;
+        if !self.link_up {
+            return Ok(Err(Failure::Unreachable));
+        }
+        self.count(format!("asked {}", question.operation()));
+        Ok(self.client.ask(&question))
+    }
+
+    fn report(&mut self, seq: Seq) -> Result<Verdict, String> {
+        let Some(program) = &self.program else {
+            return Err("the program does not run".into());
+        };
+        let record = program
+            .journal
+            .read(seq)
+            .ok_or_else(|| format!("event {} cannot be read back", seq.0))?;
+        self.books.is_as_recorded(&record)?;
+        if !self.link_up {
+            return Ok(Verdict::Failed(Failure::Unreachable));
+        }
+        self.count("sent events");
+        Ok(self.client.report(&EventReport {
+            wall_ms: record.wall_ms.unwrap_or_default(),
+            zone: "+01:00".to_owned(),
+            session: record.session,
+            reference: record.reference,
+            metric_id: record.metric_id,
+            initial_delay: record.initial_delay,
+            what: record.what,
+        }))
+    }
+
+    pub fn answered(&mut self, back: Back) -> Check {
+        self.busy = false;
+        let input = match back {
+            Back::Event(input) => input,
+            Back::Call(request, call, result) => {
+                let Some(program) = &mut self.program else {
+                    return Ok(());
+                };
+                let answer = translate::answer(result, translate::asked_session(call), &mut program.catalogue);
+                if let Answer::Failed(failure) = answer {
+                    self.count(format!("call failed {failure:?}"));
+                }
+                Input::Answer { request, answer }
+            }
+        };
+        self.handle(input)
+    }
+}

@@ -1,0 +1,107 @@
+//! An hour of listening per tier in virtual time, with every fault in turn: nothing lost, nothing against the contract,
+//! no silence that the loaded window could have covered.
+//!
+//! ```text
+//! TONEARM_HOUR_SEED=7 cargo test hour     another hour, or one that failed
+//! make hour HOURS=24                      many of them, with a report
+//! ```
+
+mod dropout;
+mod exchange;
+mod listener;
+mod loader;
+mod program;
+mod reckoning;
+mod trouble;
+mod world;
+
+#[allow(dead_code, reason = "the simulation of the core shares the model and uses more of it")]
+#[path = "../../../tests/sim/audio.rs"]
+mod audio;
+#[allow(dead_code, reason = "the simulation of the core shares the generator and uses more of it")]
+#[path = "../../../tests/sim/rng.rs"]
+mod rng;
+
+use crate::simulator::Tier;
+use world::World;
+
+/// An hour of sound.
+const HOUR_MS: u64 = 3_600_000;
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+fn listen(tier: Tier, seed: u64) -> World {
+    let mut world = World::new(tier, seed);
+    if let Err(wrong) = world.live(HOUR_MS) {
+        panic!(
+            "{}{wrong}\nTONEARM_HOUR_SEED={seed} shows it again, tier {tier:?}",
+            world.trace()
+        );
+    }
+    world
+}
+
+/// Hours from this seed on; usually one.
+fn hours(tier: Tier) {
+    let first = number("TONEARM_HOUR_SEED").unwrap_or(1);
+    for seed in first..first + number("TONEARM_HOURS").unwrap_or(1) {
+        let world = listen(tier, seed);
+        println!("{tier:?} {seed}: {}", world.summary());
+        world.check_it_was_an_hour();
+    }
+}
+
+#[test]
+fn an_hour_of_unlimited_has_every_fault_and_loses_nothing() {
+    hours(Tier::Unlimited);
+}
+
+#[test]
+fn an_hour_of_prime_has_every_fault_and_loses_nothing() {
+    hours(Tier::Prime);
+}
+
+#[test]
+fn an_hour_of_the_free_tier_has_every_fault_and_loses_nothing() {
+    hours(Tier::Free);
+}
+
+impl World {
+    fn summary(&self) -> String {
+        let of = |name: &str| self.counted(name);
+        format!(
+            "{} s heard in {} s, {} events ({} repeated, {} set aside), {} calls for entries, {} media requests, {} stalls, \
+             {} holes of {} ms together, {} power cuts, {} troubles met, {} found over a minute loaded (at most {} s)",
+            self.books.heard_ms() / 1000,
+            self.now / 1000,
+            self.books.len(),
+            of("repeats"),
+            self.books.set_aside(),
+            of("asked next"),
+            of("asked media"),
+            of("stalls"),
+            self.dropouts.holes,
+            self.dropouts.silent_ms,
+            self.books.restarts - 1,
+            self.troubles.met.len(),
+            self.dropouts.covered,
+            self.dropouts.cover_ms_max / 1000,
+        )
+    }
+
+    /// Nothing above could fail if nothing had happened.
+    fn check_it_was_an_hour(&self) {
+        let report = self.bench.simulator.report();
+        assert_eq!(report.violations, 0);
+        assert!(report.tracks >= 100, "{report:?}");
+        assert!(self.troubles.all_met());
+        assert!(self.dropouts.covered >= 3, "{}", self.summary());
+        for pressed in ["pressed next", "pressed play", "pressed preset"] {
+            assert!(self.counted(pressed) >= 3, "{pressed}: {:?}", self.counts);
+        }
+    }
+}
