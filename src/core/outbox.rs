@@ -55,6 +55,11 @@ impl Outbox {
         self.in_flight = true;
     }
 
+    /// An event is on its way.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.in_flight
+    }
+
     /// The answer for `seq` came. `false`: nobody waits for it.
     pub(crate) fn answered(&mut self, seq: Seq) -> bool {
         let awaited = self.in_flight && seq == self.settled.next();

@@ -10,6 +10,9 @@ use super::world::{Check, World};
 
 /// From the end of one sound to the next a report and an order are under way; more than this is heard as a hole.
 const HOLE_MS: u64 = 400;
+/// Silence may outlast its trouble by this: the longest wait before a retry, an exchange without an answer before it,
+/// and a visit of the listener.
+const STUCK_MS: u64 = 70_000;
 /// Reports are this late at most, and positions that much older.
 const SLACK_MS: u64 = 1_000;
 
@@ -80,13 +83,16 @@ impl World {
             let Some(medium) = self.audio.media.get(&entry.key) else {
                 break;
             };
+            if medium.corrupt {
+                break;
+            }
             let position = if place == view.cursor {
                 u64::from(view.position.0)
             } else {
                 0
             };
             sum += medium.loaded_ms.saturating_sub(position);
-            if medium.loaded_ms < medium.length_ms || medium.corrupt {
+            if medium.loaded_ms < medium.length_ms {
                 break;
             }
         }
@@ -142,14 +148,20 @@ impl World {
         };
         let loaded = due.is_some_and(|(entry, position)| {
             let medium = self.audio.media.get(&entry);
-            medium.is_some_and(|medium| medium.loaded_ms > position && !medium.corrupt)
+            medium.is_some_and(|medium| {
+                let rest = medium.loaded_ms.saturating_sub(position);
+                !medium.corrupt && (rest > SLACK_MS || medium.loaded_ms >= medium.length_ms)
+            })
         });
         if silent {
             self.dropouts.silent_since.get_or_insert(now);
         } else if let Some(since) = self.dropouts.silent_since.take()
             && now - since > HOLE_MS
         {
+            self.note(&format!("---- it was silent for {} ms", now - since));
             self.dropouts.holes += 1;
+            let trouble = self.troubles.last_name();
+            *self.counts.entry(format!("silent ms, {trouble}")).or_default() += now - since;
             self.dropouts.silent_ms += now - since;
         }
         let since = if silent && loaded {
@@ -160,6 +172,10 @@ impl World {
         };
         if now - since >= HOLE_MS {
             return Err(format!("silence since {since}, and {due:?} is loaded"));
+        }
+        let stuck = self.dropouts.silence_ms(now).min(self.troubles.calm_ms(now));
+        if stuck > STUCK_MS {
+            return Err(format!("nothing sounds for {stuck} ms, and nothing is wrong: {view:?}"));
         }
         let hole = self.dropouts.silence_ms(now) > HOLE_MS || (!wanted && self.audio.news.is_empty());
         if hole && self.dropouts.covered_until.is_some_and(|until| now < until) {

@@ -45,6 +45,9 @@ impl World {
                 (Back::Event(Input::Reported { seq, verdict }), failure)
             }
         };
+        if self.bench.simulator.report().violations > 0 {
+            return Err(format!("violations: {:?}", self.bench.ledger("violation", 0)));
+        }
         let silent = failure == Some(Failure::Unreachable) && began.elapsed() >= PATIENCE;
         let after = if silent {
             NO_ANSWER_MS

@@ -51,6 +51,7 @@ fn hours(tier: Tier) {
     for seed in first..first + number("TONEARM_HOURS").unwrap_or(1) {
         let world = listen(tier, seed);
         println!("{tier:?} {seed}: {}", world.summary());
+        println!("{:#?}", world.counts);
         world.check_it_was_an_hour();
     }
 }

@@ -143,6 +143,7 @@ impl World {
 
     /// It leaves when asked.
     pub fn leave(&mut self) -> Check {
+        self.dropouts.expect_nothing();
         self.handle(Input::Shutdown)?;
         let until = self.now + 2_000;
         while self.now < until && self.program.as_ref().is_some_and(|program| !program.has_left) {

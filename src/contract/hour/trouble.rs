@@ -73,6 +73,8 @@ pub struct Troubles {
     waiting: Vec<Trouble>,
     pub met: Vec<String>,
     under_way: Option<UnderWay>,
+    /// The last one ended then.
+    calm_since: u64,
     /// Last record of the ledger that was looked at.
     seen: u64,
 }
@@ -93,6 +95,7 @@ impl Troubles {
             waiting,
             met: Vec::new(),
             under_way: None,
+            calm_since: 0,
             seen: 0,
         }
     }
@@ -104,6 +107,20 @@ impl Troubles {
     pub fn unmet(&self) -> Vec<String> {
         let under_way = self.under_way.as_ref().map(|under_way| &under_way.trouble);
         self.waiting.iter().chain(under_way).map(Trouble::name).collect()
+    }
+
+    /// Name of the trouble under way, else of the last one.
+    pub fn last_name(&self) -> String {
+        let under_way = self.under_way.as_ref().map(|under_way| under_way.trouble.name());
+        under_way.or_else(|| self.met.last().cloned()).unwrap_or_default()
+    }
+
+    /// How long nothing has been wrong.
+    pub fn calm_ms(&self, now: u64) -> u64 {
+        match self.under_way {
+            None => now - self.calm_since,
+            Some(_) => 0,
+        }
     }
 
     /// The listener is elsewhere while this trouble lasts: only the window keeps the sound up.
@@ -153,7 +170,7 @@ impl World {
         let lasts = match self.rng.between(0, 9) {
             0..=3 => 6_000,
             4..=8 => self.rng.between(8_000, 50_000),
-            _ => self.rng.between(60_000, 150_000),
+            _ => self.rng.between(60_000, 400_000),
         };
         let brief = lasts == 6_000;
         let left_alone = self.rng.chance(500);
@@ -215,6 +232,7 @@ impl World {
         }
         self.note(&format!("---- {name} is over, met: {met}"));
         self.bench.all_is_well();
+        self.troubles.calm_since = self.now;
         match under_way.trouble {
             Trouble::Fault(_) | Trouble::Power => {}
             Trouble::Link => {
@@ -240,6 +258,7 @@ impl World {
     /// Everything works again, and nobody touches anything any more.
     pub fn calm_down(&mut self) {
         self.note("---- calm");
+        self.troubles.calm_since = self.now;
         self.forget_plans();
         self.bench.all_is_well();
     }

@@ -41,7 +41,9 @@ const STEPS_MAX: u64 = 400_000;
 /// Without trouble, everything is sent and the sound is back within this.
 const CALM_MS: u64 = 150_000;
 /// Lines of the trace that a failure prints.
-const TRACE_LINES: usize = 120;
+const TRACE_LINES: usize = 420;
+/// Longest line of it.
+const TRACE_CHARS: usize = 240;
 
 #[expect(clippy::large_enum_variant, reason = "there are few at a time")]
 #[derive(Debug)]
@@ -188,8 +190,9 @@ impl World {
         if self.trace.len() == TRACE_LINES {
             self.trace.pop_front();
         }
-        self.trace
-            .push_back(format!("{:>9.3} {line}", Duration::from_millis(self.now).as_secs_f64()));
+        let seconds = Duration::from_millis(self.now).as_secs_f64();
+        let short: String = line.chars().take(TRACE_CHARS).collect();
+        self.trace.push_back(format!("{seconds:>9.3} {short}"));
     }
 
     pub fn count(&mut self, what: impl Into<String>) {

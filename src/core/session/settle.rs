@@ -158,7 +158,9 @@ impl Session {
             });
         }
         let session = self.service.session?;
-        if !self.outbox.is_settled(self.service.last_event) {
+        // The client does one exchange after the other. While an event of another session is on its way, this one may get
+        // events of its own, which the call must not overtake.
+        if self.outbox.is_sending() || !self.outbox.is_settled(self.service.last_event) {
             return None;
         }
         if self.service.want_current == Want::Yes {
