@@ -138,6 +138,7 @@ impl World {
             return Ok(());
         };
         let view = program.session.view(self.moment());
+        let (state, problem) = (view.state, view.problem);
         let wanted = matches!(view.state, State::Buffering | State::Playing);
         let silent = wanted && !self.audio.is_flowing() && self.audio.device_works && self.audio.news.is_empty();
         let current = view.entries.get(view.cursor).map(|entry| entry.key);
@@ -175,13 +176,13 @@ impl World {
         }
         let stuck = self.dropouts.silence_ms(now).min(self.troubles.calm_ms(now));
         if stuck > STUCK_MS {
-            return Err(format!("nothing sounds for {stuck} ms, and nothing is wrong: {view:?}"));
+            return Err(format!("nothing sounds for {stuck} ms, and nothing is wrong: {state:?}, {problem:?}"));
         }
         let hole = self.dropouts.silence_ms(now) > HOLE_MS || (!wanted && self.audio.news.is_empty());
         if hole && self.dropouts.covered_until.is_some_and(|until| now < until) {
             return Err(format!(
                 "the sound is gone ({:?}), and what was loaded when trouble began lasts until {:?}",
-                view.state, self.dropouts.covered_until
+                state, self.dropouts.covered_until
             ));
         }
         Ok(())
