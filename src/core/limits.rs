@@ -14,6 +14,8 @@ pub const QUEUE_MAX: usize = BEHIND_MAX + 1 + AHEAD_MAX;
 pub const SLOTS_MAX: usize = QUEUE_MAX;
 /// Entries in one answer of the service: the current one and everything ahead (create may return both).
 pub const ANSWER_MAX: usize = 1 + AHEAD_MAX;
+/// Sessions on other devices in one answer. A household's devices; one of them is offered.
+pub const ELSEWHERE_MAX: usize = 8;
 
 // ---- inputs and effects ----
 
@@ -21,6 +23,8 @@ pub const ANSWER_MAX: usize = 1 + AHEAD_MAX;
 pub const EFFECTS_MAX: usize = 32;
 /// Presses of physical buttons that are followed in one step; more that fall due together are followed in the next one.
 pub const PRESSES_AT_ONCE_MAX: usize = 4;
+/// Things put into the queue that the service has not done yet. Somebody may tap through an album on the page.
+pub const EDITS_MAX: usize = 16;
 /// Presets that can be named. Buttons and the demo's keys reach the first nine; the page lists the rest.
 pub const PRESETS_MAX: usize = 32;
 /// Buttons of a board.

@@ -1,9 +1,10 @@
 //! What others may see of the session: the status page, lights in the terminal, tests. Looking changes nothing.
 
 use super::Session;
+use super::resume::Search;
 use crate::entry::{Entry, Permission};
 use crate::id::{EntryKey, SessionKey, SlotId};
-use crate::input::Press;
+use crate::input::{Account, Press};
 use crate::link::Reach;
 use crate::playback::{Flow, Wanted};
 use crate::refusal::{Problem, Refusal};
@@ -52,6 +53,10 @@ pub struct View<'a> {
     pub waiting: u64,
     /// Whether the service answers.
     pub reach: Reach,
+    /// How signing in stands.
+    pub account: Account,
+    /// A session on another device that could go on here.
+    pub offer: Option<SessionKey>,
     /// The most important thing that is wrong.
     pub problem: Option<Problem>,
 }
@@ -69,6 +74,8 @@ impl Session {
             looping: self.service.looping.on,
             waiting: self.outbox.waiting(),
             reach: self.link.reach(),
+            account: self.account,
+            offer: self.service.offer.map(|offer| offer.session),
             problem: self.troubles.worst(),
         }
     }
@@ -99,6 +106,8 @@ impl Session {
     pub fn holds(&self, entry: EntryKey) -> bool {
         self.queue.contains(entry)
             || self.playback.refers_to(entry)
+            || self.service.offer.is_some_and(|offer| offer.entry == Some(entry))
+            || self.service.search == Search::Restore(entry)
             || self.resume_at.is_some_and(|(key, _)| key == entry)
             || self
                 .shown
