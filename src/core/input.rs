@@ -146,6 +146,8 @@ pub enum Answer {
 pub enum Failure {
     /// No answer, no connection, no name, no valid certificate: nobody was reached.
     Unreachable,
+    /// Nobody was reached because certificates are not valid at the time this device believes it is.
+    WrongClock,
     /// 429 or 5xx: later, not before `retry_after` if the service named a time.
     Busy {
         /// `Retry-After`.

@@ -9,13 +9,13 @@ use std::time::Duration;
 use tonearm_core::input::{Failure, Verdict};
 use ureq::Agent;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, header};
-use ureq::tls::TlsConfig;
 
 use super::base::BaseUrl;
 use super::credentials::{Credentials, Token};
 use super::model::{EventReport, Question, Reply, Said};
 use super::settings::{ServiceError, Settings, fixed_headers};
 use super::wire::{self, CreateLimit, Request};
+use crate::tls::Tls;
 
 /// A connection, TLS included, that takes longer is as good as dead.
 const CONNECT_MS_MAX: u64 = 4_000;
@@ -52,6 +52,7 @@ impl Default for Patience {
 /// The service, as one thread asks it.
 pub struct Client {
     agent: Agent,
+    tls: Tls,
     base: BaseUrl,
     headers: HeaderMap,
     credentials: Arc<dyn Credentials>,
@@ -106,12 +107,12 @@ impl Client {
             .max_response_header_size(INPUT_BUFFER_BYTES)
             .max_idle_connections(IDLE_CONNECTIONS_MAX)
             .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
-            .tls_config(TlsConfig::builder().root_certs(settings.roots.clone()).build())
             .build();
         Ok(Self {
             base: BaseUrl::parse(&settings.base_url)?,
             headers: fixed_headers(&settings)?,
-            agent: Agent::new_with_config(config),
+            agent: settings.tls.agent(config),
+            tls: settings.tls,
             credentials: settings.credentials,
             event_batch_path: settings.event_batch_path,
             create_limit: CreateLimit::default(),
@@ -191,7 +192,11 @@ impl Client {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         self.run(request, headers).map_err(|error| {
-            let failure = failure_of(&error);
+            let failure = if self.tls.blames_clock(&error) {
+                Failure::WrongClock
+            } else {
+                failure_of(&error)
+            };
             log::warn!("service: {operation}: {error} ({failure:?})");
             failure
         })

@@ -29,5 +29,5 @@ mod scripted;
 pub use client::{Client, Patience};
 pub use credentials::FixedToken;
 pub use model::{EventReport, PlayParams, Playable, Quality, Question, Reply};
-pub use settings::{Settings, roots};
+pub use settings::Settings;
 pub use worker::{News, Service};

@@ -229,7 +229,11 @@ impl Session {
     /// What becomes of what was asked for. The link's part is [`Self::not_now`].
     fn call_failed(&mut self, call: Call, failure: Failure, now: Moment) {
         let later = match failure {
-            Failure::Unreachable | Failure::Busy { .. } | Failure::Garbled | Failure::Unauthorised => Want::Yes,
+            Failure::Unreachable
+            | Failure::WrongClock
+            | Failure::Busy { .. }
+            | Failure::Garbled
+            | Failure::Unauthorised => Want::Yes,
             // Never repeated unchanged.
             Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => Want::No,
         };
@@ -310,7 +314,7 @@ impl Session {
     /// What a failure says about the link, the account and the stream, whatever was asked.
     pub(super) fn not_now(&mut self, failure: Failure, now: Moment) {
         match failure {
-            Failure::Unreachable => self.link.unreachable(now),
+            Failure::Unreachable | Failure::WrongClock => self.link.unreachable(now),
             Failure::Busy { retry_after } => self.link.busy(now, retry_after),
             Failure::Garbled => self.link.busy(now, None),
             Failure::Unauthorised => {
@@ -400,7 +404,7 @@ impl Session {
 /// How a failure is told to somebody who pressed a button.
 fn refusal(failure: Failure) -> Refusal {
     match failure {
-        Failure::Unreachable | Failure::Busy { .. } | Failure::Garbled => Refusal::NoNetwork,
+        Failure::Unreachable | Failure::WrongClock | Failure::Busy { .. } | Failure::Garbled => Refusal::NoNetwork,
         Failure::Unauthorised | Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => {
             Refusal::Denied(Denial::Unavailable)
         }

@@ -321,6 +321,7 @@ impl Session {
             }
             Verdict::Failed(
                 failure @ (Failure::Unreachable
+                | Failure::WrongClock
                 | Failure::Busy { .. }
                 | Failure::Unauthorised
                 | Failure::TakenOver
