@@ -17,6 +17,7 @@ mod service;
 #[cfg(feature = "simulator")]
 mod simulator;
 mod state;
+mod tls;
 
 #[cfg(feature = "simulator")]
 use std::io::Write;

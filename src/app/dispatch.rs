@@ -129,7 +129,7 @@ impl App {
             what: record.what,
             take_over: record.claim == Claim::TakesOver,
         };
-        if self.adapters.service.report(seq, report).is_err() {
+        if self.adapters.service.report(seq, vec![report]).is_err() {
             self.unreported(seq, Verdict::Failed(Failure::Unreachable));
         }
     }

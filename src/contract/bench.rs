@@ -51,7 +51,9 @@ impl Bench {
             device_id: "the-speaker".to_owned(),
             qualities: vec![Quality::Standard, Quality::High],
             api_key: None,
-            roots: service::roots(None).unwrap(),
+            language: None,
+            event_batch_path: None,
+            tls: crate::tls::fixture::believing(),
             credentials: Arc::new(FixedToken(None)),
         };
         service::Client::new(settings, Patience { call: patience }).unwrap()

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use tonearm_core::effect::Call;
+use tonearm_core::event::Claim;
 use tonearm_core::id::{RequestId, Seq};
 use tonearm_core::input::{Answer, Failure, Input, Verdict};
 
@@ -42,7 +43,7 @@ impl World {
                     Verdict::Failed(failure) => Some(failure),
                     Verdict::Accepted | Verdict::Refused => None,
                 };
-                (Back::Event(Input::Reported { seq, verdict }), failure)
+                (Back::Event(Input::Reported { last: seq, verdict }), failure)
             }
         };
         if self.bench.simulator.report().violations > 0 {
@@ -63,13 +64,15 @@ impl World {
         let Some(program) = &self.program else {
             return Err("the program does not run".into());
         };
-        let question = translate::question(call, &program.catalogue)
-            .ok_or_else(|| format!("{call:?} names something that is not known any more"))?;
+        let question = match translate::question(call, &program.catalogue) {
+            Ok(question) => question,
+            Err(failure) => return Ok(Err(failure)),
+        };
         if !self.link_up {
             return Ok(Err(Failure::Unreachable));
         }
         self.count(format!("asked {}", question.operation()));
-        Ok(self.client.ask(&question))
+        Ok(self.client.ask(&question).map_err(|refusal| refusal.failure))
     }
 
     fn report(&mut self, seq: Seq) -> Result<Verdict, String> {
@@ -85,7 +88,7 @@ impl World {
             return Ok(Verdict::Failed(Failure::Unreachable));
         }
         self.count("sent events");
-        Ok(self.client.report(&EventReport {
+        let sent = self.client.report(&[EventReport {
             wall_ms: record.wall_ms.unwrap_or_default(),
             zone: "+01:00".to_owned(),
             session: record.session,
@@ -93,7 +96,9 @@ impl World {
             metric_id: record.metric_id,
             initial_delay: record.initial_delay,
             what: record.what,
-        }))
+            take_over: record.claim == Claim::TakesOver,
+        }]);
+        Ok(sent.map_or_else(|refusal| refusal.verdict(), |()| Verdict::Accepted))
     }
 
     pub fn answered(&mut self, back: Back) -> Check {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tonearm_core::event::Event;
 use tonearm_core::id::Seq;
 use tonearm_core::input::{Input, Mode, Press};
-use tonearm_core::{Boot, Effect, Reach, Session, Settings};
+use tonearm_core::{Boot, Effect, OnElsewhere, Reach, Session, Settings};
 
 use super::exchange::Job;
 use super::world::{Check, Happening, Program, World};
@@ -60,6 +60,8 @@ impl World {
             presets: [Mode::Play, Mode::Shuffle, Mode::Station].into_iter().collect(),
             buttons: heapless::Vec::new(),
             heartbeat: None,
+            batch: 1,
+            elsewhere: OnElsewhere::Offer,
             seed: self.rng.next(),
         };
         let booted_at = self.now - BOOT_MS;
@@ -170,7 +172,7 @@ impl World {
         match effect {
             Effect::Call { request, call } => self.jobs.push_back(Job::Call(request, call)),
             Effect::Record(event) => return self.record(&event),
-            Effect::Report(seq) => self.jobs.push_back(Job::Report(seq)),
+            Effect::Report { last, .. } => self.jobs.push_back(Job::Report(last)),
             Effect::Settle { seq, accepted } => {
                 let reason = || "refused by the service".to_owned();
                 let outcome = if accepted {
@@ -254,6 +256,7 @@ impl World {
             metric_id: known.and_then(|playable| playable.metric_id.clone()),
             initial_delay: event.initial_delay,
             what: event.what,
+            claim: event.claim,
         };
         self.books.recorded(&record)?;
         program.journal.append(record);
@@ -295,5 +298,8 @@ fn name_of(press: Press) -> &'static str {
         Press::Seek(_) => "seek",
         Press::Start { .. } => "start",
         Press::Preset(_) => "preset",
+        Press::QueueNext(_) => "queue next",
+        Press::QueueLast(_) => "queue last",
+        Press::TakeOver => "take over",
     }
 }
