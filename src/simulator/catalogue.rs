@@ -1,15 +1,28 @@
-//! What can be played: a music directory (each folder an album), or the built-in album. Read once, at the start.
+//! What can be played: a music directory (each folder an album), podcasts, or the built-in album. Read once, at the
+//! start. An album of any length is made of the same few files, without a list.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::album;
+use super::course::{Leg, Sort, Source};
+use super::entry::Place;
 use super::order::fingerprint;
-use super::queue::TRACKS_MAX;
 use super::tags::{self, Bytes, Format};
 
 /// Folders inside folders that are looked into. Deep enough for genre/artist/album/disc; ends a loop of links.
 const DEPTH_MAX: usize = 8;
+/// Tracks a music directory may have: each is opened once, at the start.
+const TRACKS_MAX: usize = 10_000;
+/// Names of folders that hold podcasts, each folder in them a show.
+const PODCAST_FOLDERS: [&str; 2] = ["podcast", "podcasts"];
+/// MRN of the album of any length.
+const LONG: &str = "mrn:1.0:sim:album:long";
+/// What the MRN of a track of that album begins with.
+const LONG_TRACK: &str = "mrn:1.0:sim:track:long-";
+/// MRN of all music.
+const EVERYTHING: &str = "mrn:1.0:sim:everything";
 /// Audio files the simulator knows of but does not offer yet.
 const UNSUPPORTED: [&str; 7] = ["aac", "opus", "wma", "aif", "aiff", "ape", "wv"];
 
@@ -60,15 +73,52 @@ impl Track {
     }
 }
 
-/// The tracks of one folder.
+/// The tracks of one folder, or an album of any length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Album {
     /// MRN; opaque to clients.
     pub id: String,
     /// Title, from the tags where they agree, or the folder's name.
     pub title: String,
-    /// MRNs of its tracks, in order.
-    pub tracks: Vec<String>,
+    /// Music or a podcast.
+    pub sort: Sort,
+    tracks: Tracks,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Tracks {
+    /// MRNs, in order.
+    Listed(Vec<String>),
+    /// So many: all music again and again.
+    Repeated(usize),
+}
+
+impl Album {
+    fn len(&self) -> usize {
+        match &self.tracks {
+            Tracks::Listed(ids) => ids.len(),
+            Tracks::Repeated(count) => *count,
+        }
+    }
+
+    /// MRN of one of its tracks.
+    pub fn id_at(&self, index: usize) -> Option<Cow<'_, str>> {
+        match &self.tracks {
+            Tracks::Listed(ids) => ids.get(index).map(|id| Cow::Borrowed(id.as_str())),
+            Tracks::Repeated(count) => (index < *count).then(|| Cow::Owned(format!("{LONG_TRACK}{index}"))),
+        }
+    }
+
+    fn place_of(&self, id: &str) -> Option<usize> {
+        match &self.tracks {
+            Tracks::Listed(ids) => ids.iter().position(|other| other == id),
+            Tracks::Repeated(count) => long_index(id).filter(|index| index < count),
+        }
+    }
+}
+
+fn long_index(id: &str) -> Option<usize> {
+    id.strip_prefix(LONG_TRACK)?.parse().ok()
 }
 
 /// Everything that can be played.
@@ -76,6 +126,8 @@ pub struct Album {
 pub struct Catalogue {
     tracks: BTreeMap<String, Track>,
     albums: Vec<Album>,
+    /// MRNs of every track that is music, in the order of the albums.
+    music: Vec<String>,
     ad: Track,
     interlude: Track,
 }
@@ -129,8 +181,18 @@ impl Catalogue {
     pub fn built_in() -> Result<Self, CatalogueError> {
         let mut catalogue = Self::empty()?;
         let tracks = album::TRACKS.iter().map(builtin).collect::<Result<Vec<_>, _>>()?;
-        catalogue.add("built-in", album::TITLE, tracks);
+        catalogue.add("built-in", album::TITLE, Sort::Music, tracks);
         Ok(catalogue)
+    }
+
+    /// Adds an album of so many tracks: all music again and again, under other names.
+    pub fn add_long(&mut self, count: usize) {
+        self.albums.push(Album {
+            id: LONG.to_owned(),
+            title: format!("{count} tracks"),
+            sort: Sort::Music,
+            tracks: Tracks::Repeated(count),
+        });
     }
 
     /// A music directory: every folder with playable files is an album.
@@ -143,7 +205,7 @@ impl Catalogue {
             })
         };
         list(path)?;
-        catalogue.walk(path, path, 0);
+        catalogue.walk(path, path, Sort::Music, 0);
         match catalogue.tracks.len() {
             0 => Err(CatalogueError::Empty { path: path.into() }),
             count if count > TRACKS_MAX => Err(CatalogueError::TooMany {
@@ -154,22 +216,45 @@ impl Catalogue {
         }
     }
 
+    /// Adds a directory of podcasts: every folder with playable files is a show.
+    pub fn add_podcasts(&mut self, path: &Path) -> Result<(), CatalogueError> {
+        let fail = |source| CatalogueError::Read {
+            path: path.into(),
+            source,
+        };
+        sorted(path).map_err(fail)?;
+        let before = self.tracks.len();
+        self.walk(path, path, Sort::Podcast, 0);
+        if self.tracks.len() == before {
+            return Err(CatalogueError::Empty { path: path.into() });
+        }
+        Ok(())
+    }
+
     fn empty() -> Result<Self, CatalogueError> {
         Ok(Self {
             tracks: BTreeMap::new(),
             albums: Vec::new(),
+            music: Vec::new(),
             ad: builtin(&album::AD)?,
             interlude: builtin(&album::INTERLUDE)?,
         })
     }
 
-    fn walk(&mut self, root: &Path, folder: &Path, depth: usize) {
+    fn walk(&mut self, root: &Path, folder: &Path, sort: Sort, depth: usize) {
         if depth > DEPTH_MAX || self.tracks.len() > TRACKS_MAX {
             return;
         }
         let entries = match sorted(folder) {
             Ok(entries) => entries,
             Err(error) => return log::warn!("skip folder {}: {error}", folder.display()),
+        };
+        let name = folder
+            .file_name()
+            .map(|name| name.to_string_lossy().to_ascii_lowercase());
+        let sort = match name {
+            Some(name) if PODCAST_FOLDERS.contains(&name.as_str()) => Sort::Podcast,
+            Some(_) | None => sort,
         };
         let title = folder
             .strip_prefix(root)
@@ -191,24 +276,30 @@ impl Catalogue {
                 .unwrap_or(folder)
                 .to_string_lossy()
                 .into_owned();
-            self.add(&name, &title, tracks);
+            self.add(&name, &title, sort, tracks);
         }
         for inner in entries.iter().filter(|path| path.is_dir()) {
-            self.walk(root, inner, depth.saturating_add(1));
+            self.walk(root, inner, sort, depth.saturating_add(1));
         }
     }
 
-    fn add(&mut self, name: &str, title: &str, mut tracks: Vec<Track>) {
+    fn add(&mut self, name: &str, title: &str, sort: Sort, mut tracks: Vec<Track>) {
         // A stable sort: equal places stay in the order of their file names.
         tracks.sort_by_key(|track| track.place);
         let said = tracks
             .first()
             .map(|track| track.album.clone())
             .filter(|album| tracks.iter().all(|track| track.album == *album));
+        let ids: Vec<String> = tracks.iter().map(|track| track.id.clone()).collect();
+        match sort {
+            Sort::Music => self.music.extend(ids.iter().cloned()),
+            Sort::Podcast => {}
+        }
         self.albums.push(Album {
             id: format!("mrn:1.0:sim:album:{:016x}", fingerprint(name)),
             title: said.unwrap_or_else(|| title.to_owned()),
-            tracks: tracks.iter().map(|track| track.id.clone()).collect(),
+            sort,
+            tracks: Tracks::Listed(ids),
         });
         self.tracks
             .extend(tracks.into_iter().map(|track| (track.id.clone(), track)));
@@ -220,8 +311,31 @@ impl Catalogue {
     }
 
     /// A track by its MRN.
-    pub fn track(&self, id: &str) -> Option<&Track> {
-        self.tracks.get(id)
+    pub fn track(&self, id: &str) -> Option<Cow<'_, Track>> {
+        if let Some(track) = self.tracks.get(id) {
+            return Some(Cow::Borrowed(track));
+        }
+        let index = long_index(id)?;
+        let real = index.checked_rem(self.music.len())?;
+        let mut track = self.tracks.get(self.music.get(real)?)?.clone();
+        track.title = format!("{} #{index}", track.title);
+        id.clone_into(&mut track.id);
+        Some(Cow::Owned(track))
+    }
+
+    /// A track by its place in a container.
+    pub fn track_at(&self, place: &Place) -> Option<Cow<'_, Track>> {
+        if place.container == EVERYTHING {
+            return self.track(self.music.get(place.index)?);
+        }
+        match self.album(&place.container) {
+            Some(album) => self.track(&album.id_at(place.index)?),
+            None => self.track(&place.container),
+        }
+    }
+
+    fn album(&self, id: &str) -> Option<&Album> {
+        self.albums.iter().find(|album| album.id == id)
     }
 
     /// The track, advertisement or interlude a media URL names.
@@ -242,20 +356,41 @@ impl Catalogue {
         &self.interlude
     }
 
-    /// MRNs of the tracks behind an MRN: those of an album, or the track itself. `None`: nothing has that MRN.
-    pub fn expand(&self, id: &str) -> Option<Vec<String>> {
-        if let Some(album) = self.albums.iter().find(|album| album.id == id) {
-            return Some(album.tracks.clone());
+    /// What an MRN stands for in a source: an album, a show or a track. `None`: nothing has that MRN.
+    pub fn leg(&self, id: &str) -> Option<Leg> {
+        let leg = |count, sort| Leg {
+            container: id.to_owned(),
+            count,
+            sort,
+        };
+        if let Some(album) = self.album(id) {
+            return Some(leg(album.len(), album.sort));
         }
-        self.tracks.contains_key(id).then(|| vec![id.to_owned()])
+        self.track(id)?;
+        let holder = self.albums.iter().find(|album| album.place_of(id).is_some());
+        holder.map(|album| leg(1, album.sort))
     }
 
-    /// MRNs of every track, in the order of the albums.
-    pub fn all(&self) -> Vec<String> {
-        self.albums
-            .iter()
-            .flat_map(|album| album.tracks.iter().cloned())
-            .collect()
+    /// Place of a track in the album, show or track with the MRN `container`.
+    pub fn place_in(&self, container: &str, track: &str) -> Option<usize> {
+        match self.album(container) {
+            Some(album) => album.place_of(track),
+            None => (container == track).then_some(0),
+        }
+    }
+
+    /// All music, once.
+    pub fn everything(&self) -> Source {
+        Source::new(vec![Leg {
+            container: EVERYTHING.to_owned(),
+            count: self.music.len(),
+            sort: Sort::Music,
+        }])
+    }
+
+    /// Place of a track in [`Self::everything`].
+    pub fn place_in_everything(&self, track: &str) -> Option<usize> {
+        self.music.iter().position(|other| other == track)
     }
 }
 
@@ -301,12 +436,17 @@ mod tests {
         std::fs::write(path, file.bytes).unwrap();
     }
 
+    fn titles(catalogue: &Catalogue, album: &Album) -> Vec<String> {
+        let title = |index| catalogue.track(&album.id_at(index).unwrap()).unwrap().title.clone();
+        (0..album.len()).map(title).collect()
+    }
+
     #[test]
     fn the_built_in_album_has_titles_lengths_and_one_album() {
         let catalogue = Catalogue::built_in().unwrap();
         assert_eq!(catalogue.albums().len(), 1);
         assert_eq!(catalogue.albums()[0].title, album::TITLE);
-        for id in &catalogue.albums()[0].tracks {
+        for id in &catalogue.music {
             let track = catalogue.track(id).unwrap();
             assert!(
                 track.duration_ms.is_some_and(|ms| (20_000..60_000).contains(&ms)),
@@ -329,11 +469,7 @@ mod tests {
         put(root.path(), "Artist/Album/01.flac", &album::TRACKS[0]);
         let catalogue = Catalogue::of_directory(root.path()).unwrap();
         assert_eq!(catalogue.albums().len(), 2);
-        let titles: Vec<&str> = catalogue.albums()[1]
-            .tracks
-            .iter()
-            .map(|id| catalogue.track(id).unwrap().title.as_str())
-            .collect();
+        let titles = titles(&catalogue, &catalogue.albums()[1]);
         let first = builtin(&album::TRACKS[0]).unwrap().title;
         assert_eq!(titles[0], first, "in the order of the tags' numbers");
     }
@@ -345,7 +481,7 @@ mod tests {
         std::fs::write(root.path().join("b.flac"), b"damaged").unwrap();
         std::fs::write(root.path().join("c.opus"), b"OggS").unwrap();
         std::fs::write(root.path().join("cover.jpg"), b"x").unwrap();
-        assert_eq!(Catalogue::of_directory(root.path()).unwrap().all().len(), 1);
+        assert_eq!(Catalogue::of_directory(root.path()).unwrap().music.len(), 1);
     }
 
     #[test]
@@ -370,8 +506,42 @@ mod tests {
     fn an_mrn_stands_for_its_track_or_the_tracks_of_its_album() {
         let catalogue = Catalogue::built_in().unwrap();
         let album = &catalogue.albums()[0];
-        assert_eq!(catalogue.expand(&album.id), Some(album.tracks.clone()));
-        assert_eq!(catalogue.expand(&album.tracks[1]), Some(vec![album.tracks[1].clone()]));
-        assert_eq!(catalogue.expand("mrn:1.0:other"), None);
+        assert_eq!(catalogue.leg(&album.id).unwrap().count, 5);
+        assert_eq!(catalogue.leg(&catalogue.music[1]).unwrap().count, 1);
+        assert_eq!(catalogue.leg("mrn:1.0:other"), None);
+    }
+
+    #[test]
+    fn a_long_album_repeats_the_music_under_other_names() {
+        let mut catalogue = Catalogue::built_in().unwrap();
+        catalogue.add_long(100_000);
+        let album = catalogue.albums()[1].clone();
+        let id = album.id_at(99_999).unwrap();
+        let (track, real) = (
+            catalogue.track(&id).unwrap(),
+            catalogue.track(&catalogue.music[4]).unwrap(),
+        );
+        assert_eq!((&track.key, &track.bytes), (&real.key, &real.bytes));
+        assert_eq!(track.title, format!("{} #99999", real.title));
+        assert_eq!(catalogue.place_in(&album.id, &id), Some(99_999));
+        assert_eq!(album.id_at(100_000), None);
+        assert_eq!(catalogue.everything().len(), 5, "a station plays real music once");
+    }
+
+    #[test]
+    fn podcasts_are_shows_and_no_music() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), "Album/01.flac", &album::TRACKS[0]);
+        put(root.path(), "Podcasts/Show/01.mp3", &album::INTERLUDE);
+        let mut catalogue = Catalogue::of_directory(root.path()).unwrap();
+        let more = tempfile::tempdir().unwrap();
+        put(more.path(), "Other/01.mp3", &album::AD);
+        catalogue.add_podcasts(more.path()).unwrap();
+        let sorts: Vec<Sort> = catalogue.albums().iter().map(|album| album.sort).collect();
+        assert_eq!(sorts, [Sort::Music, Sort::Podcast, Sort::Podcast]);
+        assert_eq!(catalogue.music.len(), 1);
+        let show = &catalogue.albums()[1];
+        let episode = show.id_at(0).unwrap();
+        assert_eq!(catalogue.leg(&episode).unwrap().sort, Sort::Podcast);
     }
 }

@@ -2,14 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::order::fingerprint;
 use super::tier::Kind;
 
-/// What sounds: a track of the catalogue by its MRN, or something the service injects.
+/// A track by its container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// MRN of an album, a show or the track itself.
+    pub container: String,
+    /// Which of its tracks, from 0.
+    pub index: usize,
+}
+
+/// What sounds: something of the catalogue, or something the service injects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
-    /// MRN of a track.
-    Track(String),
+    /// Track of an album.
+    Track(Place),
+    /// Episode of a podcast.
+    Episode(Place),
     /// Advertisement.
     Ad,
     /// Introduction.
@@ -27,17 +39,31 @@ pub struct Entry {
     pub item: Item,
     /// A start of it was reported.
     pub started: bool,
-    /// Which time through the source, from 0.
+    /// Which time through a source, from 0.
     pub round: u32,
-    /// Place in the source, to restore the order when shuffle ends.
-    pub ordinal: usize,
+    /// Place in that source; `None`: it keeps its place in the queue when the order changes.
+    pub ordinal: Option<usize>,
 }
 
 impl Entry {
+    /// An entry of a queue by its name; the same arguments give the same identifiers.
+    pub fn new((queue, number): (&str, &str), item: Item, round: u32, ordinal: Option<usize>) -> Self {
+        let mark = fingerprint(&format!("{queue}#{round}/{number}"));
+        Self {
+            reference: format!("{number}:{mark:016x}"),
+            metric: format!("mx|{:016x}/{number}+{mark:016x}==", fingerprint(queue)),
+            item,
+            started: false,
+            round,
+            ordinal,
+        }
+    }
+
     /// Sort of the entry.
     pub const fn kind(&self) -> Kind {
         match self.item {
             Item::Track(_) => Kind::Track,
+            Item::Episode(_) => Kind::Episode,
             Item::Ad => Kind::Ad,
             Item::Interlude => Kind::Interlude,
         }

@@ -1,5 +1,7 @@
 //! Takes events in: who sent one, whether it came before, what the judge finds, where it moves the session.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::event::{self, Event, Reason, What};
@@ -137,15 +139,15 @@ impl World {
         let Some(entry) = session.queue.entries().get(index) else {
             return (Judgement::default(), false);
         };
-        let track = self.track_of(entry);
+        let track = self.track_of(entry).map(Cow::into_owned);
         let of = self.circumstances(session, entry, self.time.of_client(event.at_ms));
         let ahead = i64::try_from(index).unwrap_or(i64::MAX);
         let here = i64::try_from(session.queue.position()).unwrap_or(i64::MAX);
         let reference = entry.reference.clone();
         let facts = Facts {
             reference: &reference,
-            duration_ms: track.and_then(|track| track.duration_ms),
-            exact: track.is_some_and(|track| track.exact),
+            duration_ms: track.as_ref().and_then(|track| track.duration_ms),
+            exact: track.as_ref().is_some_and(|track| track.exact),
             distance: ahead.saturating_sub(here),
             passes_ad: session
                 .between(index)
@@ -170,6 +172,8 @@ impl World {
         let Some(session) = self.sessions.get_mut(place) else {
             return;
         };
+        let entry = session.queue.entries().get(index);
+        let is_counted = entry.is_some_and(|entry| self.rules.counts_skips(entry.kind()));
         session.last_body = text;
         session.device.clone_from(&caller.device);
         session.used_ms = self.time.now_ms();
@@ -177,7 +181,7 @@ impl World {
             What::Start { .. } => session.queue.move_to(index),
             What::Stop {
                 reason: Reason::Next, ..
-            } if self.tier.limits_skips() && judgement.refused.is_none() => {
+            } if is_counted && judgement.refused.is_none() => {
                 self.skips.push(self.time.of_client(event.at_ms));
                 let surplus = self.skips.len().saturating_sub(SKIPS_KEPT_MAX);
                 self.skips.drain(..surplus);

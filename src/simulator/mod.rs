@@ -4,6 +4,7 @@
 mod album;
 mod catalogue;
 mod clock;
+mod course;
 mod entry;
 mod event;
 mod faults;
@@ -37,13 +38,14 @@ pub use catalogue::CatalogueError;
 pub use clock::Clock;
 pub use ledger::{LedgerError, Report};
 pub use store::StoreError;
-pub use tier::Tier;
+pub use tier::{Shuffle, Tier};
 
 use catalogue::Catalogue;
 use http::Shared;
 use ledger::Ledger;
 use listener::{Connection, Door};
 use store::Store;
+use tier::Rules;
 use world::World;
 
 /// Where the simulator listens if it is not told.
@@ -64,6 +66,14 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// What time it is.
     pub clock: Clock,
+    /// Directory of podcasts, each folder in it a show.
+    pub podcast: Option<PathBuf>,
+    /// Length of one more album that is made of the same few files; 0: none.
+    pub tracks: usize,
+    /// Tracks after which an advertisement follows, in place of the tier's own number; 0: none.
+    pub ads_every: Option<u32>,
+    /// Who decides what comes next.
+    pub shuffle: Shuffle,
 }
 
 impl Default for Settings {
@@ -76,6 +86,10 @@ impl Default for Settings {
             state: None,
             seed: None,
             clock: Clock::default(),
+            podcast: None,
+            tracks: 0,
+            ads_every: None,
+            shuffle: Shuffle::default(),
         }
     }
 }
@@ -98,6 +112,18 @@ pub struct Arguments {
     /// Number that makes session names and random orders the same in every run
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
+    /// Directory of podcasts, each folder in it a show; a folder "Podcasts" of the music directory is one, too
+    #[arg(long, value_name = "DIR")]
+    pub podcast: Option<PathBuf>,
+    /// Adds an album of so many tracks, made of the same few files
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub tracks: usize,
+    /// Tracks after which an advertisement follows, 0 for none [default: 3 for free, 4 for prime, else none]
+    #[arg(long, value_name = "NUMBER")]
+    pub ads_every: Option<u32>,
+    /// Who decides what comes next: augmented is always mixed, with tracks of the service's own choice
+    #[arg(long, value_enum, default_value_t)]
+    pub shuffle: Shuffle,
 }
 
 impl From<Arguments> for Settings {
@@ -108,6 +134,10 @@ impl From<Arguments> for Settings {
             tier,
             state,
             seed,
+            podcast,
+            tracks,
+            ads_every,
+            shuffle,
         } = arguments;
         Self {
             listen,
@@ -115,7 +145,11 @@ impl From<Arguments> for Settings {
             tier,
             state: state.or_else(|| default_state(listen)),
             seed,
-            ..Self::default()
+            podcast,
+            tracks,
+            ads_every,
+            shuffle,
+            clock: Clock::System,
         }
     }
 }
@@ -182,11 +216,22 @@ impl Simulator {
             state,
             seed,
             clock,
+            podcast,
+            tracks,
+            ads_every,
+            shuffle,
         } = settings;
-        let catalogue = match &music {
+        let mut catalogue = match &music {
             Some(path) => Catalogue::of_directory(path)?,
             None => Catalogue::built_in()?,
         };
+        if let Some(path) = &podcast {
+            catalogue.add_podcasts(path)?;
+        }
+        if tracks > 0 {
+            catalogue.add_long(tracks);
+        }
+        let rules = Rules::new(tier, shuffle, ads_every);
         let listen = |source| SimulatorError::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
@@ -201,7 +246,7 @@ impl Simulator {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| SimulatorError::Thread(io::Error::other(error.to_string())))?,
         };
-        let shared = Shared::new(World::new(catalogue, tier, seed, clock, store, ledger));
+        let shared = Shared::new(World::new(catalogue, rules, seed, clock, store, ledger));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

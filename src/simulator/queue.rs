@@ -1,18 +1,34 @@
-//! One queue: which entry comes when. The service owns it; clients only look at it and report where they are.
-//! Knows no HTTP, no files and no events.
+//! One queue: which entry comes when. The service owns it; clients only look at it and report where they are. Entries
+//! exist only around the position, however long the source is. Knows no HTTP, no files and no events.
 
 use serde::{Deserialize, Serialize};
 
+use super::course::{Course, Order, Source};
 use super::entry::{Entry, Item};
-use super::order::{Seed, fingerprint};
-use super::tier::{Kind, Tier};
+use super::order::{Permutation, Seed, fingerprint};
+use super::tier::{Kind, Rules, Shuffle};
 
 /// Entries made ready ahead of the current one: what `next` may return, and one more.
 const AHEAD_MIN: usize = 11;
+/// Entries made ready before the current one: what `previous` may return.
+const BEHIND_MIN: usize = 10;
 /// Played entries that stay known, for `previous` and for late events.
 const HISTORY_MAX: usize = 200;
-/// Tracks one queue may hold: more is refused, not cut off.
-pub const TRACKS_MAX: usize = 10_000;
+/// Entries of the whole queue that are shown ahead: with the history still well below the 1 MiB that clients may refuse
+/// to read beyond.
+const SHOWN_MAX: usize = 200;
+/// Tracks that may be put between entries at once: these are made ready, so they cost memory.
+pub const INSERTED_MAX: usize = 500;
+/// Containers a source may have: a request body of 256 KiB holds not many more.
+pub const LEGS_MAX: usize = 4_000;
+/// Entries that left the window for another order but that a client may hold: two windows of them.
+const PARKED_MAX: usize = 24;
+/// Tracks of a station between two introductions (DJ mode): often enough that an album's length meets one.
+const INTERLUDE_EVERY: u32 = 4;
+/// Tracks of an augmented shuffle after which the service chooses one of its own.
+const CHOICE_EVERY: u32 = 3;
+/// Orders tried so that a round does not begin with the track that just ended; with two tracks every other one does.
+const KEYS_MAX: usize = 32;
 
 /// How the order is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,243 +43,397 @@ pub enum Style {
 }
 
 /// What a queue is made from.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// MRNs in their order; not empty.
-    pub tracks: Vec<String>,
-    /// Which of them is to sound first.
-    pub first: usize,
-    /// MRNs a station or the continuation chooses from.
-    pub pool: Vec<String>,
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// What was asked for; not empty.
+    pub source: Source,
+    /// Which of it is to sound first, if that was asked for.
+    pub first: Option<usize>,
+    /// What a station, the continuation and the service's own choice are taken from.
+    pub pool: Source,
+    /// Which of the pool is `first` (or the beginning of the source).
+    pub first_of_pool: Option<usize>,
+}
+
+/// What a round goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Through {
+    Source,
+    Pool,
 }
 
 /// The queue of one session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Queue {
     name: String,
-    tier: Tier,
+    rules: Rules,
     seed: Seed,
     style: Style,
     looping: bool,
     continues: bool,
-    tracks: Vec<String>,
-    pool: Vec<String>,
-    entries: Vec<Entry>,
-    position: usize,
+    source: Source,
+    pool: Source,
+    through: Through,
+    course: Course,
     round: u32,
-    made: u64,
+    /// What is known: some played entries, the current one, some that come.
+    entries: Vec<Entry>,
+    parked: Vec<Entry>,
+    position: usize,
+    /// Tracks of the source before the first entry.
+    before: usize,
+    injected: u64,
     since_ad: u32,
+    since_interlude: u32,
+    since_choice: u32,
 }
 
 impl Queue {
     /// A queue whose order depends on nothing but the arguments. `name` makes its references unique.
-    pub fn new(name: &str, tier: Tier, style: Style, source: Source) -> Self {
+    pub fn new(name: &str, rules: Rules, style: Style, origin: Origin) -> Self {
         let mut queue = Self {
             name: name.to_owned(),
-            tier,
+            rules,
             seed: Seed::new(fingerprint(name)),
             style,
             looping: false,
             continues: style == Style::Station,
-            tracks: source.tracks,
-            pool: source.pool,
-            entries: Vec::new(),
-            position: 0,
+            source: origin.source,
+            pool: origin.pool,
+            through: Through::Source,
+            course: Course::new(Order::Plain, 0, 0),
             round: 0,
-            made: 0,
+            entries: Vec::new(),
+            parked: Vec::new(),
+            position: 0,
+            before: 0,
+            injected: 0,
             since_ad: 0,
+            since_interlude: 0,
+            since_choice: 0,
         };
-        queue.begin(source.first);
-        queue.fill();
+        queue.begin(origin.first, origin.first_of_pool);
+        queue.fill(AHEAD_MIN);
         queue
     }
 
-    fn begin(&mut self, first: usize) {
-        let numbered: Vec<(usize, String)> = self.tracks.iter().cloned().enumerate().collect();
-        let interlude = self.style == Style::Station || self.tier.limits_skips();
-        let (before, after) = match self.style {
-            Style::Ordered => numbered.split_at(first.min(numbered.len())),
-            Style::Shuffled | Style::Station => (&[][..], &numbered[..]),
+    fn begin(&mut self, first: Option<usize>, first_of_pool: Option<usize>) {
+        if self.style == Style::Station || self.rules.tier.limits_skips() {
+            self.inject(Item::Interlude);
+        }
+        let chosen = match self.style {
+            Style::Ordered => {
+                self.before = first.unwrap_or(0);
+                self.course = Course::new(Order::Plain, self.source.len(), self.before);
+                self.look_back();
+                return;
+            }
+            Style::Shuffled => first,
+            Style::Station => {
+                self.through = Through::Pool;
+                first_of_pool
+            }
         };
-        for (ordinal, track) in before {
-            self.push(Item::Track(track.clone()), *ordinal);
-        }
-        self.position = self.entries.len();
-        if interlude {
-            self.push(Item::Interlude, 0);
-        }
-        let mut round = after.to_vec();
-        if self.style == Style::Station {
-            let chosen = numbered.get(first).map(|(_, track)| track.clone());
-            round = self.pool.iter().cloned().enumerate().collect();
-            self.mix_with_first(&mut round, chosen.as_deref());
-        } else if self.style == Style::Shuffled {
-            let chosen = numbered
-                .get(first)
-                .filter(|_| first > 0)
-                .map(|(_, track)| track.clone());
-            self.mix_with_first(&mut round, chosen.as_deref());
-        }
-        self.push_round(round);
-    }
-
-    fn mix_with_first(&mut self, round: &mut [(usize, String)], first: Option<&str>) {
-        self.seed.shuffle(round);
-        if let Some(place) = first.and_then(|wanted| round.iter().position(|(_, track)| track == wanted)) {
-            round.swap(0, place);
+        self.course = Course::new(Order::Mixed(self.seed.draw()), self.size(), 0);
+        if let Some(chosen) = chosen {
+            self.course.leave_out(std::iter::once(chosen));
+            self.push_track(chosen);
         }
     }
 
-    fn push(&mut self, item: Item, ordinal: usize) {
-        let entry = self.make(item, ordinal);
+    /// Tracks of a whole round.
+    fn size(&self) -> usize {
+        match self.through {
+            Through::Source => self.source.len(),
+            Through::Pool => self.pool.len(),
+        }
+    }
+
+    fn item(&self, ordinal: usize) -> Option<Item> {
+        match self.through {
+            Through::Source => self.source.item(ordinal),
+            Through::Pool => self.pool.item(ordinal),
+        }
+    }
+
+    /// A track's names follow from its place in the source: it has them again whenever it is made again.
+    fn entry_of(&self, ordinal: usize, round: u32, item: Item) -> Entry {
+        let number = ordinal.to_string();
+        Entry::new((&self.name, &number), item, round, Some(ordinal))
+    }
+
+    fn fixed(&mut self, item: Item, round: u32) -> Entry {
+        let number = self.injected;
+        self.injected = number.saturating_add(1);
+        Entry::new((&self.name, &format!("i{number}")), item, round, None)
+    }
+
+    fn inject(&mut self, item: Item) {
+        let entry = self.fixed(item, self.round);
         self.entries.push(entry);
     }
 
-    fn make(&mut self, item: Item, ordinal: usize) -> Entry {
-        let number = self.made;
-        self.made = number.saturating_add(1);
-        let mark = fingerprint(&format!("{}#{number}", self.name));
-        Entry {
-            reference: format!("{number}:{mark:016x}"),
-            metric: format!("mx|{:016x}/{number}+{mark:016x}==", fingerprint(&self.name)),
-            item,
-            started: false,
-            round: self.round,
-            ordinal,
+    fn push_track(&mut self, ordinal: usize) {
+        let Some(item) = self.item(ordinal) else { return };
+        let entry = self.entry_of(ordinal, self.round, item);
+        self.parked.retain(|parked| parked.reference != entry.reference);
+        self.entries.push(entry);
+        let choice_every = self.choice_every();
+        if due(&mut self.since_choice, choice_every) {
+            // One track of the pool after the other, in an order of its own.
+            let choices = Permutation::new(fingerprint(&self.name), self.pool.len());
+            let turn = usize::try_from(self.injected).unwrap_or(0);
+            let place = turn.checked_rem(self.pool.len()).unwrap_or(0);
+            if let Some(item) = self.pool.item(choices.at(place)) {
+                self.inject(item);
+            }
+        }
+        if due(&mut self.since_ad, self.rules.ads_every) {
+            self.inject(Item::Ad);
+        }
+        let is_station = self.style == Style::Station;
+        if due(&mut self.since_interlude, is_station.then_some(INTERLUDE_EVERY)) {
+            self.inject(Item::Interlude);
         }
     }
 
-    fn push_round(&mut self, round: Vec<(usize, String)>) {
-        for (ordinal, track) in round {
-            self.push(Item::Track(track), ordinal);
-            self.since_ad = self.since_ad.saturating_add(1);
-            if self.tier.ad_every().is_some_and(|every| self.since_ad >= every) {
-                self.push(Item::Ad, ordinal);
-                self.since_ad = 0;
-            }
-        }
+    fn choice_every(&self) -> Option<u32> {
+        let chooses = self.style == Style::Shuffled && self.rules.shuffle == Shuffle::Augmented;
+        chooses.then_some(CHOICE_EVERY)
     }
 
     /// Makes entries ready ahead of the current one, if the queue goes on at all.
-    fn fill(&mut self) {
-        while self.entries.len().saturating_sub(self.position) <= AHEAD_MIN {
-            let source = if self.continues {
-                &self.pool
-            } else if self.looping {
-                &self.tracks
-            } else {
-                return;
-            };
-            if source.is_empty() {
-                return;
+    fn fill(&mut self, ahead: usize) {
+        while self.entries.len().saturating_sub(self.position) <= ahead {
+            let size = self.size();
+            match self.course.draw(size) {
+                Some(ordinal) => self.push_track(ordinal),
+                None if self.begin_round() => {}
+                None => return,
             }
-            let mut round: Vec<(usize, String)> = source.iter().cloned().enumerate().collect();
-            self.round = self.round.saturating_add(1);
-            if self.continues || self.style != Style::Ordered {
-                self.seed.shuffle(&mut round);
-                let last = self.entries.iter().rev().find_map(|entry| match &entry.item {
-                    Item::Track(track) => Some(track.as_str()),
-                    Item::Ad | Item::Interlude => None,
-                });
-                if round.len() > 1 && round.first().map(|(_, track)| track.as_str()) == last {
-                    round.rotate_left(1);
-                }
+        }
+    }
+
+    /// Begins the next time through; false: the queue is over.
+    fn begin_round(&mut self) -> bool {
+        let through = if self.continues { Through::Pool } else { Through::Source };
+        let goes_on = self.continues || self.looping;
+        let was = std::mem::replace(&mut self.through, through);
+        let size = self.size();
+        if !goes_on || size == 0 {
+            self.through = was;
+            return false;
+        }
+        self.round = self.round.saturating_add(1);
+        let is_mixed = self.continues || self.style != Style::Ordered;
+        let order = if is_mixed {
+            self.order_of_round(size)
+        } else {
+            Order::Plain
+        };
+        self.course = Course::new(order, size, 0);
+        true
+    }
+
+    /// An order that does not begin with the track that ended, unless there is no other.
+    fn order_of_round(&mut self, size: usize) -> Order {
+        let last = self.entries.iter().rev().find(|entry| entry.ordinal.is_some());
+        let last = last.map(|entry| entry.item.clone());
+        let mut key = self.seed.draw();
+        for _ in 0..KEYS_MAX {
+            if self.item(Permutation::new(key, size).at(0)) != last {
+                break;
             }
-            self.push_round(round);
+            key = self.seed.draw();
+        }
+        Order::Mixed(key)
+    }
+
+    /// Makes entries ready before the current one, where the queue began in the middle of its source.
+    fn look_back(&mut self) {
+        while self.position < BEHIND_MIN && self.before > 0 {
+            self.before = self.before.saturating_sub(1);
+            if let Some(item) = self.source.item(self.before) {
+                self.entries.insert(0, self.entry_of(self.before, 0, item));
+                self.position = self.position.saturating_add(1);
+            }
         }
     }
 
     /// Whether other tracks follow when the source is over.
     pub fn set_continuing(&mut self, on: bool) {
         self.continues = on || self.style == Style::Station;
-        self.fill();
+        self.fill(AHEAD_MIN);
     }
 
     /// Repeats the source, or lets it end with the round that is playing.
     pub fn set_looping(&mut self, on: bool) {
         self.looping = on;
-        if !on && !self.continues {
-            let round = self.entries.get(self.position).map_or(self.round, |entry| entry.round);
-            let keep = self.position;
-            let mut index = 0_usize;
-            self.entries.retain(|entry| {
-                let kept = index <= keep || entry.round <= round;
-                index = index.saturating_add(1);
-                kept
-            });
+        let round = self.current_round();
+        if !on && !self.continues && self.round > round {
+            let ahead = self.take_ahead();
+            let (stay, leave): (Vec<Entry>, Vec<Entry>) = ahead.into_iter().partition(|entry| entry.round <= round);
+            self.entries.extend(stay);
+            self.park(leave);
+            self.round = round;
+            self.course = Course::new(Order::Plain, self.size(), self.size());
         }
-        self.fill();
+        self.fill(AHEAD_MIN);
     }
 
-    /// Mixes what lies ahead, or puts it back in order. Entries keep their references; injected ones keep their places.
+    /// Mixes what lies ahead, or puts it back in order. Tracks keep their references; injected entries their places.
     pub fn set_shuffled(&mut self, on: bool) {
         if self.style == Style::Station {
             return;
         }
         self.style = if on { Style::Shuffled } else { Style::Ordered };
-        let ahead = self
-            .entries
-            .split_off(self.position.saturating_add(1).min(self.entries.len()));
-        let mut rounds: Vec<u32> = ahead.iter().map(|entry| entry.round).collect();
-        rounds.dedup();
-        let mut rest = ahead;
-        for round in rounds {
-            let (this, later): (Vec<Entry>, Vec<Entry>) = rest.into_iter().partition(|entry| entry.round == round);
-            rest = later;
-            let places: Vec<Option<Entry>> = this
+        let mut ahead = self.take_ahead();
+        // What is left of an earlier round is ready as a whole; it is mixed in its own places.
+        for round in self.current_round()..self.round {
+            let places = ahead
                 .iter()
-                .map(|entry| (entry.kind() != Kind::Track).then(|| entry.clone()))
-                .collect();
-            let mut tracks: Vec<Entry> = this.into_iter().filter(|entry| entry.kind() == Kind::Track).collect();
+                .enumerate()
+                .filter(|(_, entry)| entry.round == round && entry.ordinal.is_some());
+            let places: Vec<usize> = places.map(|(place, _)| place).collect();
+            let mut tracks: Vec<Entry> = places.iter().filter_map(|place| ahead.get(*place).cloned()).collect();
+            tracks.sort_by_key(|entry| entry.ordinal);
             if on {
-                self.seed.shuffle(&mut tracks);
-            } else {
-                tracks.sort_by_key(|entry| entry.ordinal);
+                let order = Permutation::new(self.seed.draw(), tracks.len());
+                tracks = (0..tracks.len())
+                    .filter_map(|place| tracks.get(order.at(place)).cloned())
+                    .collect();
             }
-            let mut tracks = tracks.into_iter();
-            self.entries
-                .extend(places.into_iter().filter_map(|place| place.or_else(|| tracks.next())));
+            for (place, track) in places.into_iter().zip(tracks) {
+                if let Some(slot) = ahead.get_mut(place) {
+                    *slot = track;
+                }
+            }
         }
+        self.redraw(ahead, on);
+        self.fill(AHEAD_MIN);
+    }
+
+    /// Puts the tracks of the round that is being drawn back and draws as many again in the new order.
+    fn redraw(&mut self, ahead: Vec<Entry>, mixed: bool) {
+        let is_drawn = |entry: &Entry| entry.round == self.round && entry.ordinal.is_some();
+        let put_back: Vec<usize> = ahead
+            .iter()
+            .filter(|entry| is_drawn(entry))
+            .filter_map(|entry| entry.ordinal)
+            .collect();
+        let order = if mixed || self.through == Through::Pool {
+            Order::Mixed(self.seed.draw())
+        } else {
+            Order::Plain
+        };
+        let size = self.size();
+        self.course.reorder(order, size, &put_back);
+        let mut left = Vec::new();
+        for entry in ahead {
+            if entry.round != self.round || entry.ordinal.is_none() {
+                self.entries.push(entry);
+                continue;
+            }
+            let drawn = self.course.draw(size);
+            if let Some((ordinal, item)) = drawn.and_then(|ordinal| Some((ordinal, self.item(ordinal)?))) {
+                self.entries.push(self.entry_of(ordinal, self.round, item));
+            }
+            left.push(entry);
+        }
+        left.retain(|entry| self.entries.iter().all(|known| known.reference != entry.reference));
+        self.park(left);
+    }
+
+    fn take_ahead(&mut self) -> Vec<Entry> {
+        let from = self.position.saturating_add(1).min(self.entries.len());
+        self.entries.split_off(from)
+    }
+
+    fn park(&mut self, entries: Vec<Entry>) {
+        self.parked.extend(entries);
+        let surplus = self.parked.len().saturating_sub(PARKED_MAX);
+        self.parked.drain(..surplus);
+        let known = &self.entries;
+        self.parked
+            .retain(|parked| known.iter().all(|entry| entry.reference != parked.reference));
+    }
+
+    /// A client that did not know of a new order yet started an entry of the old one: the queue has it come now.
+    pub fn recall(&mut self, metric: &str) -> Option<usize> {
+        let place = self.parked.iter().position(|entry| entry.metric == metric)?;
+        let entry = self.parked.remove(place);
+        if entry.round == self.round {
+            self.course.leave_out(entry.ordinal.into_iter());
+        } else if entry.round > self.round {
+            // The repetition had begun for the client when it was ended: this is its last entry.
+            self.round = entry.round;
+            self.course = Course::new(Order::Plain, self.size(), self.size());
+        }
+        let at = self.position.saturating_add(1).min(self.entries.len());
+        self.entries.insert(at, entry);
+        Some(at)
+    }
+
+    fn current_round(&self) -> u32 {
+        self.entries.get(self.position).map_or(self.round, |entry| entry.round)
     }
 
     /// Puts tracks right after the current entry.
-    pub fn insert_next(&mut self, tracks: &[String]) {
-        let at = self.position.saturating_add(1).min(self.entries.len());
-        self.insert(at, tracks);
+    pub fn insert_next(&mut self, tracks: Source) {
+        self.insert(self.position.saturating_add(1), tracks);
     }
 
-    /// Puts tracks at the end of what plays (before the repetition, if the queue repeats).
-    pub fn insert_last(&mut self, tracks: &[String]) {
-        let round = self.entries.get(self.position).map_or(self.round, |entry| entry.round);
-        let at = self
-            .entries
-            .iter()
-            .rposition(|entry| entry.round <= round)
-            .map_or(0, |last| last.saturating_add(1));
-        self.insert(at, tracks);
-    }
-
-    fn insert(&mut self, at: usize, tracks: &[String]) {
-        let round = self.entries.get(self.position).map_or(self.round, |entry| entry.round);
-        let mut rest = self.entries.split_off(at.min(self.entries.len()));
-        for track in tracks {
-            let mut entry = self.make(Item::Track(track.clone()), self.tracks.len());
-            entry.round = round;
-            self.entries.push(entry);
-            self.tracks.push(track.clone());
+    /// Puts tracks at the end of what plays (before the repetition, if the queue repeats; after what is ready, if it has
+    /// no end).
+    pub fn insert_last(&mut self, tracks: Source) {
+        if self.through == Through::Source && self.round == self.current_round() {
+            self.source.extend(tracks);
+            return self.fill(AHEAD_MIN);
         }
-        self.entries.append(&mut rest);
-        self.fill();
+        let round = self.current_round();
+        let last = self.entries.iter().rposition(|entry| entry.round <= round);
+        self.insert(last.map_or(0, |last| last.saturating_add(1)), tracks);
     }
 
-    /// Room for more tracks.
+    fn insert(&mut self, at: usize, tracks: Source) {
+        let rest = self.entries.split_off(at.min(self.entries.len()));
+        let round = self.current_round();
+        let first = self.source.len();
+        let count = tracks.len();
+        for index in 0..count {
+            let Some(item) = tracks.item(index) else { continue };
+            let entry = match self.through {
+                Through::Source => self.entry_of(first.saturating_add(index), round, item),
+                Through::Pool => self.fixed(item, round),
+            };
+            self.entries.push(entry);
+        }
+        if self.through == Through::Source {
+            self.source.extend(tracks);
+            if self.round == round {
+                self.course.leave_out(first..first.saturating_add(count));
+            }
+        }
+        self.entries.extend(rest);
+        self.fill(AHEAD_MIN);
+    }
+
+    /// How many more containers may be added.
     pub fn room(&self) -> usize {
-        TRACKS_MAX.saturating_sub(self.tracks.len())
+        LEGS_MAX.saturating_sub(self.source.legs())
     }
 
-    /// All entries that are known, played and coming.
+    /// The entries that exist now, played and coming.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// What is shown of the whole queue: what was played, as far as it is known, and much of what comes.
+    pub fn shown(&self) -> Vec<Entry> {
+        let mut whole = self.clone();
+        whole.fill(SHOWN_MAX);
+        whole.entries
     }
 
     /// Place of the current entry in [`Self::entries`].
@@ -294,11 +464,13 @@ impl Queue {
         entry.started = true;
         self.position = index;
         if self.position > HISTORY_MAX {
-            let drop = self.position.saturating_sub(HISTORY_MAX);
-            self.entries.drain(..drop);
+            let surplus = self.position.saturating_sub(HISTORY_MAX);
+            self.entries.drain(..surplus);
             self.position = HISTORY_MAX;
+            self.before = 0;
         }
-        self.fill();
+        self.look_back();
+        self.fill(AHEAD_MIN);
     }
 
     /// The order is random.
@@ -315,149 +487,23 @@ impl Queue {
     pub fn is_station(&self) -> bool {
         self.style == Style::Station
     }
+
+    /// What it was asked for, ahead of what is injected.
+    pub fn kind(&self) -> Kind {
+        match self.source.item(0) {
+            Some(Item::Episode(_)) => Kind::Episode,
+            Some(Item::Track(_) | Item::Ad | Item::Interlude) | None => Kind::Track,
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(count: usize, first: usize) -> Source {
-        let tracks: Vec<String> = (0..count).map(|n| format!("t{n}")).collect();
-        Source {
-            pool: tracks.clone(),
-            tracks,
-            first,
-        }
+/// Counts one more track; true when it is time, which starts the count again.
+fn due(since: &mut u32, every: Option<u32>) -> bool {
+    let Some(every) = every else { return false };
+    *since = since.saturating_add(1);
+    let is_due = *since >= every;
+    if is_due {
+        *since = 0;
     }
-
-    fn queue(tier: Tier, style: Style, count: usize) -> Queue {
-        Queue::new("s", tier, style, source(count, 0))
-    }
-
-    fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
-        entries
-            .map(|entry| match &entry.item {
-                Item::Track(track) => track.clone(),
-                Item::Ad => "ad".to_owned(),
-                Item::Interlude => "interlude".to_owned(),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_plain_queue_is_the_source_in_order_and_ends() {
-        assert_eq!(
-            names(queue(Tier::Unlimited, Style::Ordered, 4).entries().iter()),
-            ["t0", "t1", "t2", "t3"]
-        );
-    }
-
-    #[test]
-    fn a_later_first_track_leaves_the_ones_before_it_behind() {
-        let queue = Queue::new("s", Tier::Unlimited, Style::Ordered, source(4, 2));
-        assert_eq!(names(queue.current().into_iter()), ["t2"]);
-        assert_eq!(names(queue.behind(5)), ["t1", "t0"], "nearest first");
-    }
-
-    #[test]
-    fn the_free_tier_has_an_interlude_first_and_an_ad_after_every_third_track() {
-        let queue = queue(Tier::Free, Style::Ordered, 7);
-        let expected = ["interlude", "t0", "t1", "t2", "ad", "t3", "t4", "t5", "ad", "t6"];
-        assert_eq!(names(queue.entries().iter()), expected);
-    }
-
-    #[test]
-    fn a_station_starts_with_an_interlude_and_the_chosen_track_and_never_ends() {
-        let mut queue = Queue::new("s", Tier::Unlimited, Style::Station, source(3, 1));
-        assert_eq!(names(queue.entries().iter().take(2)), ["interlude", "t1"]);
-        for _ in 0..1000 {
-            assert_eq!(queue.ahead(10).count(), 10);
-            queue.move_to(queue.position() + 1);
-        }
-        assert!(queue.entries().len() < HISTORY_MAX + 20, "old entries are forgotten");
-    }
-
-    #[test]
-    fn a_station_does_not_repeat_a_track_at_once() {
-        let mut queue = queue(Tier::Unlimited, Style::Station, 3);
-        for _ in 0..200 {
-            let pair = names(queue.entries().iter().skip(queue.position()).take(2));
-            assert_ne!(pair[0], pair[1]);
-            queue.move_to(queue.position() + 1);
-        }
-    }
-
-    #[test]
-    fn shuffling_mixes_what_lies_ahead_and_keeps_references() {
-        let mut queue = queue(Tier::Unlimited, Style::Ordered, 20);
-        queue.move_to(3);
-        let mut before: Vec<String> = queue.ahead(20).map(|entry| entry.reference.clone()).collect();
-        queue.set_shuffled(true);
-        let mut after: Vec<String> = queue.ahead(20).map(|entry| entry.reference.clone()).collect();
-        assert_ne!(before, after);
-        before.sort();
-        after.sort();
-        assert_eq!(before, after);
-        assert_eq!(names(queue.current().into_iter()), ["t3"]);
-    }
-
-    #[test]
-    fn ending_shuffle_restores_the_order() {
-        let mut queue = queue(Tier::Unlimited, Style::Ordered, 12);
-        let before: Vec<String> = queue.ahead(20).map(|entry| entry.reference.clone()).collect();
-        queue.set_shuffled(true);
-        queue.set_shuffled(false);
-        assert_eq!(
-            before,
-            queue.ahead(20).map(|entry| entry.reference.clone()).collect::<Vec<_>>()
-        );
-    }
-
-    #[test]
-    fn shuffling_leaves_advertisements_in_their_places() {
-        let mut queue = queue(Tier::Prime, Style::Ordered, 9);
-        let places = |queue: &Queue| -> Vec<usize> {
-            queue
-                .entries()
-                .iter()
-                .enumerate()
-                .filter(|(_, e)| e.kind() == Kind::Ad)
-                .map(|(n, _)| n)
-                .collect()
-        };
-        let before = places(&queue);
-        queue.set_shuffled(true);
-        assert_eq!(before, places(&queue));
-        assert_eq!(before, [5, 10]);
-    }
-
-    #[test]
-    fn looping_repeats_with_new_references_and_ending_it_ends_the_queue() {
-        let mut queue = queue(Tier::Unlimited, Style::Ordered, 3);
-        queue.set_looping(true);
-        assert_eq!(names(queue.ahead(5)), ["t1", "t2", "t0", "t1", "t2"]);
-        let mut references: Vec<&str> = queue.entries().iter().map(|entry| entry.reference.as_str()).collect();
-        references.sort_unstable();
-        references.dedup();
-        assert_eq!(references.len(), queue.entries().len());
-        queue.set_looping(false);
-        assert_eq!(names(queue.ahead(5)), ["t1", "t2"]);
-    }
-
-    #[test]
-    fn inserted_tracks_come_next_or_last() {
-        let mut queue = queue(Tier::Unlimited, Style::Ordered, 3);
-        queue.insert_next(&["n".to_owned()]);
-        queue.insert_last(&["l".to_owned()]);
-        assert_eq!(names(queue.entries().iter()), ["t0", "n", "t1", "t2", "l"]);
-    }
-
-    #[test]
-    fn the_order_depends_on_the_name_alone() {
-        let first = Queue::new("one", Tier::Unlimited, Style::Shuffled, source(30, 0));
-        let again = Queue::new("one", Tier::Unlimited, Style::Shuffled, source(30, 0));
-        let other = Queue::new("two", Tier::Unlimited, Style::Shuffled, source(30, 0));
-        assert_eq!(names(first.entries().iter()), names(again.entries().iter()));
-        assert_ne!(names(first.entries().iter()), names(other.entries().iter()));
-    }
+    is_due
 }

@@ -154,19 +154,24 @@ fn load<T: DeserializeOwned>(path: &Path) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::queue::{Queue, Source, Style};
-    use crate::simulator::tier::Tier;
+    use crate::simulator::course::{Leg, Sort, Source};
+    use crate::simulator::queue::{Origin, Queue, Style};
+    use crate::simulator::tier::Rules;
 
     fn session(id: &str) -> Session {
-        let source = Source {
-            tracks: vec!["t".to_owned()],
-            first: 0,
-            pool: Vec::new(),
+        let leg = Leg {
+            container: "t".to_owned(),
+            count: 3,
+            sort: Sort::Music,
+        };
+        let origin = Origin {
+            source: Source::new(vec![leg]),
+            ..Origin::default()
         };
         Session::new(
             id.to_owned(),
             "d",
-            Queue::new(id, Tier::Free, Style::Ordered, source),
+            Queue::new(id, Rules::default(), Style::Ordered, origin),
             1,
         )
     }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::course::Sort;
+
 /// Skips a limited tier allows within [`SKIP_WINDOW_MS`]. "Prime: usually 6, back to 6 after 60 minutes."
 pub const SKIPS_MAX: usize = 6;
 /// How long a skip counts.
@@ -13,10 +15,13 @@ const AD_EVERY_FREE: u32 = 3;
 const AD_EVERY_PRIME: u32 = 4;
 
 const NO_MORE_SKIPS: &str = "NO_MORE_SKIPS";
-const UNAVAILABLE: &str = "FEATURE_NOT_AVAILABLE";
+/// What does not exist here for anybody.
+pub const UNAVAILABLE: &str = "FEATURE_NOT_AVAILABLE";
 const FOR_AD_FREE: &str = "NEED_AMAZON_MUSIC_SUBSCRIPTION_FOR_AD_FREE_PLAYBACK";
-const FOR_CATALOGUE: &str = "NEED_AMAZON_MUSIC_UNLIMITED_CATALOG_ACCESS";
-const FOR_SHUFFLE: &str = "NEED_AMAZON_MUSIC_SUBSCRIPTION_TO_SHUFFLE_NON_STATION";
+/// What a bigger subscription would allow.
+pub const FOR_CATALOGUE: &str = "NEED_AMAZON_MUSIC_UNLIMITED_CATALOG_ACCESS";
+/// Mixing anything but a station.
+pub const FOR_SHUFFLE: &str = "NEED_AMAZON_MUSIC_SUBSCRIPTION_TO_SHUFFLE_NON_STATION";
 
 /// Subscription of the simulated account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -33,7 +38,7 @@ pub enum Tier {
 
 impl Tier {
     /// Tracks after which an advertisement follows, if this tier has any.
-    pub const fn ad_every(self) -> Option<u32> {
+    const fn ad_every(self) -> Option<u32> {
         match self {
             Self::Unlimited => None,
             Self::Prime => Some(AD_EVERY_PRIME),
@@ -48,12 +53,58 @@ impl Tier {
             Self::Prime | Self::Free => true,
         }
     }
+}
 
-    /// Playback modes a listener may choose from.
-    pub const fn selections(self) -> &'static [&'static str] {
-        match self {
-            Self::Unlimited | Self::Prime => &["PLAY", "SHUFFLE", "STATION"],
-            Self::Free => &["PLAY", "STATION"],
+/// Who decides what a listener hears next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Shuffle {
+    /// The listener, as far as the tier goes.
+    #[default]
+    Plain,
+    /// The service: always mixed, and now and then a track of its own choice.
+    Augmented,
+}
+
+/// What the account may do and hears besides what it asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Subscription.
+    pub tier: Tier,
+    /// Tracks after which an advertisement follows, if there are any.
+    pub ads_every: Option<u32>,
+    /// Who decides what comes next.
+    pub shuffle: Shuffle,
+}
+
+impl Rules {
+    /// The rules of a tier. `ads_every` in place of the tier's own number; 0: none.
+    pub fn new(tier: Tier, shuffle: Shuffle, ads_every: Option<u32>) -> Self {
+        Self {
+            tier,
+            ads_every: ads_every.or(tier.ad_every()).filter(|every| *every > 0),
+            shuffle,
+        }
+    }
+
+    /// A skip of such an entry counts.
+    pub const fn counts_skips(self, kind: Kind) -> bool {
+        self.tier.limits_skips()
+            && match kind {
+                Kind::Track | Kind::Interlude => true,
+                Kind::Episode | Kind::Ad => false,
+            }
+    }
+
+    /// Playback modes a listener may choose from for music or for a podcast.
+    pub const fn selections(self, sort: Sort) -> &'static [&'static str] {
+        match (sort, self.shuffle) {
+            (Sort::Podcast, Shuffle::Plain | Shuffle::Augmented) => &["PLAY"],
+            (Sort::Music, Shuffle::Augmented) => &["SHUFFLE", "STATION"],
+            (Sort::Music, Shuffle::Plain) => match self.tier {
+                Tier::Unlimited | Tier::Prime => &["PLAY", "SHUFFLE", "STATION"],
+                Tier::Free => &["PLAY", "STATION"],
+            },
         }
     }
 }
@@ -63,6 +114,8 @@ impl Tier {
 pub enum Kind {
     /// Music somebody asked for, or the station chose.
     Track,
+    /// Episode of a podcast: may be scrubbed and left on every tier, its order is the show's.
+    Episode,
     /// Injected advertisement.
     Ad,
     /// Injected introduction.
@@ -100,8 +153,8 @@ impl Action {
 /// What the answer depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// Subscription.
-    pub tier: Tier,
+    /// What the account may do.
+    pub rules: Rules,
     /// The queue is a station.
     pub station: bool,
     /// Sort of the entry.
@@ -119,18 +172,27 @@ pub fn denial(of: Circumstances, action: Action) -> Option<&'static str> {
         Kind::Interlude if !matches!(action, Action::Next | Action::Shuffle | Action::LoopAll) => {
             return Some(UNAVAILABLE);
         }
+        Kind::Episode => {
+            return match action {
+                Action::Next | Action::ScrubForward | Action::ScrubBackward => None,
+                Action::Previous => (!of.has_previous).then_some(UNAVAILABLE),
+                Action::LoopAll | Action::Shuffle => Some(UNAVAILABLE),
+            };
+        }
         Kind::Interlude | Kind::Track => {}
     }
-    let limited = of.tier.limits_skips();
+    let tier = of.rules.tier;
+    let limited = tier.limits_skips();
     match action {
         Action::Next if limited && of.skips_left == 0 => Some(NO_MORE_SKIPS),
         Action::Next => None,
         Action::Previous if limited => Some(FOR_CATALOGUE),
         Action::Previous => (!of.has_previous).then_some(UNAVAILABLE),
-        Action::ScrubForward | Action::ScrubBackward => (of.tier == Tier::Free).then_some(FOR_CATALOGUE),
+        Action::ScrubForward | Action::ScrubBackward => (tier == Tier::Free).then_some(FOR_CATALOGUE),
         Action::LoopAll | Action::Shuffle if of.station => Some(UNAVAILABLE),
+        Action::LoopAll | Action::Shuffle if of.rules.shuffle == Shuffle::Augmented => Some(FOR_CATALOGUE),
         Action::LoopAll => limited.then_some(FOR_CATALOGUE),
-        Action::Shuffle => (of.tier == Tier::Free).then_some(FOR_SHUFFLE),
+        Action::Shuffle => (tier == Tier::Free).then_some(FOR_SHUFFLE),
     }
 }
 
@@ -143,8 +205,7 @@ pub fn actions(of: Circumstances) -> Value {
             Some(reason) => json!({"isAllowed": false, "disableType": reason}),
         };
         if action == Action::Next
-            && of.tier.limits_skips()
-            && of.kind != Kind::Ad
+            && of.rules.counts_skips(of.kind)
             && let Some(object) = said.as_object_mut()
         {
             object.insert("remainingSkips".to_owned(), json!(of.skips_left));
@@ -159,7 +220,11 @@ mod tests {
     use super::*;
 
     const TRACK: Circumstances = Circumstances {
-        tier: Tier::Unlimited,
+        rules: Rules {
+            tier: Tier::Unlimited,
+            ads_every: None,
+            shuffle: Shuffle::Plain,
+        },
         station: false,
         kind: Kind::Track,
         has_previous: true,
@@ -176,7 +241,7 @@ mod tests {
     #[test]
     fn prime_counts_skips_and_refuses_the_seventh() {
         let prime = Circumstances {
-            tier: Tier::Prime,
+            rules: Rules::new(Tier::Prime, Shuffle::Plain, None),
             ..TRACK
         };
         assert_eq!(actions(prime)["next"], json!({"isAllowed": true, "remainingSkips": 6}));
@@ -190,7 +255,7 @@ mod tests {
     #[test]
     fn an_advertisement_allows_nothing() {
         let ad = Circumstances {
-            tier: Tier::Free,
+            rules: Rules::new(Tier::Free, Shuffle::Plain, None),
             kind: Kind::Ad,
             ..TRACK
         };
@@ -207,6 +272,46 @@ mod tests {
         };
         assert_eq!(denial(interlude, Action::Next), None);
         assert_eq!(denial(interlude, Action::ScrubForward), Some(UNAVAILABLE));
+    }
+
+    #[test]
+    fn a_podcast_may_be_scrubbed_on_every_tier_and_its_skips_do_not_count() {
+        for tier in [Tier::Unlimited, Tier::Prime, Tier::Free] {
+            let episode = Circumstances {
+                rules: Rules::new(tier, Shuffle::Plain, None),
+                kind: Kind::Episode,
+                skips_left: 0,
+                ..TRACK
+            };
+            for action in [
+                Action::ScrubForward,
+                Action::ScrubBackward,
+                Action::Next,
+                Action::Previous,
+            ] {
+                assert_eq!(denial(episode, action), None, "{tier:?} {action:?}");
+            }
+            assert_eq!(actions(episode)["next"], json!({"isAllowed": true}));
+        }
+    }
+
+    #[test]
+    fn an_augmented_shuffle_is_neither_ended_nor_repeated() {
+        let augmented = Circumstances {
+            rules: Rules::new(Tier::Unlimited, Shuffle::Augmented, None),
+            ..TRACK
+        };
+        assert_eq!(denial(augmented, Action::Shuffle), Some(FOR_CATALOGUE));
+        assert_eq!(denial(augmented, Action::LoopAll), Some(FOR_CATALOGUE));
+        assert_eq!(augmented.rules.selections(Sort::Music), ["SHUFFLE", "STATION"]);
+    }
+
+    #[test]
+    fn advertisements_come_as_often_as_somebody_says() {
+        let every = |tier, said| Rules::new(tier, Shuffle::Plain, said).ads_every;
+        assert_eq!(every(Tier::Free, None), Some(AD_EVERY_FREE));
+        assert_eq!(every(Tier::Free, Some(0)), None);
+        assert_eq!(every(Tier::Unlimited, Some(2)), Some(2));
     }
 
     #[test]

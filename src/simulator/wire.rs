@@ -219,6 +219,7 @@ pub fn playable(entry: &Entry, track: &Track, actions: &Value, base: &str) -> Va
 pub fn entity(kind: Kind, track: &Track) -> Value {
     let sort = match kind {
         Kind::Track => "Track",
+        Kind::Episode => "PodcastEpisode",
         Kind::Ad => "Ad",
         Kind::Interlude => "Interlude",
     };

@@ -1,23 +1,29 @@
 //! The simulated account: its catalogue, its sessions, its skips and its ledger. Every operation of the contract is a
 //! method here; none of them knows HTTP.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use super::catalogue::{Catalogue, Track};
+use super::catalogue::{Album, Catalogue, Track};
 use super::clock::{Clock, Time};
+use super::course::{Leg, Sort, Source};
 use super::entry::{Entry, Item};
 use super::faults::Faults;
 use super::judge::Code;
 use super::ledger::Ledger;
 use super::order::fingerprint;
-use super::queue::{Queue, Source};
+use super::queue::{INSERTED_MAX, LEGS_MAX, Origin, Queue, Style};
 use super::session::Session;
 use super::store::Store;
-use super::tier::{self, Action, Circumstances, Kind, SKIP_WINDOW_MS, SKIPS_MAX, Tier};
+use super::tier::{self, Action, Circumstances, Kind, Rules, SKIP_WINDOW_MS, SKIPS_MAX};
 use super::wire::{self, Create, PlayParams, Refusal};
 
 /// Sessions kept; the one used longest ago is forgotten for a new one.
 const SESSIONS_MAX: usize = 64;
+
+/// Tracks of an album in the home view: a long one is shown by its beginning.
+const HOME_TRACKS_MAX: usize = 200;
 
 /// Who asks, and by which address this server was reached.
 #[derive(Clone, Debug)]
@@ -52,7 +58,7 @@ pub struct World {
     pub faults: Faults,
     /// What can be played.
     pub catalogue: Catalogue,
-    pub(super) tier: Tier,
+    pub(super) rules: Rules,
     pub(super) sessions: Vec<Session>,
     pub(super) skips: Vec<i64>,
     pub(super) store: Option<Store>,
@@ -65,7 +71,7 @@ impl World {
     /// An account. `seed` decides the names of sessions, and with them every random order.
     pub fn new(
         catalogue: Catalogue,
-        tier: Tier,
+        rules: Rules,
         seed: u64,
         clock: Clock,
         store: Option<Store>,
@@ -79,7 +85,7 @@ impl World {
             ledger,
             faults: Faults::default(),
             catalogue,
-            tier,
+            rules,
             sessions,
             skips,
             store,
@@ -124,50 +130,56 @@ impl World {
         }
     }
 
-    fn expand(&self, params: &PlayParams) -> Result<Source, Refusal> {
-        let expand = |id: &String| self.catalogue.expand(id).ok_or_else(|| Refusal::missing(id));
-        let mut tracks: Vec<String> = params
-            .containers()
-            .iter()
-            .map(expand)
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter()
-            .flatten()
-            .collect();
-        let mut first = 0;
+    /// What was asked for, and the place of the track that is to sound first.
+    fn expand(&self, params: &PlayParams) -> Result<(Source, Option<usize>), Refusal> {
+        let leg = |id: &String| self.catalogue.leg(id).ok_or_else(|| Refusal::missing(id));
+        let mut legs = params.containers().iter().map(leg).collect::<Result<Vec<Leg>, _>>()?;
+        let mut first = None;
         if let Some(id) = &params.id {
-            let chosen = expand(id)?;
-            match chosen
-                .first()
-                .and_then(|track| tracks.iter().position(|other| other == track))
-            {
-                Some(place) => first = place,
-                None => tracks.splice(0..0, chosen).for_each(drop),
+            let chosen = leg(id)?;
+            let mut before = 0_usize;
+            for leg in &legs {
+                if let Some(place) = self.catalogue.place_in(&leg.container, id) {
+                    first = Some(before.saturating_add(place));
+                    break;
+                }
+                before = before.saturating_add(leg.count);
+            }
+            if first.is_none() {
+                legs.insert(0, chosen);
+                first = Some(0);
             }
         }
-        if tracks.len() > super::queue::TRACKS_MAX {
+        if legs.len() > LEGS_MAX {
             return Err(Refusal::bad(format!(
-                "{} tracks are too many for one queue",
-                tracks.len()
+                "{} containers are too many for one queue",
+                legs.len()
             )));
         }
-        Ok(Source {
-            tracks,
+        Ok((Source::new(legs), first))
+    }
+
+    fn origin(&self, params: &PlayParams) -> Result<Origin, Refusal> {
+        let (source, first) = self.expand(params)?;
+        let track = match source.item(first.unwrap_or(0)) {
+            Some(Item::Track(place)) => self.catalogue.track_at(&place),
+            Some(Item::Episode(_) | Item::Ad | Item::Interlude) | None => None,
+        };
+        Ok(Origin {
+            source,
             first,
-            pool: self.catalogue.all(),
+            pool: self.catalogue.everything(),
+            first_of_pool: track.and_then(|track| self.catalogue.place_in_everything(&track.id)),
         })
     }
 
     /// `POST sessions`.
     pub fn create(&mut self, body: &[u8], caller: &Caller) -> Result<Value, Refusal> {
         let create = Create::parse(body)?;
-        let shuffled = create.style == super::queue::Style::Shuffled;
-        if shuffled && !self.tier.selections().contains(&"SHUFFLE") {
-            return Err(Refusal::tier("SHUFFLE is not among the selections of this account"));
-        }
-        let source = self.expand(&create.params)?;
+        let origin = self.origin(&create.params)?;
+        self.permit(create.style, &origin.source)?;
         let id = self.fresh_id();
-        let mut queue = Queue::new(&id, self.tier, create.style, source);
+        let mut queue = Queue::new(&id, self.rules, create.style, origin);
         queue.set_looping(create.looping);
         queue.set_continuing(create.continues);
         let session = Session::new(id, &caller.device, queue, self.time.now_ms());
@@ -180,6 +192,24 @@ impl World {
         self.sessions.push(session);
         self.forget_oldest();
         Ok(answer)
+    }
+
+    /// Only what `selections` offers may be chosen.
+    fn permit(&self, style: Style, source: &Source) -> Result<(), Refusal> {
+        let sort = match source.item(0) {
+            Some(Item::Episode(_)) => Sort::Podcast,
+            Some(Item::Track(_) | Item::Ad | Item::Interlude) | None => Sort::Music,
+        };
+        let (chosen, why) = match style {
+            Style::Ordered => ("PLAY", tier::FOR_CATALOGUE),
+            Style::Shuffled => ("SHUFFLE", tier::FOR_SHUFFLE),
+            Style::Station => ("STATION", tier::UNAVAILABLE),
+        };
+        if self.rules.selections(sort).contains(&chosen) {
+            Ok(())
+        } else {
+            Err(Refusal::tier(why))
+        }
     }
 
     fn forget_oldest(&mut self) {
@@ -206,24 +236,24 @@ impl World {
         json!({"sessionId": session.id, "playables": playables})
     }
 
-    pub(super) fn track_of(&self, entry: &Entry) -> Option<&Track> {
+    pub(super) fn track_of(&self, entry: &Entry) -> Option<Cow<'_, Track>> {
         match &entry.item {
             // A track whose file left the music directory between two runs is not handed out any more.
-            Item::Track(id) => self.catalogue.track(id),
-            Item::Ad => Some(self.catalogue.ad()),
-            Item::Interlude => Some(self.catalogue.interlude()),
+            Item::Track(place) | Item::Episode(place) => self.catalogue.track_at(place),
+            Item::Ad => Some(Cow::Borrowed(self.catalogue.ad())),
+            Item::Interlude => Some(Cow::Borrowed(self.catalogue.interlude())),
         }
     }
 
     fn playable(&self, session: &Session, entry: &Entry, caller: &Caller) -> Option<Value> {
         let actions = tier::actions(self.circumstances(session, entry, self.time.now_ms()));
-        Some(wire::playable(entry, self.track_of(entry)?, &actions, &caller.base))
+        Some(wire::playable(entry, &*self.track_of(entry)?, &actions, &caller.base))
     }
 
     pub(super) fn circumstances(&self, session: &Session, entry: &Entry, at_ms: i64) -> Circumstances {
         let first = session.queue.entries().first();
         Circumstances {
-            tier: self.tier,
+            rules: self.rules,
             station: session.queue.is_station(),
             kind: entry.kind(),
             has_previous: first.is_some_and(|first| first.reference != entry.reference),
@@ -260,7 +290,7 @@ impl World {
             View::Current => self.answer(session, queue.current().into_iter(), caller),
             View::Next(limit) => self.answer(session, queue.ahead(limit), caller),
             View::Previous(limit) => self.answer(session, queue.behind(limit), caller),
-            View::Whole => self.answer(session, queue.entries().iter(), caller),
+            View::Whole => self.answer(session, queue.shown().iter(), caller),
         })
     }
 
@@ -297,7 +327,7 @@ impl World {
             Some(json!({
                 "sessionId": session.id,
                 "entityReferenceId": entry.reference,
-                "currentEntity": wire::entity(entry.kind(), track),
+                "currentEntity": wire::entity(entry.kind(), &track),
                 "queueState": {"shuffleMode": shuffle, "loopMode": looping, "playbackState": playing},
                 "deviceId": session.device,
             }))
@@ -309,9 +339,9 @@ impl World {
         let session = self.find(id)?;
         // What is allowed for the queue does not depend on an advertisement that happens to play.
         let of = Circumstances {
-            tier: self.tier,
+            rules: self.rules,
             station: session.queue.is_station(),
-            kind: Kind::Track,
+            kind: session.queue.kind(),
             has_previous: true,
             skips_left: SKIPS_MAX,
         };
@@ -339,33 +369,38 @@ impl World {
     }
 
     /// `POST queue/next` and `queue/last`.
-    pub fn insert(&mut self, id: &str, body: &[u8], insert: fn(&mut Queue, &[String])) -> Result<Value, Refusal> {
-        let tracks = self.expand(&wire::insertion(body)?)?.tracks;
+    pub fn insert(&mut self, id: &str, body: &[u8], insert: fn(&mut Queue, Source)) -> Result<Value, Refusal> {
+        let (tracks, _) = self.expand(&wire::insertion(body)?)?;
         self.change(id, |session| {
-            if tracks.len() > session.queue.room() {
+            if tracks.len() > INSERTED_MAX || tracks.legs() > session.queue.room() {
                 return Err(Refusal::bad(format!(
-                    "{} tracks do not fit into the queue any more",
+                    "{} tracks do not fit into the queue",
                     tracks.len()
                 )));
             }
-            insert(&mut session.queue, &tracks);
+            insert(&mut session.queue, tracks);
             Ok(json!({"sessionId": session.id}))
         })
     }
 
     /// What a person may choose from, with the `playParams` to do so.
     pub fn home(&self) -> Value {
-        let selections = self.tier.selections();
-        let album = |album: &super::catalogue::Album| {
-            let tracks = album.tracks.iter().filter_map(|id| {
-                let mut entity = wire::entity(Kind::Track, self.catalogue.track(id)?);
+        let album = |album: &Album| {
+            let selections = self.rules.selections(album.sort);
+            let (sort, kind) = match album.sort {
+                Sort::Music => ("Album", Kind::Track),
+                Sort::Podcast => ("PodcastShow", Kind::Episode),
+            };
+            let tracks = (0..HOME_TRACKS_MAX).filter_map(|index| {
+                let id = album.id_at(index)?;
+                let mut entity = wire::entity(kind, &*self.catalogue.track(&id)?);
                 let params = json!({"id": id, "containerIds": [album.id], "selections": selections});
                 entity.as_object_mut()?.insert("playParams".to_owned(), params);
                 Some(entity)
             });
             let params = json!({"containerIds": [album.id], "selections": selections});
             let tracks: Vec<Value> = tracks.collect();
-            json!({"_type": "Album", "id": album.id, "title": album.title, "playParams": params, "tracks": tracks})
+            json!({"_type": sort, "id": album.id, "title": album.title, "playParams": params, "tracks": tracks})
         };
         json!({"entities": self.catalogue.albums().iter().map(album).collect::<Vec<_>>()})
     }
@@ -383,8 +418,21 @@ impl World {
         json!({"now_ms": self.time.now_ms(), "ahead_ms": self.time.ahead_ms()})
     }
 
-    /// All sessions as they are, for people and tests.
+    /// All sessions with the entries that exist now, for people and tests.
     pub fn sessions(&self) -> Value {
-        json!({"sessions": self.sessions})
+        let session = |session: &Session| {
+            let entries = session.queue.entries().iter().map(|entry| {
+                let title = match entry.kind() {
+                    Kind::Ad => Some("ad".to_owned()),
+                    Kind::Interlude => Some("interlude".to_owned()),
+                    Kind::Track | Kind::Episode => self.track_of(entry).map(|track| track.title.clone()),
+                };
+                json!({"reference": entry.reference, "title": title, "started": entry.started})
+            });
+            let entries: Vec<Value> = entries.collect();
+            json!({"id": session.id, "device": session.device, "used_ms": session.used_ms,
+                "position": session.queue.position(), "entries": entries})
+        };
+        json!({"sessions": self.sessions.iter().map(session).collect::<Vec<_>>()})
     }
 }

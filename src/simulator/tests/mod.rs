@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod judgement;
 mod media;
+mod queue;
 mod time;
 
 use std::sync::LazyLock;
