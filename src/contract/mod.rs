@@ -4,3 +4,4 @@
 mod bench;
 mod endpoints;
 mod hour;
+mod refusals;

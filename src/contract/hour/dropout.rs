@@ -176,7 +176,9 @@ impl World {
         }
         let stuck = self.dropouts.silence_ms(now).min(self.troubles.calm_ms(now));
         if stuck > STUCK_MS {
-            return Err(format!("nothing sounds for {stuck} ms, and nothing is wrong: {state:?}, {problem:?}"));
+            return Err(format!(
+                "nothing sounds for {stuck} ms, and nothing is wrong: {state:?}, {problem:?}"
+            ));
         }
         let hole = self.dropouts.silence_ms(now) > HOLE_MS || (!wanted && self.audio.news.is_empty());
         if hole && self.dropouts.covered_until.is_some_and(|until| now < until) {

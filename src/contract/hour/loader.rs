@@ -56,7 +56,11 @@ pub struct Loader {
 
 /// What a request brought.
 enum Brought {
-    Bytes { count: u64, total: Option<u64>, whole: bool },
+    Bytes {
+        count: u64,
+        total: Option<u64>,
+        whole: bool,
+    },
     Trouble(Duration),
     Fault(MediaFault),
 }

@@ -15,10 +15,16 @@ mod reckoning;
 mod trouble;
 mod world;
 
-#[allow(dead_code, reason = "the simulation of the core shares the model and uses more of it")]
+#[allow(
+    dead_code,
+    reason = "the simulation of the core shares the model and uses more of it"
+)]
 #[path = "../../../tests/sim/audio.rs"]
 mod audio;
-#[allow(dead_code, reason = "the simulation of the core shares the generator and uses more of it")]
+#[allow(
+    dead_code,
+    reason = "the simulation of the core shares the generator and uses more of it"
+)]
 #[path = "../../../tests/sim/rng.rs"]
 mod rng;
 

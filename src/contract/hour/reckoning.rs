@@ -175,7 +175,8 @@ impl World {
                 Some(_) | None => arrived.push((&record["body"], vec![outcome])),
             }
         }
-        self.counts.insert("repeats".into(), (ledger.len() - arrived.len()) as u64);
+        self.counts
+            .insert("repeats".into(), (ledger.len() - arrived.len()) as u64);
         let mut arrived = arrived.into_iter();
         for line in self.books.lines.values() {
             let Some((body, outcomes)) = arrived.next() else {

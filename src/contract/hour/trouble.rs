@@ -45,9 +45,7 @@ impl Trouble {
     /// without power or device: the sound has to stop.
     fn ends_the_sound(&self) -> bool {
         match self {
-            Self::Fault(fault) => {
-                fault["status"] == 422 || (fault["status"] == 404 && fault["scope"] != "media")
-            }
+            Self::Fault(fault) => fault["status"] == 422 || (fault["status"] == 404 && fault["scope"] != "media"),
             Self::Link => false,
             Self::Device | Self::Power => true,
         }
@@ -89,7 +87,13 @@ struct UnderWay {
 impl Troubles {
     pub fn new(rng: &mut Rng) -> Self {
         let mut waiting: Vec<Trouble> = all().into_iter().map(Trouble::Fault).collect();
-        waiting.extend([Trouble::Link, Trouble::Link, Trouble::Device, Trouble::Power, Trouble::Power]);
+        waiting.extend([
+            Trouble::Link,
+            Trouble::Link,
+            Trouble::Device,
+            Trouble::Power,
+            Trouble::Power,
+        ]);
         rng.shuffle(&mut waiting);
         Self {
             waiting,
@@ -174,7 +178,10 @@ impl World {
         };
         let brief = lasts == 6_000;
         let left_alone = self.rng.chance(500);
-        self.note(&format!("---- {} for {lasts} ms, left alone: {left_alone}", trouble.name()));
+        self.note(&format!(
+            "---- {} for {lasts} ms, left alone: {left_alone}",
+            trouble.name()
+        ));
         self.look_at_ledger(&trouble);
         if trouble.ends_the_sound() {
             self.dropouts.expect_nothing();
