@@ -56,6 +56,10 @@ pub struct Service {
     pub scope: String,
     /// Certificates that are trusted in place of the built-in ones.
     pub ca_file: Option<PathBuf>,
+    /// Language of the service's own words (`de-DE`); `None` leaves it to the account.
+    pub language: Option<String>,
+    /// Path that takes several events at once, below `base_url`; `None`: each is sent alone.
+    pub event_batch_path: Option<String>,
     /// Time between two heartbeats; `None`: none are sent.
     pub heartbeat: Option<Duration>,
 }
@@ -175,6 +179,8 @@ impl Default for Config {
                 client_id: None,
                 scope: "music::playback".to_owned(),
                 ca_file: None,
+                language: None,
+                event_batch_path: None,
                 heartbeat: None,
             },
             state_dir: "/var/lib/tonearm".into(),
@@ -257,6 +263,11 @@ mod tests {
             Some(Path::new("/etc/tonearm/ca.pem"))
         );
         assert!(config.service.api_key.is_some() && config.service.client_id.is_some());
+        assert_eq!(config.service.language.as_deref(), Some("de-DE"));
+        assert_eq!(
+            config.service.event_batch_path.as_deref(),
+            Some("/v1/playback/events/batch")
+        );
         assert_eq!(config.presets.len(), 2);
         assert_eq!(config.presets.last().unwrap().mode, Mode::Station);
     }
@@ -278,6 +289,25 @@ mod tests {
             "line 10: preset[1].mode: found \"random\", expected one of \"play\", \"shuffle\", \"station\"",
         ] {
             assert!(error.contains(part), "{part:?} not in\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_language_is_a_tag_and_a_path_is_a_path() {
+        let good = parse("[service]\nlanguage = \"zh-Hant-TW\"\nevent_batch_path = \"/v2/a/b-c\"").unwrap();
+        assert_eq!(good.service.language.as_deref(), Some("zh-Hant-TW"));
+        for bad in [
+            "language = \"german please\"",
+            "language = \"de_DE\"",
+            "language = \"-\"",
+            "language = \"\"",
+            "event_batch_path = \"events\"",
+            "event_batch_path = \"//host/x\"",
+            "event_batch_path = \"/a b\"",
+            "event_batch_path = \"/a?b\"",
+        ] {
+            let error = parse(&format!("[service]\n{bad}")).unwrap_err();
+            assert!(error.contains("line 2: service."), "{bad}: {error}");
         }
     }
 

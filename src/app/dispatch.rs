@@ -126,10 +126,10 @@ impl App {
             reference: record.reference,
             metric_id: record.metric_id,
             initial_delay: record.initial_delay,
-            what: record.what,
             take_over: record.claim == Claim::TakesOver,
+            what: record.what,
         };
-        if self.adapters.service.report(seq, report).is_err() {
+        if self.adapters.service.report(seq, vec![report]).is_err() {
             self.unreported(seq, Verdict::Failed(Failure::Unreachable));
         }
     }

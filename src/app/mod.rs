@@ -205,7 +205,11 @@ impl App {
                 durable: stored.durable,
             },
             News::Media(media::News { slot, entry, fault }) => Input::Media { slot, entry, fault },
-            News::Service(service::News::Reported { seq, verdict }) => Input::Reported { last: seq, verdict },
+            News::Service(service::News::Reported { last, verdict }) => Input::Reported { last, verdict },
+            News::Service(service::News::Said(said)) => {
+                log::info!("the service says: {said}");
+                return;
+            }
             News::Service(service::News::Answered { request, result }) => {
                 let Some(call) = self.calls.remove(&request) else {
                     return;

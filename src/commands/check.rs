@@ -97,8 +97,8 @@ fn account(config: &Config, dir: &StateDir) -> Finding {
     let address = &config.service.base_url;
     match client.ask(&Question::Active) {
         Ok(_) => Finding::well("service", format!("{address} answers and accepts this speaker")),
-        Err(failure) => {
-            let (text, remedy) = match failure {
+        Err(refusal) => {
+            let (text, remedy) = match refusal.failure {
                 Failure::Unreachable => (
                     "does not answer",
                     "check network, name server, clock and [service] base_url",

@@ -253,6 +253,8 @@ pub fn service_settings(
         // Until a board file can limit rates and formats: what every converter plays.
         qualities: vec![Quality::Standard, Quality::High],
         api_key: config.service.api_key.as_ref().map(|key| key.reveal().to_owned()),
+        language: config.service.language.clone(),
+        event_batch_path: config.service.event_batch_path.clone(),
         roots,
         // Signing in comes with a later version; the local service asks for no token.
         credentials: Arc::new(FixedToken(None)),

@@ -71,6 +71,9 @@ fn read_service(table: &Table, folder: &Path, service: &mut Service) {
         service.scope = scope;
     }
     service.ca_file = path_in(table, "ca_file", "a file of certificates (PEM)", folder);
+    service.language = checked(table, "language", "a language tag such as \"en-GB\"", is_language);
+    let path = "a path such as \"/v1/playback/events/batch\"";
+    service.event_batch_path = checked(table, "event_batch_path", path, is_path);
     let heartbeat_s = table
         .whole("heartbeat_s", &(0..=HEARTBEAT_S_MAX), "seconds (0 = off)")
         .unwrap_or(0);
@@ -92,6 +95,32 @@ fn header_text(table: &Table, key: &'static str) -> Option<String> {
         "contains letters that cannot be sent; expected plain ASCII on one line",
     );
     None
+}
+
+/// A text that `is_valid`.
+fn checked(table: &Table, key: &'static str, expected: &str, is_valid: fn(&str) -> bool) -> Option<String> {
+    let found = table.text(key, expected)?;
+    if is_valid(&found.value) {
+        return Some(found.value);
+    }
+    table.refuse(&found, format!("found {:?}, expected {expected}", found.value));
+    None
+}
+
+/// A language tag (BCP 47), as far as its form goes: parts of 1 to 8 letters or digits, the first one of letters.
+fn is_language(tag: &str) -> bool {
+    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let first = tag.split('-').next().unwrap_or_default();
+    tag.split('-').all(is_part) && first.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+/// A path below the base address, without anything that would need to be encoded.
+fn is_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    path.strip_prefix('/').is_some_and(|rest| {
+        rest.split('/')
+            .all(|part| !part.is_empty() && part.bytes().all(is_plain))
+    })
 }
 
 /// An address without a slash at its end. Credentials travel over it, so it is encrypted or stays in this machine.

@@ -3,20 +3,19 @@
 //! It never retries on its own (but for a renewed token and a refused `limit`), never follows a redirect, never logs
 //! a secret.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
 use tonearm_core::input::{Failure, Verdict};
 use ureq::Agent;
-use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, header};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, header};
+use ureq::tls::TlsConfig;
 
-use super::base::{BaseUrl, BaseUrlError};
+use super::base::BaseUrl;
 use super::credentials::{Credentials, Token};
-use super::model::{EventReport, Quality, Question, Reply};
-use super::wire;
+use super::model::{EventReport, Question, Reply, Said};
+use super::settings::{ServiceError, Settings, fixed_headers};
+use super::wire::{self, CreateLimit, Request};
 
 /// A connection, TLS included, that takes longer is as good as dead.
 const CONNECT_MS_MAX: u64 = 4_000;
@@ -28,78 +27,12 @@ const CALL_MS_MAX: u64 = 8_000;
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Buffer for what arrives; holds one whole TLS record (16 KiB) and the longest head.
 const INPUT_BUFFER_BYTES: usize = 32 * 1024;
-/// Buffer for what is sent; bodies are smaller than 1 KiB.
+/// Buffer for what is sent: a head with a long token; a body may take several.
 const OUTPUT_BUFFER_BYTES: usize = 8 * 1024;
 /// Connections kept between calls: there is one thread and one host.
 const IDLE_CONNECTIONS_MAX: usize = 1;
 
 const _: () = assert!(CONNECT_MS_MAX < CALL_MS_MAX, "a call may connect and still be answered");
-
-/// Where the service is, and who asks.
-#[derive(Clone)]
-pub struct Settings {
-    /// Base address; `https`, or `http` on a loopback host.
-    pub base_url: String,
-    /// Unique and stable per device.
-    pub device_id: String,
-    /// What the board can play; empty counts as standard quality.
-    pub qualities: Vec<Quality>,
-    /// Security profile of the application, if the service asks for one.
-    pub api_key: Option<String>,
-    /// Whose certificates are trusted; see [`roots`].
-    pub roots: RootCerts,
-    /// Access tokens.
-    pub credentials: Arc<dyn Credentials>,
-}
-
-/// Why the client cannot be started.
-#[derive(Debug, Error)]
-pub enum ServiceError {
-    /// The base address.
-    #[error("configure the service")]
-    BaseUrl(#[from] BaseUrlError),
-    /// The certificate file cannot be read.
-    #[error("read certificates {path}", path = path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The certificate file holds none.
-    #[error("read certificates {path}: no PEM certificate in it", path = path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A value that cannot be sent.
-    #[error("configure the service: {0} is empty or holds characters that a header cannot carry")]
-    Header(&'static str),
-    /// No thread to be had.
-    #[error("start the service thread")]
-    Thread(#[source] std::io::Error),
-}
-
-/// Trusted certificates: those of a PEM file, or Mozilla's.
-pub fn roots(ca_file: Option<&Path>) -> Result<RootCerts, ServiceError> {
-    let Some(path) = ca_file else {
-        return Ok(RootCerts::WebPki);
-    };
-    let pem = std::fs::read(path).map_err(|source| ServiceError::CaFile {
-        path: path.to_owned(),
-        source,
-    })?;
-    let certificates: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            Ok(_) | Err(_) => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(ServiceError::NoCertificate { path: path.to_owned() });
-    }
-    Ok(certificates.into())
-}
 
 /// How long the client waits. Only tests differ from the default.
 #[derive(Clone, Copy)]
@@ -122,8 +55,30 @@ pub struct Client {
     base: BaseUrl,
     headers: HeaderMap,
     credentials: Arc<dyn Credentials>,
-    /// `limit` of create; `None` once the service refused it.
-    create_limit: Option<u8>,
+    event_batch_path: Option<String>,
+    create_limit: CreateLimit,
+}
+
+/// The service did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What that means.
+    pub failure: Failure,
+    /// Its words for the listener.
+    pub said: Option<Said>,
+}
+
+impl Refusal {
+    /// What it means for the events it came upon.
+    pub const fn verdict(&self) -> Verdict {
+        wire::verdict_of(self.failure)
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { failure, said: None }
+    }
 }
 
 /// What came back, read as far as it could be.
@@ -151,14 +106,15 @@ impl Client {
             .max_response_header_size(INPUT_BUFFER_BYTES)
             .max_idle_connections(IDLE_CONNECTIONS_MAX)
             .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
-            .tls_config(TlsConfig::builder().root_certs(settings.roots).build())
+            .tls_config(TlsConfig::builder().root_certs(settings.roots.clone()).build())
             .build();
         Ok(Self {
-            agent: Agent::new_with_config(config),
             base: BaseUrl::parse(&settings.base_url)?,
-            headers: fixed_headers(&settings.device_id, &settings.qualities, settings.api_key.as_deref())?,
+            headers: fixed_headers(&settings)?,
+            agent: Agent::new_with_config(config),
             credentials: settings.credentials,
-            create_limit: Some(wire::CREATE_LIMIT),
+            event_batch_path: settings.event_batch_path,
+            create_limit: CreateLimit::default(),
         })
     }
 
@@ -168,56 +124,49 @@ impl Client {
     }
 
     /// Asks one question.
-    pub fn ask(&mut self, question: &Question) -> Result<Reply, Failure> {
+    pub fn ask(&mut self, question: &Question) -> Result<Reply, Refusal> {
         let operation = question.operation();
-        let (method, path) = wire::endpoint(question);
-        let body = match question {
-            Question::Create { play, mode, looping } => {
-                Some(wire::create_body(play, *mode, *looping, self.create_limit))
-            }
-            Question::Loop { on, .. } => Some(wire::loop_body(*on)),
-            Question::Shuffle { on, .. } => Some(wire::shuffle_body(*on)),
-            Question::Current { .. }
-            | Question::Next { .. }
-            | Question::Previous { .. }
-            | Question::Queue { .. }
-            | Question::Active => None,
-        };
-        let mut answer = self.exchange(operation, &method, &path, body.as_deref())?;
-        if let (400, Question::Create { play, mode, looping }, Some(limit)) =
-            (answer.status, question, self.create_limit)
+        let mut answer = self.exchange(operation, &wire::request(question, self.create_limit))?;
+        if matches!(question, Question::Create { .. })
+            && answer.status == 400
+            && let Some(lower) = self.create_limit.lowered(answer.body.as_deref().unwrap_or_default())
         {
-            log::info!("service: create with limit {limit} refused, asking without");
-            let body = wire::create_body(play, *mode, *looping, None);
-            answer = self.exchange(operation, &method, &path, Some(&body))?;
+            log::info!(
+                "service: create refused with {:?}, asking with {lower:?}",
+                self.create_limit
+            );
+            answer = self.exchange(operation, &wire::request(question, lower))?;
             if answer.is_success() {
-                self.create_limit = None;
+                self.create_limit = lower;
             }
         }
-        if answer.status == 404 && wire::not_found_is_the_end(question) {
-            log::debug!("service: {operation}: 404, the queue ends");
+        if wire::is_the_end(question, answer.status) {
+            log::debug!("service: {operation}: status {}, the queue ends", answer.status);
             return Ok(Reply::Listed(Vec::new()));
         }
         if !answer.is_success() {
             return Err(answer.refusal(operation));
         }
-        read_reply(question, answer)
+        Ok(read_reply(question, answer)?)
     }
 
-    /// Sends one event. The answer's body does not matter: any 2xx accepts.
-    pub fn report(&self, report: &EventReport) -> Verdict {
-        let (method, path) = wire::EVENT;
-        match self.exchange("event", &method, path, Some(&wire::event_body(report))) {
-            Ok(answer) if answer.is_success() => Verdict::Accepted,
-            Ok(answer) => wire::verdict_of(answer.refusal("event")),
-            Err(failure) => wire::verdict_of(failure),
+    /// Sends events, oldest first. The answer's body does not matter: any 2xx accepts all of them.
+    pub fn report(&self, events: &[EventReport]) -> Result<(), Refusal> {
+        let Some(request) = wire::report(events, self.event_batch_path.as_deref()) else {
+            log::error!("service: event: {} at once, and no path that takes them", events.len());
+            return Err(Failure::Refused.into());
+        };
+        let answer = self.exchange("event", &request)?;
+        if answer.is_success() {
+            return Ok(());
         }
+        Err(answer.refusal("event"))
     }
 
     /// One request; a second one where a renewed token may cure a 401.
-    fn exchange(&self, operation: &str, method: &Method, path: &str, body: Option<&[u8]>) -> Result<Answer, Failure> {
+    fn exchange(&self, operation: &str, request: &Request) -> Result<Answer, Failure> {
         let token = self.credentials.token();
-        let answer = self.send(operation, method, path, body, token.as_ref())?;
+        let answer = self.send(operation, request, token.as_ref())?;
         if answer.status != 401 {
             return Ok(answer);
         }
@@ -225,17 +174,10 @@ impl Client {
             return Ok(answer);
         };
         log::info!("service: {operation}: 401, repeating with a renewed token");
-        self.send(operation, method, path, body, Some(&renewed))
+        self.send(operation, request, Some(&renewed))
     }
 
-    fn send(
-        &self,
-        operation: &str,
-        method: &Method,
-        path: &str,
-        body: Option<&[u8]>,
-        token: Option<&Token>,
-    ) -> Result<Answer, Failure> {
+    fn send(&self, operation: &str, request: &Request, token: Option<&Token>) -> Result<Answer, Failure> {
         let mut headers = self.headers.clone();
         if let Some(token) = token {
             let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.secret())) else {
@@ -245,25 +187,25 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
-        if body.is_some() {
+        if request.body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        self.run(method, path, headers, body).map_err(|error| {
+        self.run(request, headers).map_err(|error| {
             let failure = failure_of(&error);
             log::warn!("service: {operation}: {error} ({failure:?})");
             failure
         })
     }
 
-    fn run(&self, method: &Method, path: &str, headers: HeaderMap, body: Option<&[u8]>) -> Result<Answer, ureq::Error> {
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(self.base.join(path))
+    fn run(&self, request: &Request, headers: HeaderMap) -> Result<Answer, ureq::Error> {
+        let mut head = http::Request::builder()
+            .method(&request.method)
+            .uri(self.base.join(&request.path))
             .body(())?;
-        *request.headers_mut() = headers;
-        let mut response = match body {
-            Some(bytes) => self.agent.run(request.map(|()| bytes))?,
-            None => self.agent.run(request)?,
+        *head.headers_mut() = headers;
+        let mut response = match &request.body {
+            Some(body) => self.agent.run(head.map(|()| body.as_slice()))?,
+            None => self.agent.run(head)?,
         };
         let text = |name: HeaderName| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (retry_after, date) = (text(header::RETRY_AFTER), text(header::DATE));
@@ -284,39 +226,32 @@ impl Answer {
     }
 
     /// What a refusal means; logs it. A body that could not be read only costs its details.
-    fn refusal(&self, operation: &str) -> Failure {
+    fn refusal(&self, operation: &'static str) -> Refusal {
         let body = self.body.as_deref().unwrap_or_default();
         let fault = wire::fault(self.status, self.retry_after.as_deref(), self.date.as_deref(), body);
         log::warn!("service: {operation} refused: {fault} ({:?})", fault.failure);
-        fault.failure
+        Refusal {
+            failure: fault.failure,
+            said: fault.said(operation),
+        }
     }
 }
 
 /// Understands a 2xx.
 fn read_reply(question: &Question, answer: Answer) -> Result<Reply, Failure> {
     let operation = question.operation();
-    let body = match (question, answer.body) {
-        // Nothing in the body is needed, so nothing about it can be wrong.
-        (Question::Loop { .. } | Question::Shuffle { .. }, _) => return Ok(Reply::Done),
-        (_, Ok(body)) => body,
-        (_, Err(error)) => {
+    match answer.body {
+        Err(_) if wire::is_answered_by_status(question) => Ok(Reply::Done),
+        Err(error) => {
             let failure = failure_of(&error);
             log::warn!("service: {operation}: the answer broke off: {error} ({failure:?})");
-            return Err(failure);
+            Err(failure)
         }
-    };
-    let reply = match question {
-        Question::Create { .. } => wire::opened(&body).map(Reply::Opened),
-        Question::Current { .. } | Question::Next { .. } | Question::Previous { .. } | Question::Queue { .. } => {
-            wire::playables(&body).map(Reply::Listed)
-        }
-        Question::Active => wire::sessions(&body).map(Reply::Sessions),
-        Question::Loop { .. } | Question::Shuffle { .. } => Ok(Reply::Done),
-    };
-    reply.map_err(|error: wire::Unreadable| {
-        log::warn!("service: {operation}: status {}, {error} (Garbled)", answer.status);
-        Failure::Garbled
-    })
+        Ok(body) => wire::reply(question, &body).map_err(|error| {
+            log::warn!("service: {operation}: status {}, {error} (Garbled)", answer.status);
+            Failure::Garbled
+        }),
+    }
 }
 
 /// Meaning of an exchange that failed below HTTP.
@@ -333,36 +268,6 @@ fn failure_of(error: &ureq::Error) -> Failure {
     } else {
         Failure::Unreachable
     }
-}
-
-/// The headers of every request that never change.
-fn fixed_headers(device_id: &str, qualities: &[Quality], api_key: Option<&str>) -> Result<HeaderMap, ServiceError> {
-    let qualities = if qualities.is_empty() {
-        &[Quality::Standard]
-    } else {
-        qualities
-    };
-    let words: Vec<&str> = qualities.iter().map(|quality| wire::capability(*quality)).collect();
-    let value = |what: &'static str, text: &str| {
-        let text = Some(text.trim())
-            .filter(|text| !text.is_empty())
-            .ok_or(ServiceError::Header(what))?;
-        HeaderValue::from_str(text).map_err(|_| ServiceError::Header(what))
-    };
-    let mut headers = HeaderMap::new();
-    let (drm, drm_value) = wire::HEADER_DRM;
-    headers.insert(drm, HeaderValue::from_static(drm_value));
-    headers.insert(
-        wire::HEADER_CAPABILITY,
-        value("the list of qualities", &words.join(","))?,
-    );
-    headers.insert(wire::HEADER_DEVICE, value("the device id", device_id)?);
-    if let Some(key) = api_key {
-        let mut key = value("the api key", key)?;
-        key.set_sensitive(true);
-        headers.insert(wire::HEADER_API_KEY, key);
-    }
-    Ok(headers)
 }
 
 #[cfg(test)]

@@ -1,97 +1,18 @@
-//! The client against a scripted server: what goes out, and what each answer means.
+//! What the client sends: headers, tokens, limits, batches - and where it does not send anything.
 
-use std::net::TcpListener;
 use std::sync::Mutex;
-use std::time::Instant;
-
-use tonearm_core::event::What;
-use tonearm_core::input::Mode;
-use tonearm_core::unit::Millis;
 
 use super::super::credentials::FixedToken;
-use super::super::model::PlayParams;
+use super::super::fixture::{LIST, OPENED, answering, ask, client, create, next, questions, report, settings, verdict};
 use super::super::scripted::{Request, Server, Then, Wire};
 use super::*;
 
-const LIST: &[u8] = br#"{"playables":[{"entityReferenceId":"r-1"}]}"#;
-const OPENED: &[u8] = br#"{"sessionId":"s-1","playables":[{"entityReferenceId":"r-1"}]}"#;
-
-fn settings(base_url: String) -> Settings {
-    Settings {
-        base_url,
-        device_id: "device-1".into(),
-        qualities: vec![Quality::Standard, Quality::High],
-        api_key: None,
-        roots: RootCerts::WebPki,
-        credentials: Arc::new(FixedToken(None)),
-    }
-}
-
-fn client(server: &Server) -> Client {
-    Client::new(settings(server.url("")), Patience::default()).unwrap()
-}
-
-fn answering(status: u16, headers: &'static [(&str, &str)], body: &'static [u8]) -> Server {
-    Server::start(move |_, wire| wire.answer(status, headers, body))
-}
-
-fn next() -> Question {
-    Question::Next {
-        session: "s-1".into(),
-        limit: 10,
-    }
-}
-
-fn create() -> Question {
-    let play = PlayParams {
-        id: Some("mrn:1.0:x".into()),
-        container_ids: Vec::new(),
-    };
-    Question::Create {
-        play,
-        mode: Mode::Play,
-        looping: false,
-    }
-}
-
-fn report() -> EventReport {
-    EventReport {
-        session: "s-1".into(),
-        reference: "r-1".into(),
-        metric_id: Some("m-1".into()),
-        wall_ms: 1,
-        zone: "+00:00".into(),
-        initial_delay: Millis(2),
-        what: What::Start { offset: Millis(3) },
-        take_over: false,
-    }
-}
-
-/// All questions that are answered with entries or sessions, and an event: every kind of request there is.
+/// Every kind of request there is.
 fn ask_everything(client: &mut Client) {
-    let session = || "s-1".to_owned();
-    let _ = client.ask(&create());
-    let _ = client.ask(&next());
-    for question in [
-        Question::Current { session: session() },
-        Question::Previous {
-            session: session(),
-            limit: 2,
-        },
-        Question::Queue { session: session() },
-        Question::Active,
-        Question::Loop {
-            session: session(),
-            on: true,
-        },
-        Question::Shuffle {
-            session: session(),
-            on: false,
-        },
-    ] {
+    for question in questions() {
         let _ = client.ask(&question);
     }
-    let _ = client.report(&report());
+    let _ = client.report(&[report()]);
 }
 
 #[test]
@@ -99,7 +20,7 @@ fn every_request_carries_the_three_audio_headers() {
     let server = answering(200, &[], OPENED);
     ask_everything(&mut client(&server));
     let requests = server.requests();
-    assert_eq!(requests.len(), 9);
+    assert_eq!(requests.len(), 12);
     for request in requests {
         assert_eq!(request.header("x-amzn-audio-drmtype"), Some("WIDEVINE"), "{request:?}");
         assert_eq!(
@@ -134,6 +55,19 @@ fn token_and_api_key_are_sent_when_configured() {
 }
 
 #[test]
+fn the_language_is_asked_for_when_configured() {
+    let server = answering(200, &[], LIST);
+    let settings = Settings {
+        language: Some("de-DE".into()),
+        ..settings(server.url(""))
+    };
+    ask_everything(&mut Client::new(settings, Patience::default()).unwrap());
+    for request in server.requests() {
+        assert_eq!(request.header("accept-language"), Some("de-DE"));
+    }
+}
+
+#[test]
 fn one_connection_serves_many_requests() {
     let server = answering(200, &[], LIST);
     ask_everything(&mut client(&server));
@@ -141,176 +75,11 @@ fn one_connection_serves_many_requests() {
 }
 
 #[test]
-fn each_refusal_of_a_call_has_its_meaning() {
-    let rows: [(u16, &'static [u8], Failure); 11] = [
-        (400, br#"{"error":{"code":"BAD_REQUEST"}}"#, Failure::Refused),
-        (
-            401,
-            br#"{"error":{"code":"INVALID_ACCESS_TOKEN"}}"#,
-            Failure::Unauthorised,
-        ),
-        (
-            403,
-            br#"{"error":{"status":"403","code":"DENIED_SUBSCRIPTION_TIER"}}"#,
-            Failure::Forbidden,
-        ),
-        (
-            404,
-            br#"{"error":{"status":404,"code":"RESOURCE_NOT_FOUND"}}"#,
-            Failure::NotFound,
-        ),
-        (
-            422,
-            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
-            Failure::TakenOver,
-        ),
-        (
-            429,
-            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
-            Failure::TakenOver,
-        ),
-        (422, b"", Failure::Refused),
-        (
-            429,
-            br#"{"error":{"code":"THROTTLED"}}"#,
-            Failure::Busy { retry_after: None },
-        ),
-        (500, b"oops", Failure::Busy { retry_after: None }),
-        (503, b"<html>", Failure::Busy { retry_after: None }),
-        (302, b"", Failure::Garbled),
-    ];
-    for (status, body, expected) in rows {
-        let server = answering(status, &[], body);
-        let failure = client(&server).ask(&Question::Current { session: "s-1".into() });
-        assert_eq!(failure, Err(expected), "{status}");
-    }
-}
-
-#[test]
-fn retry_after_comes_back_with_busy() {
-    let server = answering(429, &[("retry-after", "3")], b"");
-    let busy = Failure::Busy {
-        retry_after: Some(Millis(3_000)),
-    };
-    assert_eq!(client(&server).ask(&next()), Err(busy));
-    assert_eq!(client(&server).report(&report()), Verdict::Failed(busy));
-}
-
-#[test]
-fn nothing_and_not_found_are_the_end_of_the_queue() {
-    for (status, body) in [
-        (204, &b""[..]),
-        (404, br#"{"error":{"code":"NO_MORE_NEXT_ENTITY"}}"#),
-        (200, b"[]"),
-        (200, b""),
-    ] {
-        let server = answering(status, &[], body);
-        assert_eq!(
-            client(&server).ask(&next()),
-            Ok(Reply::Listed(Vec::new())),
-            "{status} {body:?}"
-        );
-    }
-}
-
-#[test]
-fn a_2xx_that_makes_no_sense_is_garbled() {
-    for body in [&b"<html>log in</html>"[..], b"{", b"{}", b"\xff\xfe"] {
-        let server = answering(200, &[], body);
-        assert_eq!(client(&server).ask(&next()), Err(Failure::Garbled), "{body:?}");
-        assert_eq!(client(&server).ask(&create()), Err(Failure::Garbled), "{body:?}");
-    }
-}
-
-#[test]
-fn a_huge_answer_is_not_read_into_memory() {
-    let server = Server::start(|_, wire| {
-        wire.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 1099511627776\r\n\r\n");
-        while wire.raw(&[b' '; 8 * 1024]) {}
-        Then::Close
-    });
-    assert_eq!(client(&server).ask(&next()), Err(Failure::Garbled));
-}
-
-#[test]
-fn an_answer_that_breaks_off_counts_as_unreachable() {
-    let server = Server::start(|_, wire| {
-        wire.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"play");
-        Then::Close
-    });
-    assert_eq!(client(&server).ask(&next()), Err(Failure::Unreachable));
-}
-
-#[test]
-fn what_does_not_speak_http_is_garbled() {
-    let server = Server::start(|_, wire| {
-        wire.raw(b"220 mail ready\r\n\r\n");
-        Then::Close
-    });
-    assert_eq!(client(&server).ask(&next()), Err(Failure::Garbled));
-}
-
-#[test]
-fn nobody_listening_is_unreachable() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut client = Client::new(settings(format!("http://127.0.0.1:{port}")), Patience::default()).unwrap();
-    assert_eq!(client.ask(&next()), Err(Failure::Unreachable));
-    assert_eq!(client.report(&report()), Verdict::Failed(Failure::Unreachable));
-}
-
-#[test]
-fn a_server_that_never_answers_is_noticed_in_time() {
-    let server = Server::start(|_, wire| wire.hang());
-    let patience = Patience {
-        call: Duration::from_millis(300),
-    };
-    let mut client = Client::new(settings(server.url("")), patience).unwrap();
-    let asked = Instant::now();
-    assert_eq!(client.ask(&next()), Err(Failure::Unreachable));
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
-}
-
-#[test]
-fn the_default_patience_notices_a_dead_link_within_eight_seconds() {
-    assert!(Patience::default().call <= Duration::from_secs(8));
-}
-
-#[test]
-fn any_2xx_accepts_an_event_whatever_its_body() {
-    for (status, body) in [(200, &b"<html>"[..]), (202, b""), (204, b""), (201, b"{\"ok\":1}")] {
-        let server = answering(status, &[], body);
-        assert_eq!(client(&server).report(&report()), Verdict::Accepted, "{status}");
-    }
-}
-
-#[test]
-fn each_refusal_of_an_event_keeps_it_or_sets_it_aside() {
-    let rows: [(u16, &'static [u8], Verdict); 8] = [
-        (400, b"", Verdict::Refused),
-        (403, b"", Verdict::Refused),
-        (404, b"", Verdict::Refused),
-        (422, b"", Verdict::Refused),
-        (
-            422,
-            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
-            Verdict::Failed(Failure::TakenOver),
-        ),
-        (401, b"", Verdict::Failed(Failure::Unauthorised)),
-        (500, b"", Verdict::Failed(Failure::Busy { retry_after: None })),
-        (307, b"", Verdict::Failed(Failure::Garbled)),
-    ];
-    for (status, body, expected) in rows {
-        let server = answering(status, &[("location", "http://127.0.0.1:1/")], body);
-        assert_eq!(client(&server).report(&report()), expected, "{status}");
-    }
-}
-
-#[test]
 fn a_repeated_event_is_byte_for_byte_the_same() {
     let server = answering(500, &[], b"");
     let client = client(&server);
-    client.report(&report());
-    client.report(&report());
+    verdict(&client);
+    verdict(&client);
     let requests = server.requests();
     assert_eq!(requests[0].target, "/v1/playback/event");
     assert_eq!(requests[0].body, requests[1].body);
@@ -327,7 +96,7 @@ fn a_redirect_is_not_followed() {
         ..settings(server.url(""))
     };
     assert_eq!(
-        Client::new(settings, Patience::default()).unwrap().ask(&next()),
+        ask(&mut Client::new(settings, Patience::default()).unwrap(), &next()),
         Err(Failure::Garbled)
     );
     assert_eq!(elsewhere.requests().len(), 0);
@@ -367,8 +136,8 @@ fn a_401_is_repeated_once_with_a_renewed_token() {
         ..settings(server.url(""))
     };
     let mut client = Client::new(settings, Patience::default()).unwrap();
-    assert!(matches!(client.ask(&next()), Ok(Reply::Listed(list)) if list.len() == 1));
-    assert_eq!(client.ask(&next()), Err(Failure::Unauthorised));
+    assert!(matches!(ask(&mut client, &next()), Ok(Reply::Listed(list)) if list.len() == 1));
+    assert_eq!(ask(&mut client, &next()), Err(Failure::Unauthorised));
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -381,7 +150,7 @@ fn a_token_that_would_split_the_header_is_not_sent() {
         ..settings(server.url(""))
     };
     assert_eq!(
-        Client::new(settings, Patience::default()).unwrap().ask(&next()),
+        ask(&mut Client::new(settings, Patience::default()).unwrap(), &next()),
         Err(Failure::Unauthorised)
     );
     assert_eq!(server.requests().len(), 0);
@@ -399,8 +168,8 @@ fn refusing_a_limit(request: &Request, wire: &Wire<'_>) -> Then {
 fn a_refused_limit_is_left_out_from_then_on() {
     let server = Server::start(refusing_a_limit);
     let mut client = client(&server);
-    assert!(matches!(client.ask(&create()), Ok(Reply::Opened(_))));
-    assert!(matches!(client.ask(&create()), Ok(Reply::Opened(_))));
+    assert!(matches!(ask(&mut client, &create()), Ok(Reply::Opened(_))));
+    assert!(matches!(ask(&mut client, &create()), Ok(Reply::Opened(_))));
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -408,8 +177,8 @@ fn a_refused_limit_is_left_out_from_then_on() {
 fn a_create_that_is_refused_for_another_reason_is_tried_with_a_limit_again_next_time() {
     let server = answering(400, &[], b"");
     let mut client = client(&server);
-    assert_eq!(client.ask(&create()), Err(Failure::Refused));
-    assert_eq!(client.ask(&create()), Err(Failure::Refused));
+    assert_eq!(ask(&mut client, &create()), Err(Failure::Refused));
+    assert_eq!(ask(&mut client, &create()), Err(Failure::Refused));
     let limits = |request: &Request| String::from_utf8_lossy(&request.body).contains(r#""limit":5"#);
     assert_eq!(
         server.requests().iter().map(limits).collect::<Vec<_>>(),
@@ -418,55 +187,64 @@ fn a_create_that_is_refused_for_another_reason_is_tried_with_a_limit_again_next_
 }
 
 #[test]
-fn settings_that_cannot_be_sent_are_refused_with_their_name() {
-    let base = || settings("https://host".into());
-    let refusal = |settings| {
-        Client::new(settings, Patience::default())
-            .err()
-            .map(|error| error.to_string())
-    };
-    assert!(
-        refusal(Settings {
-            device_id: " ".into(),
-            ..base()
-        })
-        .unwrap()
-        .contains("device id")
+fn a_limit_that_a_refusal_names_is_kept_from_then_on() {
+    let server = Server::start(|request, wire| {
+        if String::from_utf8_lossy(&request.body).contains(r#""limit":5"#) {
+            wire.answer(
+                400,
+                &[],
+                br#"{"error":{"code":"BAD_REQUEST","message":"limit must be 1..3"}}"#,
+            )
+        } else {
+            wire.answer(200, &[], OPENED)
+        }
+    });
+    let mut client = client(&server);
+    assert!(ask(&mut client, &create()).is_ok() && ask(&mut client, &create()).is_ok());
+    let asked = |request: &Request| String::from_utf8_lossy(&request.body).contains(r#""limit":3"#);
+    assert_eq!(
+        server.requests().iter().map(asked).collect::<Vec<_>>(),
+        [false, true, true]
     );
-    assert!(
-        refusal(Settings {
-            device_id: "a\nb".into(),
-            ..base()
-        })
-        .unwrap()
-        .contains("device id")
-    );
-    assert!(
-        refusal(Settings {
-            api_key: Some("\u{1}".into()),
-            ..base()
-        })
-        .unwrap()
-        .contains("api key")
-    );
-    assert!(
-        refusal(Settings {
-            base_url: "http://example.org".into(),
-            ..base()
-        })
-        .is_some()
-    );
-    assert!(refusal(base()).is_none());
 }
 
 #[test]
-fn a_certificate_file_must_be_there_and_hold_a_certificate() {
-    let missing = roots(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
-    assert!(missing.to_string().contains("/nonexistent/ca.pem"), "{missing}");
-    let empty = tempfile::NamedTempFile::new().unwrap();
-    assert!(matches!(
-        roots(Some(empty.path())),
-        Err(ServiceError::NoCertificate { .. })
-    ));
-    assert!(matches!(roots(None), Ok(RootCerts::WebPki)));
+fn a_base_address_in_clear_text_to_another_machine_starts_no_client() {
+    assert!(Client::new(settings("http://example.org".into()), Patience::default()).is_err());
+}
+
+fn batching(server: &Server) -> Client {
+    let settings = Settings {
+        event_batch_path: Some("/v1/playback/events/batch".into()),
+        ..settings(server.url(""))
+    };
+    Client::new(settings, Patience::default()).unwrap()
+}
+
+#[test]
+fn several_events_go_out_in_one_request_where_a_path_takes_them() {
+    let server = answering(200, &[], b"");
+    assert_eq!(batching(&server).report(&[report(), report()]), Ok(()));
+    let requests = server.requests();
+    assert_eq!(
+        (requests.len(), requests[0].target.as_str()),
+        (1, "/v1/playback/events/batch")
+    );
+    let body: serde_json::Value = serde_json::from_slice(&requests[0].body).unwrap();
+    assert_eq!(body["events"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn one_event_goes_to_its_own_path_though_another_takes_several() {
+    let server = answering(200, &[], b"");
+    assert_eq!(verdict(&batching(&server)), Verdict::Accepted);
+    assert_eq!(server.requests()[0].target, "/v1/playback/event");
+}
+
+#[test]
+fn several_events_without_a_path_that_takes_them_are_refused_and_not_sent() {
+    let server = answering(200, &[], b"");
+    let refusal = client(&server).report(&[report(), report()]).unwrap_err();
+    assert_eq!(refusal.verdict(), Verdict::Refused);
+    assert_eq!(server.requests().len(), 0);
 }

@@ -10,9 +10,14 @@ mod base;
 mod client;
 mod credentials;
 mod model;
+mod settings;
 mod wire;
 mod worker;
 
+#[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 #[allow(
     clippy::duplicate_mod,
@@ -21,7 +26,8 @@ mod worker;
 #[path = "../../tests/support/scripted.rs"]
 mod scripted;
 
-pub use client::{Client, Patience, Settings, roots};
+pub use client::{Client, Patience};
 pub use credentials::FixedToken;
 pub use model::{EventReport, PlayParams, Playable, Quality, Question, Reply};
+pub use settings::{Settings, roots};
 pub use worker::{News, Service};

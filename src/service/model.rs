@@ -90,7 +90,7 @@ impl fmt::Debug for Licence {
     }
 }
 
-/// A created session.
+/// A session that is open: created, or restored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opened {
     /// The service's id of the session.
@@ -192,6 +192,28 @@ pub enum Question {
     },
     /// Sessions on all devices of the account. Answered by [`Reply::Sessions`].
     Active,
+    /// An inactive session, by an entry of it that was active within the last 30 days. Answered by [`Reply::Opened`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
+    Restore {
+        /// [`Playable::reference`] of the entry.
+        reference: String,
+    },
+    /// Insert something right after the current entry. Answered by [`Reply::Done`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
+    QueueNext {
+        /// The service's id of the session.
+        session: String,
+        /// What to insert.
+        play: PlayParams,
+    },
+    /// Append something to the queue. Answered by [`Reply::Done`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
+    QueueLast {
+        /// The service's id of the session.
+        session: String,
+        /// What to append.
+        play: PlayParams,
+    },
     /// Repeat the queue, or not. Answered by [`Reply::Done`].
     Loop {
         /// The service's id of the session.
@@ -218,6 +240,9 @@ impl Question {
             Self::Previous { .. } => "previous",
             Self::Queue { .. } => "queue",
             Self::Active => "active",
+            Self::Restore { .. } => "restore",
+            Self::QueueNext { .. } => "queue next",
+            Self::QueueLast { .. } => "queue last",
             Self::Loop { .. } => "loop",
             Self::Shuffle { .. } => "shuffle",
         }
@@ -227,7 +252,7 @@ impl Question {
 /// The service's answer to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// A session was created.
+    /// A session was created or restored.
     Opened(Opened),
     /// Entries, nearest first; none is the end of the queue.
     Listed(Vec<Playable>),
@@ -252,8 +277,31 @@ pub struct EventReport {
     pub zone: String,
     /// From the request (button) to the first sound.
     pub initial_delay: Millis,
+    /// Takes the stream over from the device that has it: the first start after the listener's own press.
+    pub take_over: bool,
     /// What happened.
     pub what: What,
-    /// The stream is taken over from another device by this start.
-    pub take_over: bool,
+}
+
+/// What the service wants the listener to hear about a refusal, in the listener's language: the plan is too small, say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Name of the operation that was refused.
+    pub operation: &'static str,
+    /// The service's word for the reason.
+    pub code: Option<String>,
+    /// Its text: one line, bounded. `None` only beside an address.
+    pub message: Option<String>,
+    /// Where to read on or to upgrade: `https`, bounded.
+    pub url: Option<String>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [&self.message, &self.url].into_iter().flatten();
+        for part in parts {
+            write!(f, "{part} ")?;
+        }
+        write!(f, "({}, {})", self.operation, self.code.as_deref().unwrap_or("no code"))
+    }
 }

@@ -14,8 +14,9 @@ use tonearm_core::id::{RequestId, Seq};
 use tonearm_core::input::{Failure, Verdict};
 use ureq::Agent;
 
-use super::client::{Client, Patience, ServiceError, Settings};
-use super::model::{EventReport, Question, Reply};
+use super::client::{Client, Patience, Refusal};
+use super::model::{EventReport, Question, Reply, Said};
+use super::settings::{ServiceError, Settings};
 
 /// Work that waits for the thread. The session has one event and a handful of calls under way; this is room to spare.
 const WORK_MAX: usize = 64;
@@ -32,13 +33,15 @@ pub enum News {
         /// What came back.
         result: Result<Reply, Failure>,
     },
-    /// An event was sent, or could not be.
+    /// Events were sent, or could not be.
     Reported {
-        /// The event.
-        seq: Seq,
-        /// The service's word on it.
+        /// The last of them.
+        last: Seq,
+        /// The service's word on all of them.
         verdict: Verdict,
     },
+    /// The service wants the listener to know something about a refusal; comes just before the news of the refusal.
+    Said(Said),
 }
 
 /// The work was not taken: too much waits, or the client is closed. No news will come of it.
@@ -48,7 +51,7 @@ pub struct Full;
 
 enum Work {
     Call(RequestId, Question),
-    Report(Seq, EventReport),
+    Report(Seq, Vec<EventReport>),
 }
 
 /// The playback service, asked from anywhere.
@@ -97,9 +100,10 @@ impl Service {
         self.give(Work::Call(request, question))
     }
 
-    /// Sends an event. Answered by exactly one [`News::Reported`] if taken.
-    pub fn report(&self, seq: Seq, report: EventReport) -> Result<(), Full> {
-        self.give(Work::Report(seq, report))
+    /// Sends events, oldest first: several only if [`Settings::event_batch_path`] takes them. Answered by exactly one
+    /// [`News::Reported`] if taken.
+    pub fn report(&self, last: Seq, events: Vec<EventReport>) -> Result<(), Full> {
+        self.give(Work::Report(last, events))
     }
 
     fn give(&self, work: Work) -> Result<(), Full> {
@@ -128,40 +132,49 @@ impl Drop for Service {
 /// Works until nobody can give work any more.
 fn serve(mut client: Client, inbox: &Receiver<Work>, closing: &AtomicBool, news: &(dyn Fn(News) + Send + Sync)) {
     for work in inbox {
-        let leaving = closing.load(Ordering::Acquire);
-        news(match work {
+        let unreachable = Refusal::from(Failure::Unreachable);
+        let is_leaving = closing.load(Ordering::Acquire);
+        let (said, outcome) = match work {
             Work::Call(request, question) => {
                 let ask = || {
-                    if leaving {
-                        Err(Failure::Unreachable)
+                    if is_leaving {
+                        Err(unreachable)
                     } else {
                         client.ask(&question)
                     }
                 };
-                News::Answered {
-                    request,
-                    result: guarded(question.operation(), ask).unwrap_or(Err(Failure::Garbled)),
-                }
+                let result = guarded(question.operation(), ask);
+                let said = result.as_ref().err().and_then(|refusal| refusal.said.clone());
+                let result = result.map_err(|refusal| refusal.failure);
+                (said, News::Answered { request, result })
             }
-            Work::Report(seq, report) => {
-                let unreachable = Verdict::Failed(Failure::Unreachable);
-                let send = || if leaving { unreachable } else { client.report(&report) };
-                News::Reported {
-                    seq,
-                    verdict: guarded("event", send).unwrap_or(Verdict::Failed(Failure::Garbled)),
-                }
+            Work::Report(last, events) => {
+                let report = || {
+                    if is_leaving {
+                        Err(unreachable)
+                    } else {
+                        client.report(&events)
+                    }
+                };
+                let result = guarded("event", report);
+                let verdict = result.as_ref().map_or_else(Refusal::verdict, |()| Verdict::Accepted);
+                let said = result.err().and_then(|refusal| refusal.said);
+                (said, News::Reported { last, verdict })
             }
-        });
+        };
+        if let Some(said) = said {
+            news(News::Said(said));
+        }
+        news(outcome);
     }
 }
 
 /// Runs `act`; a panic in it (a library met an answer its author never thought of) costs this one answer only.
-fn guarded<T>(operation: &str, act: impl FnOnce() -> T) -> Option<T> {
-    let outcome = catch_unwind(AssertUnwindSafe(act));
-    if outcome.is_err() {
+fn guarded<T>(operation: &str, act: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
         log::error!("service: {operation}: panicked on the answer (Garbled)");
-    }
-    outcome.ok()
+        Err(Failure::Garbled.into())
+    })
 }
 
 #[cfg(test)]

@@ -3,43 +3,23 @@
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use tonearm_core::event::What;
-use tonearm_core::unit::Millis;
-use ureq::tls::RootCerts;
-
 use super::super::credentials::{Credentials, FixedToken, Token};
+use super::super::fixture::{self, answering, create, current, settings};
 use super::super::scripted::Server;
 use super::*;
 
 fn start(server: &Server, credentials: Arc<dyn Credentials>) -> (Service, Receiver<News>) {
     let settings = Settings {
-        base_url: server.url(""),
-        device_id: "device-1".into(),
-        qualities: Vec::new(),
-        api_key: None,
-        roots: RootCerts::WebPki,
         credentials,
+        ..settings(server.url(""))
     };
     let (sender, news) = channel();
     let tell = Arc::new(move |one| sender.send(one).unwrap_or_default());
     (Service::start(settings, tell).unwrap(), news)
 }
 
-fn current() -> Question {
-    Question::Current { session: "s-1".into() }
-}
-
-fn report() -> EventReport {
-    EventReport {
-        session: "s-1".into(),
-        reference: "r-1".into(),
-        metric_id: None,
-        wall_ms: 1,
-        zone: "+00:00".into(),
-        initial_delay: Millis(0),
-        what: What::Start { offset: Millis(0) },
-        take_over: false,
-    }
+fn report() -> Vec<EventReport> {
+    vec![fixture::report()]
 }
 
 #[test]
@@ -54,7 +34,7 @@ fn calls_and_events_go_out_in_the_order_given() {
         assert_eq!(
             news.recv().unwrap(),
             News::Reported {
-                seq: Seq(u64::from(number)),
+                last: Seq(u64::from(number)),
                 verdict: Verdict::Accepted
             }
         );
@@ -91,7 +71,7 @@ fn close_does_not_wait_for_an_answer_and_still_answers_everything() {
         }
     );
     let verdict = Verdict::Failed(Failure::Unreachable);
-    assert_eq!(news.recv().unwrap(), News::Reported { seq: Seq(2), verdict });
+    assert_eq!(news.recv().unwrap(), News::Reported { last: Seq(2), verdict });
     assert!(news.recv().is_err(), "nothing more comes");
 }
 
@@ -134,5 +114,29 @@ fn a_panic_costs_one_answer_and_not_the_thread() {
         }
     );
     let verdict = Verdict::Failed(Failure::Garbled);
-    assert_eq!(news.recv().unwrap(), News::Reported { seq: Seq(2), verdict });
+    assert_eq!(news.recv().unwrap(), News::Reported { last: Seq(2), verdict });
+}
+
+#[test]
+fn what_the_service_says_comes_just_before_the_refusal() {
+    let server = answering(403, &[], br#"{"error":{"code":"ACCESS_DENIED","message":"Not here."}}"#);
+    let (service, news) = start(&server, Arc::new(FixedToken(None)));
+    service.call(RequestId(1), create()).unwrap();
+    service.report(Seq(2), report()).unwrap();
+    let words = |news| match news {
+        News::Said(said) => said.to_string(),
+        News::Answered { .. } | News::Reported { .. } => panic!("{news:?}"),
+    };
+    assert_eq!(words(news.recv().unwrap()), "Not here. (create, ACCESS_DENIED)");
+    let result = Err(Failure::Forbidden);
+    assert_eq!(
+        news.recv().unwrap(),
+        News::Answered {
+            request: RequestId(1),
+            result
+        }
+    );
+    assert_eq!(words(news.recv().unwrap()), "Not here. (event, ACCESS_DENIED)");
+    let verdict = Verdict::Refused;
+    assert_eq!(news.recv().unwrap(), News::Reported { last: Seq(2), verdict });
 }

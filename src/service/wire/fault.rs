@@ -5,11 +5,18 @@ use std::fmt;
 use serde_json::Value;
 use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Millis;
+use ureq::http::Uri;
+
+use super::super::model::Said;
 
 /// `code` of a lost stream: 422 in V1, 429 in V2 \[S\], so it is looked at before any status.
 const CODE_TAKEN_OVER: &str = "MAX_CONCURRENCY_REACHED";
 /// Longest piece of the service's text that goes into one log line.
 const LOGGED_CHARS_MAX: usize = 120;
+/// Longest text for the listener: two or three sentences, which is what a page shows at once.
+const SAID_CHARS_MAX: usize = 400;
+/// Longest address for the listener: what every browser takes, and a QR code.
+const SAID_URL_BYTES_MAX: usize = 1024;
 
 /// A refusal, understood as far as possible.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +31,56 @@ pub struct Fault {
     pub reference: Option<String>,
     /// `error.message` \[P\], localised.
     pub message: Option<String>,
+    /// `error.url` \[P\]: where the listener may read on or upgrade.
+    pub url: Option<String>,
+}
+
+impl Fault {
+    /// What the listener is to hear of it: the service's own words on a refusal that is about the account or the wish.
+    /// What is wrong with the request itself (400), its sign-in or the moment is nothing a listener can change.
+    pub fn said(&self, operation: &'static str) -> Option<Said> {
+        let is_for_listeners = match self.failure {
+            Failure::Forbidden | Failure::TakenOver => true,
+            Failure::Refused => self.status != 400,
+            Failure::Unreachable
+            | Failure::WrongClock
+            | Failure::Busy { .. }
+            | Failure::Unauthorised
+            | Failure::NotFound
+            | Failure::Garbled => false,
+        };
+        let said = Said {
+            operation,
+            code: self.code.as_deref().and_then(one_line),
+            message: self.message.as_deref().and_then(one_line),
+            url: self.url.as_deref().filter(|url| is_showable(url)).map(str::to_owned),
+        };
+        (is_for_listeners && (said.message.is_some() || said.url.is_some())).then_some(said)
+    }
+}
+
+/// A text on one line, without anything that could steer a screen, cut to what is shown. `None`: nothing is left.
+fn one_line(text: &str) -> Option<String> {
+    let steers =
+        |letter: char| letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain: String = text
+        .chars()
+        .map(|letter| if steers(letter) { ' ' } else { letter })
+        .take(SAID_CHARS_MAX)
+        .collect();
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    Some(words.join(" ")).filter(|line| !line.is_empty())
+}
+
+/// Whether an address may be offered to a listener: encrypted, short, and an address at all.
+fn is_showable(url: &str) -> bool {
+    url.len() <= SAID_URL_BYTES_MAX
+        && url.parse::<Uri>().is_ok_and(|uri| {
+            uri.scheme_str() == Some("https")
+                && uri
+                    .authority()
+                    .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
+        })
 }
 
 impl fmt::Display for Fault {
@@ -69,6 +126,7 @@ pub fn fault(status: u16, retry_after: Option<&str>, date: Option<&str>, body: &
         code,
         reference: text(&["reference", "traceId"]),
         message: text(&["message"]),
+        url: text(&["url"]),
     }
 }
 
@@ -121,6 +179,8 @@ pub const fn verdict_of(failure: Failure) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn failure(status: u16, body: &str) -> Failure {
@@ -182,6 +242,71 @@ mod tests {
         );
         let newer = fault(500, None, None, br#"{"error":{"traceId":"t-2"}}"#);
         assert_eq!(newer.reference.as_deref(), Some("t-2"));
+    }
+
+    fn said(status: u16, error: &Value) -> Option<Said> {
+        let body = serde_json::json!({ "error": error }).to_string();
+        fault(status, None, None, body.as_bytes()).said("create")
+    }
+
+    #[test]
+    fn the_words_of_an_up_sell_are_for_the_listener() {
+        let error = json!({"status": "403", "code": "DENIED_SUBSCRIPTION_TIER", "message": "Mehr mit Unlimited.",
+            "url": "https://music.example/upgrade?from=1"});
+        let expected = Said {
+            operation: "create",
+            code: Some("DENIED_SUBSCRIPTION_TIER".into()),
+            message: Some("Mehr mit Unlimited.".into()),
+            url: Some("https://music.example/upgrade?from=1".into()),
+        };
+        assert_eq!(said(403, &error), Some(expected));
+        assert!(said(422, &json!({"code": "NO_MORE_SKIPS", "message": "Enough."})).is_some());
+        assert!(
+            said(
+                429,
+                &json!({"code": "MAX_CONCURRENCY_REACHED", "message": "Elsewhere."})
+            )
+            .is_some()
+        );
+    }
+
+    #[test]
+    fn what_a_listener_cannot_change_is_not_said() {
+        for status in [400, 401, 404, 429, 500, 503, 302] {
+            assert_eq!(
+                said(status, &json!({"message": "m", "url": "https://h/"})),
+                None,
+                "{status}"
+            );
+        }
+        assert_eq!(said(403, &json!({"code": "ACCESS_DENIED"})), None);
+        assert_eq!(said(403, &json!({"message": " \n\u{7}", "url": "http://h/"})), None);
+    }
+
+    #[test]
+    fn words_for_the_listener_are_one_bounded_line_without_control_characters() {
+        let odd = json!({"message": format!("a\r\n\u{1b}[2J\u{202e}b {}", "x".repeat(9_000))});
+        let message = said(403, &odd).unwrap().message.unwrap();
+        assert!(message.starts_with("a [2J b xxx"), "{message:?}");
+        assert!(message.chars().count() <= SAID_CHARS_MAX, "{}", message.len());
+    }
+
+    #[test]
+    fn only_an_encrypted_address_is_offered() {
+        let url = |url: &str| said(403, &json!({"message": "m", "url": url})).unwrap().url;
+        assert!(url("https://host/a?b=c").is_some());
+        let long = format!("https://host/{}", "x".repeat(SAID_URL_BYTES_MAX));
+        for bad in [
+            "http://host/",
+            "javascript:alert(1)",
+            "https://",
+            "//host",
+            "https://a@host/",
+            "https://host/a b",
+            &long,
+        ] {
+            assert_eq!(url(bad), None, "{bad}");
+        }
     }
 
     #[test]

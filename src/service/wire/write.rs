@@ -7,6 +7,9 @@ use tonearm_core::unit::Millis;
 
 use super::super::model::{EventReport, PlayParams};
 
+/// `takeOverType` \[A\]: whatever device has the stream, this one takes it.
+const TAKE_OVER: &str = "AUTO";
+
 /// Body of create. `playbackOptions` \[P\] is what the overview calls `playOptions` \[O\].
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,6 +21,7 @@ struct Create<'a> {
     take_over_type: &'static str, // [A]
 }
 
+/// What to play, or to add.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Params<'a> {
@@ -25,6 +29,15 @@ struct Params<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     container_ids: &'a [String],
+}
+
+impl<'a> From<&'a PlayParams> for Params<'a> {
+    fn from(play: &'a PlayParams) -> Self {
+        Self {
+            id: play.id.as_deref(),
+            container_ids: &play.container_ids,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -45,17 +58,27 @@ pub fn create_body(play: &PlayParams, mode: Mode, looping: bool, limit: Option<u
         Mode::Station => (None, Some(true)), // shuffleMode is ignored with it [P]
     };
     encode(&Create {
-        play_params: Params {
-            id: play.id.as_deref(),
-            container_ids: &play.container_ids,
-        },
+        play_params: play.into(),
         playback_options: Options {
             shuffle_mode,
             loop_mode: loop_word(looping),
             start_as_station,
         },
         limit,
-        take_over_type: "AUTO",
+        take_over_type: TAKE_OVER,
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Addition<'a> {
+    play_params: Params<'a>, // [A]
+}
+
+/// Body of queue/next and queue/last \[A\].
+pub fn queue_body(play: &PlayParams) -> Vec<u8> {
+    encode(&Addition {
+        play_params: play.into(),
     })
 }
 
@@ -93,7 +116,7 @@ const fn loop_word(on: bool) -> &'static str {
     if on { "LOOP_ON" } else { "LOOP_OFF" } // [P]
 }
 
-/// Body of an event \[S\]; `entityReferenceId` and `sessionId` beside `metricId` are \[A\].
+/// Body of an event \[S\]; `entityReferenceId`, `sessionId` and `takeOverType` beside `metricId` are \[A\].
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
@@ -103,6 +126,14 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     entity_reference_id: Option<&'a str>,
     session_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    take_over_type: Option<&'static str>,
+}
+
+/// Body of many events \[A\].
+#[derive(Serialize)]
+struct Batch<'a> {
+    events: Vec<Report<'a>>,
 }
 
 /// Fields of an event \[O\].
@@ -133,42 +164,60 @@ const SPEED: u8 = 1;
 
 /// Body of an event: the same bytes for the same report, whenever it is sent.
 pub fn event_body(report: &EventReport) -> Vec<u8> {
-    let client_timestamp_in_milliseconds = report.wall_ms;
-    let initial_playback_delay_milliseconds = report.initial_delay.0;
-    let device_timezone = report.zone.as_str();
-    let event = match report.what {
-        What::Start { offset } => Event::Start {
-            client_timestamp_in_milliseconds,
-            initial_playback_delay_milliseconds,
-            device_timezone,
-            playback_current_speed: SPEED,
-            playback_start_absolute_offset_milliseconds: offset.0,
-        },
-        What::Stop {
-            reason,
-            played,
-            progress,
-            rebuffers,
-        } => Event::Stop {
-            client_timestamp_in_milliseconds,
-            initial_playback_delay_milliseconds,
-            device_timezone,
-            termination_reason: reason_word(reason),
-            playback_current_speed: SPEED,
-            duration_seconds: whole_seconds(played),
-            entity_progress_seconds: whole_seconds(progress),
-            rebuffer_count: rebuffers,
-        },
-    };
-    // An entry without a reference of its own is known by its metric id, which must not be sent as a reference.
-    let metric_id = report.metric_id.as_deref();
-    let entity_reference_id = Some(report.reference.as_str()).filter(|reference| metric_id != Some(reference));
-    encode(&Report {
-        metric_id,
-        event,
-        entity_reference_id,
-        session_id: &report.session,
+    encode(&Report::from(report))
+}
+
+/// Body of several events, in the order given.
+pub fn batch_body(reports: &[EventReport]) -> Vec<u8> {
+    encode(&Batch {
+        events: reports.iter().map(Report::from).collect(),
     })
+}
+
+impl<'a> From<&'a EventReport> for Report<'a> {
+    fn from(report: &'a EventReport) -> Self {
+        // An entry without a reference of its own is known by its metric id, which must not be sent as a reference.
+        let metric_id = report.metric_id.as_deref();
+        Self {
+            metric_id,
+            event: Event::from(report),
+            entity_reference_id: Some(report.reference.as_str()).filter(|reference| metric_id != Some(reference)),
+            session_id: &report.session,
+            take_over_type: report.take_over.then_some(TAKE_OVER),
+        }
+    }
+}
+
+impl<'a> From<&'a EventReport> for Event<'a> {
+    fn from(report: &'a EventReport) -> Self {
+        let client_timestamp_in_milliseconds = report.wall_ms;
+        let initial_playback_delay_milliseconds = report.initial_delay.0;
+        let device_timezone = report.zone.as_str();
+        match report.what {
+            What::Start { offset } => Self::Start {
+                client_timestamp_in_milliseconds,
+                initial_playback_delay_milliseconds,
+                device_timezone,
+                playback_current_speed: SPEED,
+                playback_start_absolute_offset_milliseconds: offset.0,
+            },
+            What::Stop {
+                reason,
+                played,
+                progress,
+                rebuffers,
+            } => Self::Stop {
+                client_timestamp_in_milliseconds,
+                initial_playback_delay_milliseconds,
+                device_timezone,
+                termination_reason: reason_word(reason),
+                playback_current_speed: SPEED,
+                duration_seconds: whole_seconds(played),
+                entity_progress_seconds: whole_seconds(progress),
+                rebuffer_count: rebuffers,
+            },
+        }
+    }
 }
 
 /// `terminationReason` \[O\].
@@ -209,8 +258,8 @@ mod tests {
             wall_ms: 1_763_800_000_123,
             zone: "-08:00".into(),
             initial_delay: Millis(87),
-            what,
             take_over: false,
+            what,
         }
     }
 
@@ -243,6 +292,38 @@ mod tests {
                 r#""entityReferenceId":"0:6f1c","sessionId":"s-1"}"#
             )
         );
+    }
+
+    #[test]
+    fn a_claim_stands_beside_the_metric_id_and_only_where_it_is_made() {
+        let held = report(What::Start { offset: Millis(0) });
+        assert!(!text(event_body(&held)).contains("takeOverType"));
+        let claimed = EventReport {
+            take_over: true,
+            ..held
+        };
+        assert!(
+            text(event_body(&claimed)).ends_with(r#","sessionId":"s-1","takeOverType":"AUTO"}"#),
+            "{}",
+            text(event_body(&claimed))
+        );
+    }
+
+    #[test]
+    fn a_batch_holds_the_bodies_of_its_events_in_their_order() {
+        let start = report(What::Start { offset: Millis(0) });
+        let stop = report(What::Stop {
+            reason: StopReason::UserStop,
+            played: Millis(1),
+            progress: Millis(1),
+            rebuffers: 0,
+        });
+        let expected = format!(
+            r#"{{"events":[{},{}]}}"#,
+            text(event_body(&start)),
+            text(event_body(&stop))
+        );
+        assert_eq!(text(batch_body(&[start, stop])), expected);
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! What each answer means, and each that never came: the policy of the client, over real HTTP.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use tonearm_core::input::{Failure, Verdict};
+use tonearm_core::unit::Millis;
+
+use super::client::{Client, Patience};
+use super::fixture::{answering, ask, client, create, current, next, settings, verdict};
+use super::model::{Reply, Said};
+use super::scripted::{Server, Then};
+
+#[test]
+fn each_refusal_of_a_call_has_its_meaning() {
+    let rows: [(u16, &'static [u8], Failure); 11] = [
+        (400, br#"{"error":{"code":"BAD_REQUEST"}}"#, Failure::Refused),
+        (
+            401,
+            br#"{"error":{"code":"INVALID_ACCESS_TOKEN"}}"#,
+            Failure::Unauthorised,
+        ),
+        (
+            403,
+            br#"{"error":{"status":"403","code":"DENIED_SUBSCRIPTION_TIER"}}"#,
+            Failure::Forbidden,
+        ),
+        (
+            404,
+            br#"{"error":{"status":404,"code":"RESOURCE_NOT_FOUND"}}"#,
+            Failure::NotFound,
+        ),
+        (
+            422,
+            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
+            Failure::TakenOver,
+        ),
+        (
+            429,
+            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
+            Failure::TakenOver,
+        ),
+        (422, b"", Failure::Refused),
+        (
+            429,
+            br#"{"error":{"code":"THROTTLED"}}"#,
+            Failure::Busy { retry_after: None },
+        ),
+        (500, b"oops", Failure::Busy { retry_after: None }),
+        (503, b"<html>", Failure::Busy { retry_after: None }),
+        (302, b"", Failure::Garbled),
+    ];
+    for (status, body, expected) in rows {
+        let server = answering(status, &[], body);
+        let failure = ask(&mut client(&server), &current());
+        assert_eq!(failure, Err(expected), "{status}");
+    }
+}
+
+#[test]
+fn retry_after_comes_back_with_busy() {
+    let server = answering(429, &[("retry-after", "3")], b"");
+    let busy = Failure::Busy {
+        retry_after: Some(Millis(3_000)),
+    };
+    assert_eq!(ask(&mut client(&server), &next()), Err(busy));
+    assert_eq!(verdict(&client(&server)), Verdict::Failed(busy));
+}
+
+#[test]
+fn nothing_and_not_found_are_the_end_of_the_queue() {
+    for (status, body) in [
+        (204, &b""[..]),
+        (404, br#"{"error":{"code":"NO_MORE_NEXT_ENTITY"}}"#),
+        (200, b"[]"),
+        (200, b""),
+    ] {
+        let server = answering(status, &[], body);
+        assert_eq!(
+            ask(&mut client(&server), &next()),
+            Ok(Reply::Listed(Vec::new())),
+            "{status} {body:?}"
+        );
+    }
+}
+
+#[test]
+fn a_2xx_that_makes_no_sense_is_garbled() {
+    for body in [&b"<html>log in</html>"[..], b"{", b"{}", b"\xff\xfe"] {
+        let server = answering(200, &[], body);
+        assert_eq!(ask(&mut client(&server), &next()), Err(Failure::Garbled), "{body:?}");
+        assert_eq!(ask(&mut client(&server), &create()), Err(Failure::Garbled), "{body:?}");
+    }
+}
+
+#[test]
+fn a_huge_answer_is_not_read_into_memory() {
+    let server = Server::start(|_, wire| {
+        wire.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 1099511627776\r\n\r\n");
+        while wire.raw(&[b' '; 8 * 1024]) {}
+        Then::Close
+    });
+    assert_eq!(ask(&mut client(&server), &next()), Err(Failure::Garbled));
+}
+
+#[test]
+fn an_answer_that_breaks_off_counts_as_unreachable() {
+    let server = Server::start(|_, wire| {
+        wire.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"play");
+        Then::Close
+    });
+    assert_eq!(ask(&mut client(&server), &next()), Err(Failure::Unreachable));
+}
+
+#[test]
+fn what_does_not_speak_http_is_garbled() {
+    let server = Server::start(|_, wire| {
+        wire.raw(b"220 mail ready\r\n\r\n");
+        Then::Close
+    });
+    assert_eq!(ask(&mut client(&server), &next()), Err(Failure::Garbled));
+}
+
+#[test]
+fn nobody_listening_is_unreachable() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut client = Client::new(settings(format!("http://127.0.0.1:{port}")), Patience::default()).unwrap();
+    assert_eq!(ask(&mut client, &next()), Err(Failure::Unreachable));
+    assert_eq!(verdict(&client), Verdict::Failed(Failure::Unreachable));
+}
+
+#[test]
+fn a_server_that_never_answers_is_noticed_in_time() {
+    let server = Server::start(|_, wire| wire.hang());
+    let patience = Patience {
+        call: Duration::from_millis(300),
+    };
+    let mut client = Client::new(settings(server.url("")), patience).unwrap();
+    let asked = Instant::now();
+    assert_eq!(ask(&mut client, &next()), Err(Failure::Unreachable));
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn the_default_patience_notices_a_dead_link_within_eight_seconds() {
+    assert!(Patience::default().call <= Duration::from_secs(8));
+}
+
+#[test]
+fn any_2xx_accepts_an_event_whatever_its_body() {
+    for (status, body) in [(200, &b"<html>"[..]), (202, b""), (204, b""), (201, b"{\"ok\":1}")] {
+        let server = answering(status, &[], body);
+        assert_eq!(verdict(&client(&server)), Verdict::Accepted, "{status}");
+    }
+}
+
+#[test]
+fn each_refusal_of_an_event_keeps_it_or_sets_it_aside() {
+    let rows: [(u16, &'static [u8], Verdict); 8] = [
+        (400, b"", Verdict::Refused),
+        (403, b"", Verdict::Refused),
+        (404, b"", Verdict::Refused),
+        (422, b"", Verdict::Refused),
+        (
+            422,
+            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
+            Verdict::Failed(Failure::TakenOver),
+        ),
+        (401, b"", Verdict::Failed(Failure::Unauthorised)),
+        (500, b"", Verdict::Failed(Failure::Busy { retry_after: None })),
+        (307, b"", Verdict::Failed(Failure::Garbled)),
+    ];
+    for (status, body, expected) in rows {
+        let server = answering(status, &[("location", "http://127.0.0.1:1/")], body);
+        assert_eq!(verdict(&client(&server)), expected, "{status}");
+    }
+}
+
+#[test]
+fn the_words_of_a_refusal_come_with_it() {
+    let body = br#"{"error":{"code":"DENIED_SUBSCRIPTION_TIER","message":"Upgrade!","url":"https://h/up"}}"#;
+    let server = answering(403, &[], body);
+    let refusal = client(&server).ask(&create()).unwrap_err();
+    let said = Said {
+        operation: "create",
+        code: Some("DENIED_SUBSCRIPTION_TIER".into()),
+        message: Some("Upgrade!".into()),
+        url: Some("https://h/up".into()),
+    };
+    assert_eq!((refusal.failure, refusal.said), (Failure::Forbidden, Some(said)));
+}

@@ -1,0 +1,162 @@
+//! What the client needs to know, checked once: addresses, names, certificates, and the headers made of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use ureq::http::{HeaderMap, HeaderValue, header};
+use ureq::tls::{PemItem, RootCerts, parse_pem};
+
+use super::base::BaseUrlError;
+use super::credentials::Credentials;
+use super::model::Quality;
+use super::wire;
+
+/// Where the service is, and who asks.
+#[derive(Clone)]
+pub struct Settings {
+    /// Base address; `https`, or `http` on a loopback host.
+    pub base_url: String,
+    /// Unique and stable per device.
+    pub device_id: String,
+    /// What the board can play; empty counts as standard quality.
+    pub qualities: Vec<Quality>,
+    /// Security profile of the application, if the service asks for one.
+    pub api_key: Option<String>,
+    /// Languages the listener reads (`de-DE`), for the service's own words; `None` leaves it to the account.
+    pub language: Option<String>,
+    /// Path that takes several events at once; `None`: each is sent alone.
+    pub event_batch_path: Option<String>,
+    /// Whose certificates are trusted; see [`roots`].
+    pub roots: RootCerts,
+    /// Access tokens.
+    pub credentials: Arc<dyn Credentials>,
+}
+
+/// Why the client cannot be started.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// The base address.
+    #[error("configure the service")]
+    BaseUrl(#[from] BaseUrlError),
+    /// The certificate file cannot be read.
+    #[error("read certificates {path}", path = path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificate file holds none.
+    #[error("read certificates {path}: no PEM certificate in it", path = path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value that cannot be sent.
+    #[error("configure the service: {0} is empty or holds characters that a header cannot carry")]
+    Header(&'static str),
+    /// No thread to be had.
+    #[error("start the service thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Trusted certificates: those of a PEM file, or Mozilla's.
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCerts, ServiceError> {
+    let Some(path) = ca_file else {
+        return Ok(RootCerts::WebPki);
+    };
+    let pem = std::fs::read(path).map_err(|source| ServiceError::CaFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    let certificates: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            Ok(_) | Err(_) => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(ServiceError::NoCertificate { path: path.to_owned() });
+    }
+    Ok(certificates.into())
+}
+
+/// The headers of every request that never change.
+pub fn fixed_headers(settings: &Settings) -> Result<HeaderMap, ServiceError> {
+    let qualities = match settings.qualities.as_slice() {
+        [] => &[Quality::Standard],
+        some => some,
+    };
+    let words: Vec<&str> = qualities.iter().map(|quality| wire::capability(*quality)).collect();
+    let value = |what: &'static str, text: &str| {
+        let text = Some(text.trim())
+            .filter(|text| !text.is_empty())
+            .ok_or(ServiceError::Header(what))?;
+        HeaderValue::from_str(text).map_err(|_| ServiceError::Header(what))
+    };
+    let mut headers = HeaderMap::new();
+    let (drm, drm_value) = wire::HEADER_DRM;
+    headers.insert(drm, HeaderValue::from_static(drm_value));
+    headers.insert(
+        wire::HEADER_CAPABILITY,
+        value("the list of qualities", &words.join(","))?,
+    );
+    headers.insert(wire::HEADER_DEVICE, value("the device id", &settings.device_id)?);
+    if let Some(key) = &settings.api_key {
+        let mut key = value("the api key", key)?;
+        key.set_sensitive(true);
+        headers.insert(wire::HEADER_API_KEY, key);
+    }
+    if let Some(language) = &settings.language {
+        headers.insert(header::ACCEPT_LANGUAGE, value("the language", language)?);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::settings;
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_sent_are_refused_with_their_name() {
+        let base = || settings("https://host".into());
+        let refusal = |settings: Settings| fixed_headers(&settings).unwrap_err().to_string();
+        for device_id in [" ", "a\nb"] {
+            let settings = Settings {
+                device_id: device_id.into(),
+                ..base()
+            };
+            assert!(refusal(settings).contains("device id"), "{device_id:?}");
+        }
+        let settings = Settings {
+            api_key: Some("\u{1}".into()),
+            ..base()
+        };
+        assert!(refusal(settings).contains("api key"));
+        assert!(fixed_headers(&base()).is_ok());
+    }
+
+    #[test]
+    fn a_board_without_qualities_plays_standard_quality() {
+        let settings = Settings {
+            qualities: Vec::new(),
+            ..settings("https://host".into())
+        };
+        let headers = fixed_headers(&settings).unwrap();
+        assert_eq!(headers.get(wire::HEADER_CAPABILITY).unwrap(), "STD_RES");
+    }
+
+    #[test]
+    fn a_certificate_file_must_be_there_and_hold_a_certificate() {
+        let missing = roots(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
+        assert!(missing.to_string().contains("/nonexistent/ca.pem"), "{missing}");
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(
+            roots(Some(empty.path())),
+            Err(ServiceError::NoCertificate { .. })
+        ));
+        assert!(matches!(roots(None), Ok(RootCerts::WebPki)));
+    }
+}
