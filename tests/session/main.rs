@@ -12,6 +12,7 @@ mod boot;
 mod buttons;
 mod end;
 mod events;
+mod look;
 mod modes;
 mod offline;
 mod pause;

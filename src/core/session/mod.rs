@@ -8,6 +8,7 @@
 //! reports, and the events that come of it), `settle` (what follows), `view` (what others may see).
 
 mod answer;
+mod look;
 mod press;
 mod settle;
 mod sound;
@@ -30,6 +31,7 @@ use crate::trouble::Troubles;
 use crate::unit::{Millis, Moment};
 use crate::window::Window;
 
+pub use look::Look;
 pub use view::{Availability, State, View};
 
 /// What does not change while the speaker runs.
@@ -278,6 +280,7 @@ impl Session {
             Input::Stored { seq, durable } => self.stored(seq, durable),
             Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
             Input::Audio(news) => self.sound(news, now),
+            Input::Looked(failure) => self.looked(failure, now),
             Input::Account(account) => self.account = account,
             Input::LinkUp => self.link.found(),
             Input::LinkDown => {
