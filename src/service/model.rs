@@ -4,7 +4,7 @@ use std::fmt;
 
 use tonearm_core::entry::{Actions, Kind};
 use tonearm_core::event::What;
-use tonearm_core::input::Mode;
+use tonearm_core::input::{Mode, Sounding};
 use tonearm_core::unit::Millis;
 
 /// One entry of the service's queue, ready to be loaded and described.
@@ -116,8 +116,8 @@ pub struct ActiveSession {
     pub shuffle: bool,
     /// Repeating is on.
     pub looping: bool,
-    /// `playbackState`, as it came.
-    pub state: Option<String>,
+    /// Whether it sounds there.
+    pub sounding: Sounding,
 }
 
 /// A quality the board can play; the service offers nothing it was not told of.
