@@ -145,14 +145,21 @@ pub struct PlayArgs {
     /// As a station that starts from it.
     #[arg(long)]
     pub station: bool,
-    /// After what plays, in the same queue.
-    #[arg(long, conflicts_with_all = ["last", "shuffle", "station"])]
-    pub next: bool,
-    /// At the end of the same queue.
-    #[arg(long, conflicts_with_all = ["shuffle", "station"])]
-    pub last: bool,
+    #[command(flatten)]
+    pub place: PlaceArgs,
     #[command(flatten)]
     pub speaker: SpeakerArgs,
+}
+
+/// Where `play` puts something instead of starting it.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// Not at once, but after what plays, in the same queue.
+    #[arg(long, conflicts_with_all = ["last", "shuffle", "station"])]
+    pub next: bool,
+    /// Not at once, but at the end of the same queue.
+    #[arg(long, conflicts_with_all = ["shuffle", "station"])]
+    pub last: bool,
 }
 
 /// Options of `play-tone`.

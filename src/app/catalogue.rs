@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use tonearm_core::entry::{Actions, Entry, Kind};
 use tonearm_core::id::{EntryKey, SessionKey, SourceKey};
 use tonearm_core::input::{Elsewhere, Entries};
-use tonearm_core::limits::{ANSWER_MAX, ELSEWHERE_MAX};
+use tonearm_core::limits::{ANSWER_MAX, EDITS_MAX, ELSEWHERE_MAX};
 
 use crate::service::{ActiveSession, PlayParams, Playable};
 
 /// Sessions whose names are kept: the open one, the one before (its last events may be on their way), room, and those
 /// on other devices.
 const SESSIONS_MAX: usize = 4 + ELSEWHERE_MAX;
-/// Sources given on the page that are kept; presets are kept besides.
-const GIVEN_MAX: usize = 8;
+/// Sources given on the page that are kept: those that wait to be put into the queue, and the last ones that were to be
+/// played. Presets are kept besides.
+const GIVEN_MAX: usize = EDITS_MAX + 8;
 
 /// What stands for a title where the service gave none.
 pub const UNTITLED: &str = "(untitled)";
@@ -203,6 +204,11 @@ impl Catalogue {
         let key = SourceKey(self.next_key());
         self.given.push((key, source));
         key
+    }
+
+    /// The press with this source was refused: it pushes out nothing that still waits.
+    pub fn take_back(&mut self, source: SourceKey) {
+        self.given.retain(|(given, _)| *given != source);
     }
 
     /// What a source key stands for.

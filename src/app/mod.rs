@@ -303,6 +303,11 @@ impl App {
         let permitted = self.session.permits(press, now).map_err(page::Reason::from);
         // A refused press is pressed all the same: light and sound answer it like any other.
         self.handle(Input::Press(press));
+        if let (true, Press::Start { source, .. } | Press::QueueNext(source) | Press::QueueLast(source)) =
+            (permitted.is_err(), press)
+        {
+            self.catalogue.take_back(source);
+        }
         drop(reply.send(permitted));
     }
 

@@ -10,11 +10,11 @@ use crate::service::{Question, Reply};
 /// The question a call stands for.
 ///
 /// # Errors
-/// How the call fails instead: the catalogue no longer has what it names, or the service's client does not know it.
+/// How the call fails instead: the catalogue no longer has what it names, so that repeating it is no use.
 pub(super) fn question(call: Call, catalogue: &Catalogue) -> Result<Question, Failure> {
     let gone = || {
         log::error!("a call names something that is not known any more: {call:?}");
-        Failure::Unreachable
+        Failure::Refused
     };
     let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned).ok_or_else(gone);
     Ok(match call {

@@ -40,7 +40,7 @@ pub fn queue(args: &QueueArgs) -> anyhow::Result<()> {
 pub fn play(args: &PlayArgs) -> anyhow::Result<()> {
     let client = client(&args.speaker)?;
     let id = args.id.as_deref();
-    match (args.next, args.last) {
+    match (args.place.next, args.place.last) {
         (true, _) => client.enqueue(id, &args.container, Place::Next)?,
         (false, true) => client.enqueue(id, &args.container, Place::Last)?,
         (false, false) => {

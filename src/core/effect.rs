@@ -31,7 +31,7 @@ pub enum Effect {
     },
     /// The service's word on an event is final: forget it, or set it aside with its reason.
     Settle {
-        /// The event; those before it are settled.
+        /// The event. Those before it are settled; if it is accepted, so are those sent in one piece with it.
         seq: Seq,
         /// Accepted: forget. Otherwise: set aside.
         accepted: bool,

@@ -23,6 +23,8 @@ pub const ELSEWHERE_MAX: usize = 8;
 pub const EFFECTS_MAX: usize = 32;
 /// Presses of physical buttons that are followed in one step; more that fall due together are followed in the next one.
 pub const PRESSES_AT_ONCE_MAX: usize = 4;
+/// Things put into the queue that the service has not done yet. Somebody may tap through an album on the page.
+pub const EDITS_MAX: usize = 16;
 /// Presets that can be named. Buttons and the demo's keys reach the first nine; the page lists the rest.
 pub const PRESETS_MAX: usize = 32;
 /// Buttons of a board.

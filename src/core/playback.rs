@@ -127,6 +127,20 @@ impl Playback {
         self.last
     }
 
+    /// The last order given.
+    pub(crate) fn last(&self) -> PlayId {
+        self.last
+    }
+
+    /// The session goes on under another name: what has not begun yet will be reported under it.
+    pub(crate) fn move_to(&mut self, from: SessionKey, to: SessionKey) {
+        for play in self.plays.iter_mut().filter(|play| play.span.is_none()) {
+            if play.session == from {
+                play.session = to;
+            }
+        }
+    }
+
     pub(crate) fn play(&self, id: PlayId) -> Option<&Play> {
         self.plays.iter().find(|play| play.id == id)
     }

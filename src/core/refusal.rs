@@ -11,6 +11,8 @@ pub enum Refusal {
     NothingPlaying,
     /// The service is needed for it and cannot be reached.
     NoNetwork,
+    /// The service is needed for it, and no account is linked.
+    NotLinked,
     /// There is no such preset.
     NoSuchPreset,
     /// The speaker is leaving.

@@ -243,6 +243,7 @@ impl From<Refusal> for Reason {
             Refusal::Denied(denial) => ("not_allowed", denial_text(denial)),
             Refusal::NothingPlaying => ("nothing_playing", "nothing is playing or paused"),
             Refusal::NoNetwork => ("no_network", "the service is needed for this and cannot be reached"),
+            Refusal::NotLinked => ("not_linked", "no account is linked; link one with `tonearm link`"),
             Refusal::NoSuchPreset => ("no_such_preset", "there is no such preset in the configuration"),
             Refusal::Leaving => ("leaving", "the speaker is shutting down"),
         };

@@ -36,7 +36,7 @@ fn answer(ask: Ask, status: &watch::Receiver<Arc<Status>>) -> Option<String> {
             reply,
         } => drop(reply),
         Ask::Press { reply, .. } | Ask::Seek { reply, .. } | Ask::Play { reply, .. } | Ask::Enqueue { reply, .. } => {
-            reply.send(Ok(())).unwrap()
+            reply.send(Ok(())).unwrap();
         }
         Ask::Queue { reply } => {
             let answer = match status.borrow().state {

@@ -182,10 +182,6 @@ pub enum Question {
         limit: u8,
     },
     /// The whole queue. Answered by [`Reply::Listed`].
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for a queue view; the window needs next and previous only")
-    )]
     Queue {
         /// The service's id of the session.
         session: String,
@@ -193,13 +189,11 @@ pub enum Question {
     /// Sessions on all devices of the account. Answered by [`Reply::Sessions`].
     Active,
     /// An inactive session, by an entry of it that was active within the last 30 days. Answered by [`Reply::Opened`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
     Restore {
         /// [`Playable::reference`] of the entry.
         reference: String,
     },
     /// Insert something right after the current entry. Answered by [`Reply::Done`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
     QueueNext {
         /// The service's id of the session.
         session: String,
@@ -207,7 +201,6 @@ pub enum Question {
         play: PlayParams,
     },
     /// Append something to the queue. Answered by [`Reply::Done`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
     QueueLast {
         /// The service's id of the session.
         session: String,

@@ -86,7 +86,7 @@ fn play_tries_again_what_the_service_refused_after_a_restart() {
     speaker.wait(20_000);
     speaker.fails = Some(Failure::TakenOver);
     speaker.pull_plug(1000);
-    assert_eq!(speaker.state(), State::Stopped);
+    assert_eq!(speaker.state(), State::Paused);
     speaker.fails = None;
     speaker.forget().press(Press::Play).wait(1000);
     assert_eq!(speaker.story(), ["1 from 20000"]);

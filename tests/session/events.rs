@@ -144,3 +144,54 @@ fn stalls_are_counted_in_a_heartbeat_once() {
         .collect();
     assert_eq!(counts, [1, 0]);
 }
+
+#[test]
+fn events_that_wait_together_go_out_together() {
+    let mut speaker = Speaker::with_batches(9, 5);
+    speaker.press(Press::Preset(1)).offline();
+    speaker.finish().finish().finish().reports.clear();
+    speaker.online();
+    assert_eq!(speaker.reports, [(2, 6), (7, 7)]);
+    assert_eq!(speaker.settled.last(), Some(&(Seq(7), true)));
+    assert_eq!(speaker.view().waiting, 0);
+}
+
+#[test]
+fn of_a_batch_that_is_refused_only_the_bad_event_is_set_aside() {
+    let mut speaker = Speaker::with_batches(9, 5);
+    speaker.press(Press::Preset(1)).offline();
+    speaker.finish().finish().finish().finish().reports.clear();
+    speaker.bad.insert(4);
+    speaker.online();
+    assert_eq!(speaker.reports[..6], [(2, 6), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6)]);
+    assert_eq!(speaker.reports.last(), Some(&(7, 9)));
+    let aside: Vec<u64> = speaker
+        .settled
+        .iter()
+        .filter_map(|(seq, accepted)| (!accepted).then_some(seq.0))
+        .collect();
+    assert_eq!(aside, [4]);
+}
+
+#[test]
+fn a_batch_that_reaches_nobody_is_sent_again_and_the_queue_waits_for_it() {
+    let mut speaker = Speaker::with_batches(9, 5);
+    speaker.press(Press::Preset(1)).offline();
+    speaker.finish().finish().forget();
+    speaker.wait(60_000);
+    assert!(speaker.calls.is_empty());
+    speaker.reachable = true;
+    speaker.wait(31_000);
+    assert_eq!(speaker.view().waiting, 0);
+    assert!(!speaker.calls.is_empty());
+}
+
+#[test]
+fn a_claim_in_a_batch_gets_the_stream_back() {
+    let mut speaker = Speaker::with_batches(9, 5);
+    speaker.press(Press::Preset(1)).wait(5000).stolen = true;
+    speaker.press(Press::Next).wait(60_000);
+    speaker.press(Press::Play).wait(60_000);
+    assert_eq!(speaker.view().waiting, 0);
+    assert_eq!(speaker.claims(), [2]);
+}

@@ -7,9 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod account;
 mod back;
 mod boot;
 mod buttons;
+mod edits;
 mod end;
 mod events;
 mod look;
@@ -18,6 +20,7 @@ mod offline;
 mod pause;
 mod races;
 mod refusals;
+mod resume;
 mod shutdown;
 mod skip;
 mod speaker;

@@ -2,9 +2,11 @@
 
 use crate::speaker::Speaker;
 use tonearm_core::State;
+use tonearm_core::event::Claim;
 use tonearm_core::input::{Failure, Press, Verdict};
 use tonearm_core::light::Scene;
-use tonearm_core::refusal::Problem;
+use tonearm_core::refusal::{Notice, Problem};
+use tonearm_core::unit::Millis;
 
 fn taken_over() -> Speaker {
     let mut speaker = Speaker::playing_album(5);
@@ -20,6 +22,7 @@ fn the_sound_stops_here_and_the_place_is_kept() {
     assert_eq!(speaker.story(), ["1 systemStop 9000"]);
     assert_eq!((speaker.state(), speaker.light), (State::Paused, Scene::Refused));
     assert_eq!(speaker.view().problem, Some(Problem::TakenOver));
+    assert!(speaker.notices.contains(&Notice::TakenOver));
 }
 
 #[test]
@@ -54,4 +57,117 @@ fn an_event_may_bring_the_news_and_is_sent_again() {
     speaker.press(Press::Next).wait(60_000);
     assert_eq!(speaker.state(), State::Paused);
     assert_eq!(speaker.view().waiting, 0);
+}
+
+/// Another device took the stream while this one played; the service takes nothing from this one until it claims it.
+fn stolen() -> Speaker {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.wait(9000).stolen = true;
+    speaker.press(Press::Shuffle).wait(60_000);
+    speaker
+}
+
+#[test]
+fn the_first_start_after_the_press_takes_the_stream_over_and_no_other() {
+    let mut speaker = stolen();
+    speaker.press(Press::Play).press(Press::Next).finish();
+    assert_eq!(speaker.claims(), [1]);
+}
+
+#[test]
+fn events_that_the_service_took_no_more_do_not_stand_in_the_way_of_the_claim() {
+    let mut speaker = stolen();
+    assert_eq!(
+        speaker.view().waiting,
+        1,
+        "the stop is kept while the stream is elsewhere"
+    );
+    speaker.forget().press(Press::Play).wait(1000);
+    assert_eq!((speaker.state(), speaker.view().waiting), (State::Playing, 0));
+    assert!(
+        speaker
+            .settled
+            .iter()
+            .any(|(seq, accepted)| (seq.0, *accepted) == (2, false))
+    );
+    assert!(!speaker.stolen);
+    assert!(speaker.notices.is_empty(), "what was refused before is no news");
+}
+
+#[test]
+fn when_the_other_device_gives_the_stream_back_the_events_go_through() {
+    let mut speaker = stolen();
+    speaker.stolen = false;
+    speaker.wait(31_000);
+    assert!(speaker.settled.iter().all(|(_, accepted)| *accepted));
+    assert_eq!(speaker.state(), State::Paused, "the listener decides");
+}
+
+#[test]
+fn a_skip_after_the_loss_takes_the_stream_over_too() {
+    let mut speaker = stolen();
+    speaker.forget().press(Press::Next);
+    assert_eq!(speaker.claims(), [2]);
+    assert_eq!(speaker.state(), State::Playing);
+}
+
+#[test]
+fn a_claim_that_is_refused_is_not_repeated() {
+    let mut speaker = stolen();
+    speaker.forget();
+    speaker
+        .verdicts
+        .extend([Verdict::Failed(Failure::TakenOver), Verdict::Failed(Failure::TakenOver)]);
+    speaker.press(Press::Play).wait(60_000);
+    assert_eq!(speaker.state(), State::Paused);
+    assert_eq!(speaker.notices, [Notice::TakenOver]);
+    let claim = speaker.journal.iter().find(|event| event.claim == Claim::TakesOver);
+    let seq = claim.unwrap().seq;
+    assert_eq!(speaker.sent.iter().filter(|sent| **sent == seq).count(), 1);
+}
+
+#[test]
+fn a_paused_speaker_that_loses_the_stream_says_nothing_and_claims_it_when_it_plays() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.wait(9000).press(Press::Play).stolen = true;
+    speaker.forget().press(Press::Shuffle);
+    assert!(!speaker.notices.contains(&Notice::TakenOver));
+    speaker.press(Press::Play);
+    assert_eq!(speaker.story(), ["1 from 9000"]);
+    assert_eq!(speaker.claims(), [1]);
+}
+
+#[test]
+fn what_began_before_the_loss_was_known_claims_nothing() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.wait(1000).holds_news = true;
+    speaker.press(Press::Next).stolen = true;
+    speaker.press(Press::Shuffle).let_through();
+    assert!(speaker.claims().is_empty());
+    assert_eq!(speaker.state(), State::Paused);
+}
+
+#[test]
+fn a_new_session_takes_the_stream_over_by_itself() {
+    let mut speaker = stolen();
+    speaker.forget().press(Press::Preset(1)).wait(60_000);
+    assert!(speaker.claims().is_empty());
+    assert_eq!(speaker.state(), State::Playing);
+    assert_eq!(speaker.view().problem, None);
+}
+
+#[test]
+fn take_over_without_an_offer_takes_the_own_stream_back() {
+    let mut speaker = stolen();
+    speaker.forget().press(Press::TakeOver);
+    assert_eq!(speaker.story(), ["1 from 9000"]);
+    assert_eq!(speaker.claims(), [1]);
+}
+
+#[test]
+fn a_heartbeat_claims_nothing() {
+    let mut speaker = Speaker::with_heartbeat(5, Millis(5000));
+    speaker.press(Press::Preset(1)).wait(1000).stolen = true;
+    speaker.press(Press::Shuffle).press(Press::Play).wait(30_000);
+    assert_eq!(speaker.claims(), [1]);
 }

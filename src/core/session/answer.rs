@@ -1,10 +1,11 @@
 //! What the service says: new sessions, entries, refusals, silence.
 
-use super::{Pending, Session, Step, Switch, Want};
+use super::stream::Stream;
+use super::{Edit, Opening, Opens, Pending, Session, Step, Switch, Want};
 use crate::effect::{Call, Effect};
 use crate::entry::{Denial, Entry, Permission};
 use crate::event::StopReason;
-use crate::id::{RequestId, Seq, SessionKey, SourceKey};
+use crate::id::{RequestId, SessionKey, SourceKey};
 use crate::input::{Answer, Failure, Mode};
 use crate::playback::Wanted;
 use crate::queue::Merge;
@@ -20,13 +21,35 @@ impl Session {
         // Listing what is not there means that the queue ends (or begins) here.
         let failure = match (pending.call, answer) {
             (Call::Create { source, mode }, Answer::Opened { session, entries }) => {
-                if self.is_opening(source, mode) {
-                    self.opened(*session, entries, mode, now);
+                if let Some(opening) = self.take_opening(pending.call) {
+                    self.opened(*session, entries, Some(opening.asked_at), (source, mode), now);
+                } else if self.is_searching(pending.call) {
+                    self.opened(*session, entries, None, (source, mode), now);
                 }
                 None
             }
-            (Call::Current(_), Answer::Listed(entries)) => {
-                self.current_is(pending, entries, now);
+            (Call::Current(session), Answer::Listed(entries)) => {
+                self.looked_at(pending, session, entries, now);
+                None
+            }
+            (Call::Restore(_), Answer::Opened { session, entries }) => {
+                if self.is_searching(pending.call) {
+                    self.restored(pending, *session, entries, now);
+                }
+                None
+            }
+            (Call::Active, Answer::Sessions(others)) => {
+                if self.is_searching(pending.call) {
+                    self.others_are(others);
+                }
+                None
+            }
+            (Call::QueueNext { source, .. }, Answer::Done) => {
+                self.edited(Edit::Next(source));
+                None
+            }
+            (Call::QueueLast { source, .. }, Answer::Done) => {
+                self.edited(Edit::Last(source));
                 None
             }
             (Call::Next { .. }, Answer::Listed(entries)) => {
@@ -68,40 +91,41 @@ impl Session {
                 if !waits {
                     self.troubles.clear(Problem::ServiceRefused);
                 }
-                self.troubles.clear(Problem::NotLinked);
+                self.troubles.clear(Problem::WrongClock);
+                self.accepted();
             }
             Some(failure) => {
+                let looked = self.is_searching(pending.call) && !matches!(pending.call, Call::Create { .. });
                 self.call_failed(pending.call, failure, now);
                 self.not_now(failure, now);
+                if looked {
+                    // It goes on with what comes next: nothing is wrong yet.
+                    self.troubles.clear(Problem::ServiceRefused);
+                }
             }
         }
     }
 
-    /// This is still what the listener wants opened: not something newer, and not called off.
-    fn is_opening(&self, source: SourceKey, mode: Mode) -> bool {
-        self.service
-            .opening
-            .is_some_and(|opening| opening.source == source && opening.mode == mode)
+    /// What the listener wants opened, if `call` still asks for it: not something newer, and not called off.
+    fn take_opening(&mut self, call: Call) -> Option<Opening> {
+        self.service.opening.take_if(|opening| opening.what.is_asked_by(call))
     }
 
-    fn opened(&mut self, session: SessionKey, entries: &[Entry], mode: Mode, now: Moment) {
-        let opening = self.service.opening.take();
-        self.service.session = Some(session);
+    /// The service made a session, and gave it the stream.
+    fn opened(
+        &mut self,
+        session: SessionKey,
+        entries: &[Entry],
+        asked_at: Option<Moment>,
+        source: (SourceKey, Mode),
+        now: Moment,
+    ) {
+        self.leave_session(session, now);
+        self.service.offer = None;
+        self.service.stream = Stream::Here;
         self.service.at = entries.first().map(|entry| entry.key);
-        self.service.last_event = Seq::default();
-        self.service.source = opening.map(|opening| (opening.source, opening.mode));
-        self.service.shuffle = Switch {
-            on: mode == Mode::Shuffle,
-            wanted: None,
-        };
-        self.service.looping = Switch::default();
-        self.service.want_current = Want::No;
-        self.service.want_previous = Want::No;
-        self.service.skips = None;
-        self.service.step = None;
-        self.strikes = 0;
-        self.troubles.clear(Problem::TakenOver);
-        self.troubles.clear(Problem::ManyUnplayable);
+        self.service.source = Some(source);
+        self.service.shuffle.on = source.1 == Mode::Shuffle;
         self.count_skips(entries);
         self.queue.open(entries, true);
         if self.queue.current().is_none() {
@@ -113,13 +137,33 @@ impl Session {
         } else {
             Want::No
         };
-        let asked_at = opening.map(|opening| opening.asked_at);
-        self.start_current(Millis::ZERO, asked_at, StopReason::UserStop, now);
+        self.start_current(Millis::ZERO, Some(asked_at.unwrap_or(now)), StopReason::UserStop, now);
+    }
+
+    /// A session's current entry: of the open one, or of another device's that is to go on here.
+    fn looked_at(&mut self, pending: Pending, session: SessionKey, entries: &[Entry], now: Moment) {
+        let gone = entries.is_empty();
+        if let Some(opening) = self.take_opening(pending.call) {
+            if gone {
+                self.service.offer = None;
+                self.opening_failed(Failure::NotFound, now);
+            } else {
+                self.joined(session, entries, opening.asked_at, now);
+            }
+        } else if self.is_searching(pending.call) {
+            if gone {
+                self.search_failed(Failure::NotFound, now);
+            } else {
+                self.joined(session, entries, now, now);
+            }
+        } else if Some(session) == self.service.session {
+            self.current_is(pending, entries, now);
+        }
     }
 
     fn current_is(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
         let Some(first) = entries.first() else {
-            self.session_gone();
+            self.session_lapsed(now);
             return;
         };
         self.freshen(entries);
@@ -130,13 +174,7 @@ impl Session {
         if self.queue.current().is_some() {
             return;
         }
-        // After a restart: this is where the service says we are.
-        self.queue.open(entries, false);
-        self.service.want_next = Want::Yes;
-        self.service.want_previous = Want::Yes;
-        if self.playback.wanted == Wanted::Sound {
-            self.start_current(self.place_to_resume(), Some(now), StopReason::SystemStop, now);
-        }
+        self.take_place(entries, StopReason::SystemStop, now);
     }
 
     fn next_are(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
@@ -239,32 +277,53 @@ impl Session {
             // Never repeated unchanged.
             Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => Want::No,
         };
-        match call {
-            Call::Create { source, mode } if !self.is_opening(source, mode) => {}
-            Call::Create { .. } => {
-                self.service.opening = None;
-                if self.queue.current().is_none() {
-                    self.playback.wanted = Wanted::Silence;
-                }
-                self.refuse(refusal(failure), now);
+        if let Some(opening) = self.take_opening(call) {
+            if let (Opens::Elsewhere(_), Want::No) = (opening.what, later) {
+                self.service.offer = None;
             }
+            self.opening_failed(failure, now);
+            return;
+        }
+        if self.is_searching(call) {
+            self.search_failed(failure, now);
+            return;
+        }
+        match call {
+            // Called off meanwhile.
+            Call::Create { .. } | Call::Restore(_) | Call::Active => {}
             Call::Loop { .. } => {
                 self.service.looping.wanted = None;
-                self.refuse(refusal(failure), now);
+                self.change_failed(failure, later, now);
             }
             Call::Shuffle { .. } => {
                 self.service.shuffle.wanted = None;
-                self.refuse(refusal(failure), now);
+                self.change_failed(failure, later, now);
             }
-            Call::Current(_) if failure == Failure::NotFound => self.session_gone(),
+            Call::QueueNext { .. } | Call::QueueLast { .. } => {
+                match later {
+                    // The others would fare no better.
+                    Want::Yes => self.service.edits.clear(),
+                    Want::No => drop(self.service.edits.pop_front()),
+                }
+                self.change_failed(failure, later, now);
+            }
+            Call::Current(session) if Some(session) != self.service.session => {}
             Call::Current(_) => {
                 self.service.want_current = later;
-                if later == Want::No && self.queue.current().is_none() {
-                    self.playback.wanted = Wanted::Silence;
+                let nothing = self.queue.current().is_none();
+                match failure {
+                    Failure::NotFound => self.session_lapsed(now),
+                    Failure::Forbidden | Failure::Refused if nothing => self.session_lapsed(now),
+                    Failure::Forbidden
+                    | Failure::Refused
+                    | Failure::TakenOver
+                    | Failure::Unreachable
+                    | Failure::WrongClock
+                    | Failure::Busy { .. }
+                    | Failure::Garbled
+                    | Failure::Unauthorised => {}
                 }
             }
-            Call::Active | Call::Restore(_) => {}
-            Call::QueueNext { .. } | Call::QueueLast { .. } => self.refuse(refusal(failure), now),
             Call::Next { .. } => {
                 self.service.want_next = later;
                 self.step_failed(failure, later, now);
@@ -274,6 +333,30 @@ impl Session {
                 self.step_failed(failure, later, now);
             }
         }
+    }
+
+    /// What the listener asked to be opened is not.
+    pub(super) fn opening_failed(&mut self, failure: Failure, now: Moment) {
+        if self.queue.current().is_none() {
+            self.playback.wanted = Wanted::Silence;
+        }
+        self.refuse(refusal(failure), now);
+    }
+
+    /// The queue is not changed - unless only the answer was lost: the service is asked what follows.
+    fn change_failed(&mut self, failure: Failure, later: Want, now: Moment) {
+        if later == Want::Yes {
+            self.service.want_next = Want::Yes;
+        }
+        self.refuse(refusal(failure), now);
+    }
+
+    /// Something was put into the queue: what follows may be something else now.
+    fn edited(&mut self, edit: Edit) {
+        if self.service.edits.front() == Some(&edit) {
+            self.service.edits.pop_front();
+        }
+        self.service.want_next = Want::Yes;
     }
 
     /// The listener's steps fail fast; the natural one waits for as long as there is hope.
@@ -305,20 +388,20 @@ impl Session {
     pub(super) fn presses_failed(&mut self, failure: Failure, now: Moment) {
         self.step_failed(failure, Want::Yes, now);
         let asked = match self.service.pending.map(|pending| pending.call) {
-            Some(Call::Shuffle { .. } | Call::Loop { .. }) => return,
+            Some(Call::Shuffle { .. } | Call::Loop { .. } | Call::QueueNext { .. } | Call::QueueLast { .. }) => return,
             Some(
                 Call::Create { .. }
                 | Call::Current(_)
                 | Call::Next { .. }
                 | Call::Previous { .. }
                 | Call::Active
-                | Call::Restore(_)
-                | Call::QueueNext { .. }
-                | Call::QueueLast { .. },
+                | Call::Restore(_),
             )
             | None => [self.service.shuffle.wanted.take(), self.service.looping.wanted.take()],
         };
-        if asked.iter().any(Option::is_some) {
+        let edits = !self.service.edits.is_empty();
+        self.service.edits.clear();
+        if edits || asked.iter().any(Option::is_some) {
             self.refuse(refusal(failure), now);
         }
     }
@@ -326,11 +409,22 @@ impl Session {
     /// What a failure says about the link, the account and the stream, whatever was asked.
     pub(super) fn not_now(&mut self, failure: Failure, now: Moment) {
         match failure {
+            Failure::Unreachable => {}
+            Failure::WrongClock => self.troubles.raise(Problem::WrongClock),
+            Failure::Busy { .. }
+            | Failure::Garbled
+            | Failure::Unauthorised
+            | Failure::Forbidden
+            | Failure::Refused
+            | Failure::NotFound
+            | Failure::TakenOver => self.troubles.clear(Problem::WrongClock),
+        }
+        match failure {
             Failure::Unreachable | Failure::WrongClock => self.link.unreachable(now),
             Failure::Busy { retry_after } => self.link.busy(now, retry_after),
             Failure::Garbled => self.link.busy(now, None),
             Failure::Unauthorised => {
-                self.troubles.raise(Problem::NotLinked);
+                self.not_accepted();
                 self.link.busy(now, None);
             }
             Failure::Forbidden | Failure::Refused => {
@@ -345,31 +439,8 @@ impl Session {
         }
     }
 
-    /// Another device owns the stream: the sound stops here, the place is kept for when the listener wants it back.
-    fn taken_over(&mut self, now: Moment) {
-        self.troubles.raise(Problem::TakenOver);
-        if self.playback.wanted == Wanted::Sound {
-            self.remember_place(now);
-            self.halt();
-            self.playback.wanted = Wanted::Pause;
-        }
-    }
-
-    /// The service no longer knows the session: what sounds is played to its end, and there is nothing to go on with.
-    fn session_gone(&mut self) {
-        self.service.session = None;
-        self.service.step = None;
-        self.service.want_current = Want::No;
-        if self.playback.current_play().is_some() {
-            self.queue.keep_current();
-        } else {
-            self.resume_at = None;
-            self.queue_ended();
-        }
-    }
-
     /// Takes fresh facts about entries that are mirrored, and the count of skips.
-    fn freshen(&mut self, entries: &[Entry]) {
+    pub(super) fn freshen(&mut self, entries: &[Entry]) {
         self.count_skips(entries);
         for entry in entries {
             self.queue.refresh(entry);
@@ -417,7 +488,8 @@ impl Session {
 fn refusal(failure: Failure) -> Refusal {
     match failure {
         Failure::Unreachable | Failure::WrongClock | Failure::Busy { .. } | Failure::Garbled => Refusal::NoNetwork,
-        Failure::Unauthorised | Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => {
+        Failure::Unauthorised => Refusal::NotLinked,
+        Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => {
             Refusal::Denied(Denial::Unavailable)
         }
     }

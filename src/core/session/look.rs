@@ -2,9 +2,9 @@
 //! nothing here; it only keeps to the same rules, and what its failure says about the link is not lost.
 
 use super::Session;
+use super::resume::Search;
 use crate::id::SessionKey;
 use crate::input::Failure;
-use crate::link::Reach;
 use crate::refusal::Refusal;
 use crate::unit::Moment;
 
@@ -28,11 +28,11 @@ impl Session {
         let Some(session) = self.service.session else {
             return Look::No(Refusal::NothingPlaying);
         };
-        let ready = self.link.is_ready(now);
-        if self.link.is_held(now) || (self.link.reach() == Reach::Down && !ready) {
-            return Look::No(Refusal::NoNetwork);
+        if let Err(refusal) = self.needs_service(now) {
+            return Look::No(refusal);
         }
-        if ready && self.service.pending.is_none() && self.outbox.is_settled(self.service.last_event) {
+        let through = self.link.is_ready(now) && self.service.search == Search::Over;
+        if through && self.service.pending.is_none() && self.outbox.is_settled(self.service.last_event) {
             Look::Now(session)
         } else {
             Look::Later

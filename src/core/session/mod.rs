@@ -5,13 +5,17 @@
 //! input has to remember all of its consequences, and doing it twice does nothing twice.
 //!
 //! The rooms: `press` (what the listener asks), `answer` (what the service says), `sound` (what the audio path
-//! reports, and the events that come of it), `settle` (what follows), `view` (what others may see).
+//! reports, and the events that come of it), `resume` (something to go on with), `stream` (whose it is), `account`
+//! (whether anybody may be asked), `settle` (what follows), `view` and `look` (what others may see).
 
+mod account;
 mod answer;
 mod look;
 mod press;
+mod resume;
 mod settle;
 mod sound;
+mod stream;
 mod view;
 
 use heapless::{Deque, Vec};
@@ -19,9 +23,11 @@ use heapless::{Deque, Vec};
 use crate::button::{ButtonSetup, Buttons};
 use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
-use crate::input::{Account, Failure, Input, MediaFault, Mode, Verdict};
+use crate::input::{Account, Elsewhere, Failure, Input, MediaFault, Mode, Verdict};
 use crate::light::Scene;
-use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, PRESETS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
+use crate::limits::{
+    BUTTONS_MAX, EDITS_MAX, EFFECTS_MAX, PRESETS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX,
+};
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::playback::{Playback, Wanted};
@@ -32,6 +38,8 @@ use crate::unit::{Millis, Moment};
 use crate::window::Window;
 
 pub use look::Look;
+use resume::Search;
+use stream::Stream;
 pub use view::{Availability, State, View};
 
 /// What does not change while the speaker runs.
@@ -89,6 +97,8 @@ pub struct Session {
     service: Service,
     troubles: Troubles,
     account: Account,
+    /// As it was last linked or not, so that only a change is told.
+    account_told: Option<Account>,
     volume: u8,
     /// Position to start at when this entry is next started: a place to come back to.
     resume_at: Option<(EntryKey, Millis)>,
@@ -118,6 +128,14 @@ struct Service {
     pending: Option<Pending>,
     /// The listener asked for something new.
     opening: Option<Opening>,
+    /// Something to go on with is looked for.
+    search: Search,
+    /// What another device has, and could go on here.
+    offer: Option<Elsewhere>,
+    /// Whose stream it is.
+    stream: Stream,
+    /// The last start event that took the stream over.
+    claimed: Seq,
     /// The current entry is to be asked for: after a restart, or because its address expired.
     want_current: Want,
     /// What follows is to be asked for.
@@ -128,6 +146,8 @@ struct Service {
     step: Option<Step>,
     shuffle: Switch,
     looping: Switch,
+    /// What the listener put into the queue and the service has not done yet, oldest first.
+    edits: Deque<Edit, EDITS_MAX>,
     /// Skips left as the service last said, counted down since.
     skips: Option<u8>,
     /// Skips that an answer may not have counted yet: made since a call that was sure to know of all before it.
@@ -156,9 +176,35 @@ struct Pending {
 /// A new session that was asked for.
 #[derive(Clone, Copy, Debug)]
 struct Opening {
-    source: SourceKey,
-    mode: Mode,
+    what: Opens,
     asked_at: Moment,
+}
+
+/// Where a new session comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opens {
+    /// The service makes one.
+    Source { source: SourceKey, mode: Mode },
+    /// Another device has it.
+    Elsewhere(Elsewhere),
+}
+
+impl Opens {
+    fn is_asked_by(self, call: Call) -> bool {
+        match self {
+            Self::Source { source, mode } => call == Call::Create { source, mode },
+            Self::Elsewhere(other) => call == Call::Current(other.session),
+        }
+    }
+}
+
+/// Something that is put into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edit {
+    /// Right after the current entry.
+    Next(SourceKey),
+    /// At the end.
+    Last(SourceKey),
 }
 
 /// A step through the queue that waits for the entry to become known.
@@ -206,7 +252,7 @@ impl Session {
     /// Starts where an earlier run left off. Call [`Self::poll`] for its first effects.
     pub fn new(settings: Settings, boot: Boot, now: Moment) -> Self {
         let saved = boot.bookmark;
-        let outbox = Outbox::new(boot.next, boot.settled);
+        let outbox = Outbox::new(boot.next, boot.settled, settings.batch);
         let mut session = Self {
             queue: Queue::new(settings.behind, settings.ahead),
             window: Window::new(),
@@ -231,6 +277,7 @@ impl Session {
             },
             troubles: Troubles::default(),
             account: Account::default(),
+            account_told: None,
             volume: saved.volume.min(VOLUME_MAX),
             resume_at: None,
             strikes: 0,
@@ -246,6 +293,7 @@ impl Session {
             deadline: None,
             settings,
         };
+        session.playback.wanted = if saved.playing { Wanted::Sound } else { Wanted::Silence };
         if let Some(Place {
             session: key,
             entry,
@@ -255,7 +303,11 @@ impl Session {
             session.service.session = Some(key);
             session.service.want_current = Want::Yes;
             session.resume_at = Some((entry, position));
-            session.playback.wanted = if saved.playing { Wanted::Sound } else { Wanted::Pause };
+            if !saved.playing {
+                session.playback.wanted = Wanted::Pause;
+            }
+        } else {
+            session.service.search = Search::Active;
         }
         session.emit(Effect::Volume(session.volume));
         session.settle(now);
@@ -281,7 +333,7 @@ impl Session {
             Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
             Input::Audio(news) => self.sound(news, now),
             Input::Looked(failure) => self.looked(failure, now),
-            Input::Account(account) => self.account = account,
+            Input::Account(account) => self.account_is(account, now),
             Input::LinkUp => self.link.found(),
             Input::LinkDown => {
                 self.link.lost(now);
@@ -326,18 +378,24 @@ impl Session {
         }
     }
 
-    fn reported(&mut self, seq: Seq, verdict: Verdict, now: Moment) {
-        if !self.outbox.answered(seq) {
+    fn reported(&mut self, last: Seq, verdict: Verdict, now: Moment) {
+        let Some(first) = self.outbox.answered(last) else {
             return;
-        }
+        };
         match verdict {
             Verdict::Accepted => {
-                self.troubles.clear(Problem::NotLinked);
-                self.settled(seq, true);
+                self.accepted();
+                self.settled(last, true);
             }
             // What is never to be repeated unchanged cannot become acceptable.
             Verdict::Refused | Verdict::Failed(Failure::Forbidden | Failure::NotFound | Failure::Refused) => {
-                self.settled(seq, false);
+                self.refused(first, last);
+            }
+            Verdict::Failed(Failure::TakenOver) if self.is_given_up(first) => {
+                self.refused(first, last);
+                if self.outbox.is_settled(self.service.claimed) {
+                    self.not_now(Failure::TakenOver, now);
+                }
             }
             Verdict::Failed(
                 failure @ (Failure::Unreachable
@@ -353,9 +411,20 @@ impl Session {
         }
     }
 
+    /// Of several events one may be at fault: they are sent singly.
+    fn refused(&mut self, first: Seq, last: Seq) {
+        if first < last {
+            self.link.answered();
+            self.outbox.part(last);
+        } else {
+            self.settled(last, false);
+        }
+    }
+
     fn settled(&mut self, seq: Seq, accepted: bool) {
         self.link.answered();
-        self.outbox.settle();
+        self.troubles.clear(Problem::WrongClock);
+        self.outbox.settle(seq);
         self.emit(Effect::Settle { seq, accepted });
         if !accepted && seq == self.service.at_event {
             // It did not move the service: where that is now, only it can tell.

@@ -1,6 +1,6 @@
 //! What the listener asks: whether it is allowed, and doing it.
 
-use super::{Opening, Session, Step, Want};
+use super::{Edit, Opening, Opens, Session, Step, Want};
 use crate::effect::Effect;
 use crate::entry::{Actions, Denial, Permission};
 use crate::event::StopReason;
@@ -35,7 +35,9 @@ impl Session {
             Press::ScrubBackward => self.seek(self.position(now).saturating_sub(SCRUB_STEP), now),
             Press::Seek(position) => self.seek(position, now),
             Press::Start { source, mode } => self.open(source, mode, now),
-            Press::QueueNext(_) | Press::QueueLast(_) | Press::TakeOver => {}
+            Press::QueueNext(source) => self.edit(Edit::Next(source)),
+            Press::QueueLast(source) => self.edit(Edit::Last(source)),
+            Press::TakeOver => self.take_over(now),
             Press::Preset(number) => {
                 if let Some((source, mode)) = self.preset(number) {
                     self.open(source, mode, now);
@@ -53,7 +55,8 @@ impl Session {
             return Err(Refusal::Leaving);
         }
         match press {
-            Press::VolumeUp | Press::VolumeDown | Press::Start { .. } => Ok(()),
+            Press::VolumeUp | Press::VolumeDown => Ok(()),
+            Press::Start { .. } => self.needs_account(),
             Press::Preset(number) => self.permits_preset(number),
             Press::Play => self.permits_play(),
             Press::Next => self.permits_next(now),
@@ -62,15 +65,15 @@ impl Session {
             Press::Loop => allowed(self.actions()?.loop_all).and_then(|()| self.needs_service(now)),
             Press::ScrubBackward => allowed(self.actions()?.scrub_backward),
             Press::Seek(to) if to < self.position(now) => allowed(self.actions()?.scrub_backward),
-            Press::QueueNext(_) | Press::QueueLast(_) => Err(Refusal::Denied(Denial::Unavailable)),
-            Press::TakeOver => Err(Refusal::NothingPlaying),
+            Press::QueueNext(_) | Press::QueueLast(_) => self.permits_edit(now),
+            Press::TakeOver => self.permits_take_over(now),
             Press::ScrubForward | Press::Seek(_) => allowed(self.actions()?.scrub_forward),
         }
     }
 
     fn permits_preset(&self, number: u8) -> Result<(), Refusal> {
         if self.preset(number).is_some() {
-            Ok(())
+            self.needs_account()
         } else {
             Err(Refusal::NoSuchPreset)
         }
@@ -84,11 +87,30 @@ impl Session {
     }
 
     fn permits_play(&self) -> Result<(), Refusal> {
-        let something = self.playback.wanted != Wanted::Silence
-            || self.queue.current().is_some()
-            || self.service.session.is_some()
-            || self.startable().is_some();
-        if something {
+        let open =
+            self.playback.wanted != Wanted::Silence || self.queue.current().is_some() || self.service.session.is_some();
+        if open {
+            Ok(())
+        } else if self.service.offer.is_some() || self.startable().is_some() {
+            self.needs_account()
+        } else {
+            Err(Refusal::NothingPlaying)
+        }
+    }
+
+    fn permits_edit(&self, now: Moment) -> Result<(), Refusal> {
+        self.actions()?;
+        if self.service.edits.is_full() {
+            return Err(Refusal::NoNetwork);
+        }
+        self.needs_service(now)
+    }
+
+    /// A session of another device, or the stream of this one.
+    fn permits_take_over(&self, now: Moment) -> Result<(), Refusal> {
+        if self.service.offer.is_some() {
+            self.needs_service(now)
+        } else if self.is_stream_elsewhere() && self.queue.current().is_some() {
             Ok(())
         } else {
             Err(Refusal::NothingPlaying)
@@ -129,7 +151,8 @@ impl Session {
 
     /// Nobody answers and it was tried just now, or the service named a time before which it is not to be asked. If
     /// nothing has been tried for a while, this press is the try.
-    fn needs_service(&self, now: Moment) -> Result<(), Refusal> {
+    pub(super) fn needs_service(&self, now: Moment) -> Result<(), Refusal> {
+        self.needs_account()?;
         let waits = self.link.reach() == Reach::Down && !self.link.is_ready(now);
         if waits || self.link.is_held(now) {
             Err(Refusal::NoNetwork)
@@ -139,7 +162,7 @@ impl Session {
     }
 
     /// What play starts when nothing is open: what was played last, else the first preset.
-    fn startable(&self) -> Option<(SourceKey, Mode)> {
+    pub(super) fn startable(&self) -> Option<(SourceKey, Mode)> {
         self.service.source.or_else(|| self.preset(1))
     }
 
@@ -159,6 +182,8 @@ impl Session {
                     // What was open before a restart could not be had then: the listener wants it tried again.
                     self.playback.wanted = Wanted::Sound;
                     self.service.want_current = Want::Yes;
+                } else if let Some(offer) = self.service.offer {
+                    self.take_offer(offer, now);
                 } else if let Some((source, mode)) = self.startable() {
                     self.open(source, mode, now);
                 }
@@ -173,8 +198,11 @@ impl Session {
             Some(Step::Next { .. } | Step::Previous { .. }) => self.drop_step(),
             Some(Step::Natural) | None => {}
         }
+        self.call_off_search();
         if called_off && self.queue.current().is_none() {
             self.playback.wanted = Wanted::Silence;
+        }
+        if self.playback.wanted == Wanted::Silence {
             return;
         }
         self.playback.freeze(now);
@@ -199,8 +227,23 @@ impl Session {
         if let Some(play) = self.playback.current.and_then(|id| self.playback.play_mut(id)) {
             play.asked_at = Some(now);
             self.emit(Effect::Resume);
-        } else {
+        } else if self.queue.current().is_some() {
             self.start_current(self.place_to_resume(), Some(now), StopReason::UserStop, now);
+        } else if self.service.session.is_some() {
+            self.service.want_current = Want::Yes;
+        }
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        let pushed = self.service.edits.push_back(edit);
+        debug_assert!(pushed.is_ok(), "it was permitted, so there is room");
+    }
+
+    fn take_over(&mut self, now: Moment) {
+        match self.service.offer {
+            Some(offer) => self.take_offer(offer, now),
+            None if self.playback.wanted != Wanted::Sound => self.resume(now),
+            None => {}
         }
     }
 
@@ -251,8 +294,7 @@ impl Session {
 
     pub(super) fn open(&mut self, source: SourceKey, mode: Mode, now: Moment) {
         self.service.opening = Some(Opening {
-            source,
-            mode,
+            what: Opens::Source { source, mode },
             asked_at: now,
         });
         if self.queue.current().is_none() {

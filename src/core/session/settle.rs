@@ -1,6 +1,7 @@
 //! What follows from the state: everything that is to be done now, and when to look again.
 
-use super::{Pending, Session, Want};
+use super::resume::Search;
+use super::{Edit, Opens, Pending, Session, Want};
 use crate::effect::{Bookmark, Call, Effect, Place};
 use crate::id::EntryKey;
 use crate::light::Scene;
@@ -114,27 +115,28 @@ impl Session {
     }
 
     fn send_event(&mut self, now: Moment) {
-        if !self.link.is_ready(now) {
+        if !self.is_linked() || !self.link.is_ready(now) {
             return;
         }
-        if let Some(seq) = self.outbox.due() {
-            self.outbox.sent();
-            self.emit(Effect::Report { first: seq, last: seq });
+        if let Some((first, last)) = self.outbox.due() {
+            self.outbox.sent(last);
+            self.emit(Effect::Report { first, last });
         }
     }
 
     fn call_service(&mut self, now: Moment) {
-        if self.service.pending.is_some() || !self.link.is_ready(now) {
+        if self.service.pending.is_some() || !self.is_linked() || !self.link.is_ready(now) {
             return;
         }
         let Some(call) = self.next_call() else {
             return;
         };
         match call {
-            Call::Current(_) => self.service.want_current = Want::No,
+            Call::Current(session) if Some(session) == self.service.session => self.service.want_current = Want::No,
             Call::Next { .. } => self.service.want_next = Want::No,
             Call::Previous { .. } => self.service.want_previous = Want::No,
-            Call::Create { .. }
+            Call::Current(_)
+            | Call::Create { .. }
             | Call::Loop { .. }
             | Call::Shuffle { .. }
             | Call::Active
@@ -158,10 +160,13 @@ impl Session {
     /// The most urgent call, if one is needed. A call on the session's queue waits for the session's events.
     fn next_call(&self) -> Option<Call> {
         if let Some(opening) = self.service.opening {
-            return Some(Call::Create {
-                source: opening.source,
-                mode: opening.mode,
+            return Some(match opening.what {
+                Opens::Source { source, mode } => Call::Create { source, mode },
+                Opens::Elsewhere(other) => Call::Current(other.session),
             });
+        }
+        if self.service.search != Search::Over {
+            return self.search_call();
         }
         let session = self.service.session?;
         if !self.outbox.is_settled(self.service.last_event) {
@@ -175,6 +180,12 @@ impl Session {
         }
         if let Some(on) = self.service.looping.wanted {
             return Some(Call::Loop { session, on });
+        }
+        if let Some(edit) = self.service.edits.front() {
+            return Some(match *edit {
+                Edit::Next(source) => Call::QueueNext { session, source },
+                Edit::Last(source) => Call::QueueLast { session, source },
+            });
         }
         // While the service is elsewhere (a skip has not sounded yet), its list is only asked for if there is no other.
         let stuck = self.is_stuck();
@@ -292,11 +303,12 @@ impl Session {
 
     /// Leaves once everything is silent and stored; what is stored may still be sent, as long as somebody answers.
     fn leave_when_done(&mut self, now: Moment) {
+        let linked = self.is_linked();
         let Some(leaving) = &mut self.leaving else {
             return;
         };
         let stored = !self.playback.is_sounding() && self.outbox.all_stored();
-        let sending = self.outbox.waiting() > 0 && self.link.is_ready(now);
+        let sending = self.outbox.waiting() > 0 && linked && self.link.is_ready(now);
         if !leaving.done && ((stored && !sending) || leaving.until <= now) {
             leaving.done = true;
             self.emit(Effect::Exit);
@@ -305,7 +317,7 @@ impl Session {
 
     fn next_deadline(&self, now: Moment) -> Option<Moment> {
         let calls = self.leaving.is_none() && self.service.pending.is_none() && self.next_call().is_some();
-        let waits = calls || self.outbox.due().is_some();
+        let waits = self.is_linked() && (calls || self.outbox.due().is_some());
         let retry = self.link.retry_at().filter(|_| waits);
         let leaving = self
             .leaving

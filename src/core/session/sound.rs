@@ -76,13 +76,7 @@ impl Session {
         }
         self.playback.forget_before(id);
         let initial_delay = play.asked_at.map_or(Millis::ZERO, |asked_at| now.since(asked_at));
-        let start = self.record(
-            play.session,
-            play.entry,
-            initial_delay,
-            What::Start { offset: position },
-            now,
-        );
+        let start = self.record_start(&play, initial_delay, position, now);
         let cut_for = self.cut_before_known(&play);
         if let Some(play) = self.playback.play_mut(id) {
             play.asked_at = None;
@@ -180,7 +174,7 @@ impl Session {
             progress,
             rebuffers: rebuffers.saturating_sub(span.reported_rebuffers),
         };
-        self.record(session, entry, span.initial_delay, what, now);
+        self.record(session, entry, (span.initial_delay, what), Claim::Held, now);
     }
 
     fn after_span(&mut self, id: PlayId, how: Ending, now: Moment) {
@@ -206,15 +200,14 @@ impl Session {
         } else if self.began_unasked(&play) {
             self.adopt(&play);
         }
-        let start = What::Start { offset: Millis::ZERO };
         let stop = What::Stop {
             reason: StopReason::SystemStop,
             played: Millis::ZERO,
             progress: Millis::ZERO,
             rebuffers: 0,
         };
-        let start = self.record(play.session, play.entry, Millis::ZERO, start, now);
-        self.record(play.session, play.entry, Millis::ZERO, stop, now);
+        let start = self.record_start(&play, Millis::ZERO, Millis::ZERO, now);
+        self.record(play.session, play.entry, (Millis::ZERO, stop), Claim::Held, now);
         self.service_moves(&play, start);
         if self.playback.current == Some(id) {
             self.struck(now);
@@ -304,12 +297,12 @@ impl Session {
             progress: position,
             rebuffers: span.rebuffers.saturating_sub(span.reported_rebuffers),
         };
-        self.record(play.session, play.entry, span.initial_delay, stop, now);
+        self.record(play.session, play.entry, (span.initial_delay, stop), Claim::Held, now);
         let start = self.record(
             play.session,
             play.entry,
-            Millis::ZERO,
-            What::Start { offset: position },
+            (Millis::ZERO, What::Start { offset: position }),
+            Claim::Held,
             now,
         );
         if let Some(span) = self.playback.play_mut(play.id).and_then(|play| play.span.as_mut()) {
@@ -320,7 +313,25 @@ impl Session {
         }
     }
 
-    fn record(&mut self, session: SessionKey, entry: EntryKey, initial_delay: Millis, what: What, now: Moment) -> Seq {
+    /// The first sound of an order may take the stream over.
+    fn record_start(&mut self, play: &Play, initial_delay: Millis, offset: Millis, now: Moment) -> Seq {
+        let claim = self.claim(play);
+        let what = What::Start { offset };
+        let start = self.record(play.session, play.entry, (initial_delay, what), claim, now);
+        if claim == Claim::TakesOver {
+            self.service.claimed = start;
+        }
+        start
+    }
+
+    fn record(
+        &mut self,
+        session: SessionKey,
+        entry: EntryKey,
+        (initial_delay, what): (Millis, What),
+        claim: Claim,
+        now: Moment,
+    ) -> Seq {
         let seq = self.outbox.number();
         if self.service.session == Some(session) {
             self.service.last_event = seq;
@@ -332,7 +343,7 @@ impl Session {
             at: now,
             initial_delay,
             what,
-            claim: Claim::Held,
+            claim,
         }));
         seq
     }

@@ -1,6 +1,7 @@
 //! What others may see of the session: the status page, lights in the terminal, tests. Looking changes nothing.
 
 use super::Session;
+use super::resume::Search;
 use crate::entry::{Entry, Permission};
 use crate::id::{EntryKey, SessionKey, SlotId};
 use crate::input::{Account, Press};
@@ -74,7 +75,7 @@ impl Session {
             waiting: self.outbox.waiting(),
             reach: self.link.reach(),
             account: self.account,
-            offer: None,
+            offer: self.service.offer.map(|offer| offer.session),
             problem: self.troubles.worst(),
         }
     }
@@ -105,6 +106,8 @@ impl Session {
     pub fn holds(&self, entry: EntryKey) -> bool {
         self.queue.contains(entry)
             || self.playback.refers_to(entry)
+            || self.service.offer.is_some_and(|offer| offer.entry == Some(entry))
+            || self.service.search == Search::Restore(entry)
             || self.resume_at.is_some_and(|(key, _)| key == entry)
             || self
                 .shown

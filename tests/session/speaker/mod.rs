@@ -1,15 +1,18 @@
 //! A speaker on a bench: everything around the core answers at once unless a scenario holds it back.
 
 mod outside;
+mod service;
+
+pub use service::{Asked, KITCHEN};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tonearm_core::effect::{Bookmark, Call, Effect, Wishes};
 use tonearm_core::entry::{Actions, Permission};
-use tonearm_core::event::{Event, StopReason, What};
+use tonearm_core::event::{Claim, Event, StopReason, What};
 use tonearm_core::id::{EntryKey, PlayId, Seq, SlotId};
 use tonearm_core::input::Mode;
-use tonearm_core::input::{AudioNews, Ending, Failure, Input, MediaFault, Press, Verdict};
+use tonearm_core::input::{AudioNews, Elsewhere, Ending, Failure, Input, MediaFault, Press, Verdict};
 use tonearm_core::light::Scene;
 use tonearm_core::limits::VOLUME_FIRST;
 use tonearm_core::refusal::{Notice, Refusal};
@@ -52,6 +55,15 @@ pub struct Speaker {
     pub everywhere: Actions,
     pub reachable: bool,
     pub fails: Option<Failure>,
+    pub fails_at: BTreeMap<Asked, Failure>,
+    pub elsewhere: Vec<Elsewhere>,
+    /// Another device owns the stream: only a claim gets it back.
+    pub stolen: bool,
+    lapsed: bool,
+    /// The name under which a lapsed session comes back; without one, its old name.
+    pub restores_as: Option<u32>,
+    /// Numbers of events that are refused for good.
+    pub bad: BTreeSet<u64>,
     pub verdicts: VecDeque<Verdict>,
     pub looping: bool,
     /// Answers are kept back until `let_through`.
@@ -76,6 +88,8 @@ pub struct Speaker {
     // What was seen.
     told_to: usize,
     pub sent: Vec<Seq>,
+    /// First and last of each piece that was sent.
+    pub reports: Vec<(u64, u64)>,
     pub calls: Vec<Call>,
     pub effects: Vec<Effect>,
     pub notices: Vec<Notice>,
@@ -122,6 +136,21 @@ impl Speaker {
         )
     }
 
+    pub fn with_batches(count: u32, batch: u8) -> Self {
+        Self::with(Settings { batch, ..settings() }, count)
+    }
+
+    pub fn that_takes_over(count: u32) -> Self {
+        let elsewhere = OnElsewhere::TakeOver;
+        Self::with(
+            Settings {
+                elsewhere,
+                ..settings()
+            },
+            count,
+        )
+    }
+
     fn with(settings: Settings, count: u32) -> Self {
         let bookmark = Bookmark {
             place: None,
@@ -146,6 +175,12 @@ impl Speaker {
             everywhere: FREE,
             reachable: true,
             fails: None,
+            fails_at: BTreeMap::new(),
+            elsewhere: Vec::new(),
+            stolen: false,
+            lapsed: false,
+            restores_as: None,
+            bad: BTreeSet::new(),
             verdicts: VecDeque::new(),
             looping: false,
             holds_answers: false,
@@ -165,6 +200,7 @@ impl Speaker {
             checkpoint: None,
             told_to: 0,
             sent: Vec::new(),
+            reports: Vec::new(),
             calls: Vec::new(),
             effects: Vec::new(),
             notices: Vec::new(),
@@ -173,6 +209,8 @@ impl Speaker {
             settings,
         };
         speaker.work();
+        // At the very first start it looks for sessions on other devices; that is no part of a scenario.
+        speaker.calls.clear();
         speaker
     }
 
@@ -336,6 +374,7 @@ impl Speaker {
                     progress,
                     rebuffers: 0,
                 },
+                claim: Claim::Held,
                 ..start
             });
             if let Some(place) = self.bookmark.place.as_mut().filter(|place| place.entry == start.entry) {
@@ -354,6 +393,12 @@ impl Speaker {
     }
 
     // ---- what a scenario looks at ----
+
+    /// Which entries' starts took the stream over from another device.
+    pub fn claims(&self) -> Vec<u32> {
+        let claims = self.journal.iter().filter(|event| event.claim == Claim::TakesOver);
+        claims.map(|event| event.entry.0).collect()
+    }
 
     /// The events since the last look: `"3 from 0"` is a start, `"3 userNext 5000"` a stop at a position.
     pub fn story(&mut self) -> Vec<String> {

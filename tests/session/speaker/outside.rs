@@ -1,11 +1,9 @@
-//! What is around the core on the bench: service, audio path, journal.
+//! What is around the core on the bench: audio path, journal, and the way to the service.
 
 use super::{Order, Speaker, TRACK_MS};
-use tonearm_core::effect::{Call, Effect};
-use tonearm_core::entry::{Entry, Kind};
-use tonearm_core::event::What;
-use tonearm_core::id::{EntryKey, PlayId, Seq, SessionKey};
-use tonearm_core::input::{Answer, AudioNews, Ending, Failure, Input, Verdict};
+use tonearm_core::effect::Effect;
+use tonearm_core::id::PlayId;
+use tonearm_core::input::{AudioNews, Ending, Input};
 use tonearm_core::unit::{Millis, Moment};
 
 impl Speaker {
@@ -59,17 +57,11 @@ impl Speaker {
                     self.unstored = Some(event.seq);
                 }
             }
-            Effect::Report { last: seq, .. } => {
-                self.sent.push(seq);
-                let verdict = if self.reachable {
-                    self.verdicts.pop_front().unwrap_or(Verdict::Accepted)
-                } else {
-                    Verdict::Failed(Failure::Unreachable)
-                };
-                if verdict == Verdict::Accepted {
-                    self.move_service(seq);
-                }
-                self.inbox.push_back(Input::Reported { last: seq, verdict });
+            Effect::Report { first, last } => {
+                self.sent.push(last);
+                self.reports.push((first.0, last.0));
+                let verdict = self.judge(first, last);
+                self.inbox.push_back(Input::Reported { last, verdict });
             }
             Effect::Settle { seq, accepted } => self.settled.push((seq, accepted)),
             Effect::Checkpoint {
@@ -146,70 +138,6 @@ impl Speaker {
             rebuffers: 0,
             how,
         }));
-    }
-
-    pub(super) fn move_service(&mut self, seq: Seq) {
-        let started = self
-            .journal
-            .iter()
-            .find(|event| event.seq == seq && matches!(event.what, What::Start { .. }));
-        let index = started.and_then(|event| self.order.iter().position(|key| *key == event.entry.0));
-        self.at = index.unwrap_or(self.at);
-    }
-
-    pub(super) fn answer(&mut self, call: Call) -> Answer {
-        if !self.reachable {
-            return Answer::Failed(Failure::Unreachable);
-        }
-        if let Some(failure) = self.fails {
-            return Answer::Failed(failure);
-        }
-        let list =
-            |speaker: &Self, keys: &mut dyn Iterator<Item = u32>| keys.map(|key| speaker.describe(key)).collect();
-        match call {
-            Call::Create { .. } => {
-                self.open += 1;
-                self.at = 0;
-                let mut keys = self.order.clone().into_iter().take(5);
-                Answer::Opened {
-                    session: SessionKey(self.open),
-                    entries: list(self, &mut keys),
-                }
-            }
-            Call::Current(_) => Answer::Listed(list(self, &mut self.order.clone().into_iter().skip(self.at).take(1))),
-            Call::Next { limit, .. } => {
-                let turns = if self.looping { 20 } else { 1 };
-                let queue = self.order.repeat(turns);
-                Answer::Listed(list(
-                    self,
-                    &mut queue.into_iter().skip(self.at + 1).take(usize::from(limit)),
-                ))
-            }
-            Call::Previous { limit, .. } => {
-                let before = self.order[..self.at].to_vec();
-                Answer::Listed(list(self, &mut before.into_iter().rev().take(usize::from(limit))))
-            }
-            Call::Loop { on, .. } => {
-                self.looping = on;
-                Answer::Done
-            }
-            Call::Shuffle { .. } => {
-                let after = self.at + 1;
-                self.order[after..].reverse();
-                Answer::Done
-            }
-            Call::Active => Answer::Sessions(heapless::Vec::new()),
-            Call::Restore(_) | Call::QueueNext { .. } | Call::QueueLast { .. } => Answer::Failed(Failure::NotFound),
-        }
-    }
-
-    pub(super) fn describe(&self, key: u32) -> Entry {
-        Entry {
-            key: EntryKey(key),
-            kind: Kind::Track,
-            duration: Some(Millis(TRACK_MS)),
-            actions: self.actions.get(&key).copied().unwrap_or(self.everywhere),
-        }
     }
 }
 
