@@ -10,8 +10,8 @@ use tonearm_core::limits::{ANSWER_MAX, EDITS_MAX, ELSEWHERE_MAX};
 use crate::service::{ActiveSession, PlayParams, Playable};
 
 /// Sessions whose names are kept: the open one, the one before (its last events may be on their way), room, and those
-/// on other devices.
-const SESSIONS_MAX: usize = 4 + ELSEWHERE_MAX;
+/// on other devices, twice: as listed, and as listed before, until the session has taken the new list.
+const SESSIONS_MAX: usize = 4 + 2 * ELSEWHERE_MAX;
 /// Sources given on the page that are kept: those that wait to be put into the queue, and the last ones that were to be
 /// played. Presets are kept besides.
 const GIVEN_MAX: usize = EDITS_MAX + 8;

@@ -89,7 +89,7 @@ pub fn speaker() -> Speaker {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
-            let (asks, mut asked) = mpsc::channel(4);
+            let (asks, mut asked) = mpsc::channel(16);
             let settings = Settings {
                 hostname: "tonearm".into(),
             };
