@@ -4,6 +4,8 @@ mod contract;
 mod faults;
 mod judgement;
 mod media;
+mod second_device;
+mod signing_in;
 
 use std::sync::LazyLock;
 use std::time::Duration;
