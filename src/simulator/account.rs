@@ -206,7 +206,7 @@ impl Account {
             .create((client_id, scope), now_ms, times)
             .map_err(Denial::no_randomness)?;
         log::info!(
-            "{client_id} asks to be linked: type \"approve {code}\" or \"deny {code}\", or open {base}/link",
+            "{client_id:?} asks to be linked: type \"approve {code}\" or \"deny {code}\", or open {base}/link",
             code = pair.user_code
         );
         Ok(json!({

@@ -14,6 +14,9 @@ const REPEATED_MS: i64 = 10_000;
 /// Repeats of a refused request that are forgiven: its answer may not have arrived, or the client was restarted.
 const REPEATS_FORGIVEN: u32 = 1;
 
+/// A named time is judged up to this: nobody has to stay silent for days because of a mistake.
+const WAIT_S_MAX: u32 = 3_600;
+
 /// A request, as far as its conduct goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -140,7 +143,7 @@ impl Conduct {
             scope: request.scope,
             who: request.who.clone(),
             peer: request.peer,
-            until_ms: now_ms.saturating_add(i64::from(seconds).saturating_mul(1000)),
+            until_ms: now_ms.saturating_add(i64::from(seconds.min(WAIT_S_MAX)).saturating_mul(1000)),
         };
         remember(&mut self.waits, wait);
     }

@@ -280,7 +280,11 @@ impl World {
             let music = play.music.or(first);
             let body = json!({"playParams": {"containerIds": [music]}}).to_string();
             let answer = self.create(body.as_bytes(), &caller)?;
-            answer["sessionId"].as_str().unwrap_or_default().to_owned()
+            answer
+                .get("sessionId")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
         };
         let session = self.sessions.iter_mut().find(|session| session.id == id);
         let session = session.ok_or_else(|| Refusal::missing("session"))?;

@@ -213,13 +213,12 @@ pub async fn gate(
     if let Some(answer) = before(&shared, &asked, &connection, &body, fault.as_ref(), &conduct).await {
         return answer;
     }
-    let response = match admit(&shared, &asked, &parts, &body) {
-        Err(refusal) => refusal.into_response(),
-        Ok(()) => {
-            parts.extensions.insert(Strike(fault.clone()));
-            parts.extensions.insert(asked.caller.clone());
-            next.run(Request::from_parts(parts, Body::from(body.clone()))).await
-        }
+    let response = if let Err(refusal) = admit(&shared, &asked, &parts, &body) {
+        refusal.into_response()
+    } else {
+        parts.extensions.insert(Strike(fault.clone()));
+        parts.extensions.insert(asked.caller.clone());
+        next.run(Request::from_parts(parts, Body::from(body.clone()))).await
     };
     let status = response.status();
     let code = response
