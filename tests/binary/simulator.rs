@@ -34,14 +34,14 @@ fn codes_are_approved_by_a_line_on_its_console() {
     let (program, mut typist) = Program::start_typed(folder.path(), "simulator", &args);
     let address = is_up(port);
     assert!(program.output().contains("approve CODE"), "{}", program.output());
-    let post = |what: &str, form: &[(&str, &str)]| -> Value {
+    let ask = |what: &str, form: &[(&str, &str)]| -> Value {
         let answer = agent()
             .post(format!("{address}/auth/o2/{what}"))
             .send_form(form.iter().copied());
         let text = answer.unwrap().body_mut().read_to_string().unwrap();
         serde_json::from_str(&text).unwrap()
     };
-    let pair = post(
+    let pair = ask(
         "create/codepair",
         &[
             ("response_type", "device_code"),
@@ -55,7 +55,7 @@ fn codes_are_approved_by_a_line_on_its_console() {
         ("device_code", pair["device_code"].as_str().unwrap()),
         ("user_code", code),
     ];
-    assert_eq!(post("token", &poll)["error"], "authorization_pending");
+    assert_eq!(ask("token", &poll)["error"], "authorization_pending");
     writeln!(typist, "approve {code}").unwrap();
     until("the console to answer", || {
         let said = program.output();
@@ -65,7 +65,7 @@ fn codes_are_approved_by_a_line_on_its_console() {
             Err(said)
         }
     });
-    assert_eq!(post("token", &poll)["token_type"], "bearer");
+    assert_eq!(ask("token", &poll)["token_type"], "bearer");
     assert!(program.log().contains(code), "a person is told which code to approve");
 }
 

@@ -6,6 +6,7 @@ mod judgement;
 mod media;
 mod second_device;
 mod signing_in;
+mod tokens;
 
 use std::sync::LazyLock;
 use std::time::Duration;
