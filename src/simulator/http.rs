@@ -10,6 +10,8 @@ use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router, middleware};
 use serde_json::{Value, json};
 
+use super::auth;
+use super::devices::Play;
 use super::faults::Planned;
 use super::gate::{self, Strike};
 use super::judge::Code;
@@ -73,6 +75,10 @@ pub fn router(shared: Shared) -> Router {
         .route("/sim/ledger", get(ledger))
         .route("/sim/violations", get(violations))
         .route("/sim/sessions", get(sessions))
+        .merge(auth::router())
+        .route("/sim/devices", get(devices))
+        .route("/sim/devices/play", post(play_elsewhere))
+        .route("/sim/devices/stop", post(stop_elsewhere))
         .route("/sim/faults", get(faults).post(plan_fault).delete(clear_faults))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -81,7 +87,7 @@ pub fn router(shared: Shared) -> Router {
 }
 
 async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().create(&body, &caller).map(Json)
+    shared.world().stream_create(&body, &caller).map(Json)
 }
 
 async fn active(State(shared): State<Shared>) -> Json<Value> {
@@ -154,7 +160,7 @@ async fn set_shuffled(State(shared): State<Shared>, caller: Who, Path(session): 
 }
 
 async fn event(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().event(&body, &caller).map(Json)
+    shared.world().stream_event(&body, &caller).map(Json)
 }
 
 async fn home(State(shared): State<Shared>) -> Json<Value> {
@@ -203,6 +209,25 @@ async fn violations(State(shared): State<Shared>) -> Json<Value> {
 
 async fn sessions(State(shared): State<Shared>) -> Json<Value> {
     Json(shared.world().sessions())
+}
+
+async fn devices(State(shared): State<Shared>) -> Json<Value> {
+    Json(shared.world().devices())
+}
+
+async fn play_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
+    let play: Play = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
+    shared.world().play_elsewhere(play).map(Json)
+}
+
+async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Stop {
+        device: String,
+    }
+    let stop: Stop = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
+    shared.world().stop_elsewhere(&stop.device).map(Json)
 }
 
 async fn faults(State(shared): State<Shared>) -> Json<Value> {

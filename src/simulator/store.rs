@@ -9,12 +9,16 @@ use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::account::Account;
 use super::session::Session;
 
 /// Ending of a session's file.
 const SESSION: &str = ".session.json";
 /// Name of the file with the counted skips.
 const SKIPS: &str = "skips.json";
+
+/// Name of the file with pairs and links: fingerprints of tokens, no tokens.
+const ACCOUNT: &str = "account.json";
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,16 @@ impl Store {
     /// Moments of counted skips.
     pub fn skips(&self) -> Vec<i64> {
         load(&self.folder.join(SKIPS)).unwrap_or_default()
+    }
+
+    /// Pairs and links of earlier runs.
+    pub fn account(&self) -> Account {
+        load(&self.folder.join(ACCOUNT)).unwrap_or_default()
+    }
+
+    /// Keeps pairs and links.
+    pub fn keep_account(&self, account: &Account) {
+        self.keep(ACCOUNT, account);
     }
 
     /// Keeps a session as it is now.

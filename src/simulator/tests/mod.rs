@@ -4,6 +4,9 @@ mod contract;
 mod faults;
 mod judgement;
 mod media;
+mod second_device;
+mod signing_in;
+mod tokens;
 
 use std::sync::LazyLock;
 use std::time::Duration;
