@@ -41,8 +41,10 @@ pub enum Command {
     Press(PressArgs),
     /// Show what a running speaker does.
     Status(StatusArgs),
-    /// Start something on a running speaker.
+    /// Start something on a running speaker, or put it into its queue.
     Play(PlayArgs),
+    /// Show the queue of a running speaker.
+    Queue(QueueArgs),
     /// Play a test tone through the sound device, without a service.
     PlayTone(PlayToneArgs),
     /// Show every edge of every button, without a service.
@@ -101,7 +103,7 @@ pub struct SpeakerArgs {
 /// Options of `press`.
 #[derive(Debug, Args)]
 pub struct PressArgs {
-    /// play, next, previous, volume_up, volume_down, shuffle, loop, preset_1, preset_2, ...
+    /// play, next, previous, volume_up, volume_down, shuffle, loop, take_over, preset_1, preset_2, ...
     #[arg(value_name = "BUTTON")]
     pub button: String,
     #[command(flatten)]
@@ -111,6 +113,16 @@ pub struct PressArgs {
 /// Options of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub speaker: SpeakerArgs,
+}
+
+/// Options of `queue`.
+#[derive(Debug, Args)]
+pub struct QueueArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
@@ -134,7 +146,20 @@ pub struct PlayArgs {
     #[arg(long)]
     pub station: bool,
     #[command(flatten)]
+    pub place: PlaceArgs,
+    #[command(flatten)]
     pub speaker: SpeakerArgs,
+}
+
+/// Where `play` puts something instead of starting it.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// Not at once, but after what plays, in the same queue.
+    #[arg(long, conflicts_with_all = ["last", "shuffle", "station"])]
+    pub next: bool,
+    /// Not at once, but at the end of the same queue.
+    #[arg(long, conflicts_with_all = ["shuffle", "station"])]
+    pub last: bool,
 }
 
 /// Options of `play-tone`.

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tonearm_core::OnElsewhere;
 use tonearm_core::input::Mode;
 pub use tonearm_core::limits::PRESETS_MAX;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
@@ -60,6 +61,8 @@ pub struct Service {
     pub language: Option<String>,
     /// Path that takes several events at once, below `base_url`; `None`: each is sent alone.
     pub event_batch_path: Option<String>,
+    /// What is done about a session on another device, where this one has none of its own to go on with.
+    pub elsewhere: OnElsewhere,
     /// Time between two heartbeats; `None`: none are sent.
     pub heartbeat: Option<Duration>,
 }
@@ -181,6 +184,7 @@ impl Default for Config {
                 ca_file: None,
                 language: None,
                 event_batch_path: None,
+                elsewhere: OnElsewhere::Offer,
                 heartbeat: None,
             },
             state_dir: "/var/lib/tonearm".into(),
@@ -309,6 +313,18 @@ mod tests {
             let error = parse(&format!("[service]\n{bad}")).unwrap_err();
             assert!(error.contains("line 2: service."), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn a_session_on_another_device_is_offered_unless_it_is_to_be_taken_over() {
+        assert_eq!(parse("").unwrap().service.elsewhere, OnElsewhere::Offer);
+        let config = parse("[service]\nelsewhere = \"take_over\"").unwrap();
+        assert_eq!(config.service.elsewhere, OnElsewhere::TakeOver);
+        assert!(
+            parse("[service]\nelsewhere = \"grab\"")
+                .unwrap_err()
+                .contains("\"offer\", \"take_over\"")
+        );
     }
 
     #[test]

@@ -102,6 +102,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             log_to_stderr("warn");
             commands::remote::play(&args)?;
         }
+        Command::Queue(args) => {
+            log_to_stderr("warn");
+            commands::remote::queue(&args)?;
+        }
         Command::PlayTone(args) => {
             log_to_stderr("warn");
             commands::sound::play_tone(&args)?;

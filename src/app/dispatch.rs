@@ -21,8 +21,7 @@ impl App {
         match effect {
             Effect::Call { request, call } => self.call(request, call),
             Effect::Record(event) => self.record(&event),
-            // Events are sent singly, so both are the same one.
-            Effect::Report { last, .. } => self.report(last),
+            Effect::Report { first, last } => self.report(first, last),
             Effect::Settle { seq, accepted } => {
                 let reason = || "refused by the service; the log of that moment has its words".to_owned();
                 let outcome = if accepted {
@@ -114,24 +113,32 @@ impl App {
         });
     }
 
-    fn report(&mut self, seq: Seq) {
+    fn report(&mut self, first: Seq, last: Seq) {
+        let events: Option<Vec<EventReport>> = (first.0..=last.0).map(|seq| self.event(Seq(seq))).collect();
+        let Some(events) = events else {
+            return self.unreported(last, Verdict::Refused);
+        };
+        if self.adapters.service.report(last, events).is_err() {
+            self.unreported(last, Verdict::Failed(Failure::Unreachable));
+        }
+    }
+
+    /// A stored event as it is reported.
+    fn event(&mut self, seq: Seq) -> Option<EventReport> {
         let Some(record) = self.adapters.journal.read(seq) else {
             log::error!("event {} cannot be read back from the journal; it is set aside", seq.0);
-            return self.unreported(seq, Verdict::Refused);
+            return None;
         };
-        let report = EventReport {
+        Some(EventReport {
             wall_ms: record.wall_ms.unwrap_or_else(|| self.likely_wall_ms(&record)),
             zone: zone(record.zone_minutes),
             session: record.session,
             reference: record.reference,
             metric_id: record.metric_id,
             initial_delay: record.initial_delay,
-            what: record.what,
             take_over: record.claim == Claim::TakesOver,
-        };
-        if self.adapters.service.report(seq, vec![report]).is_err() {
-            self.unreported(seq, Verdict::Failed(Failure::Unreachable));
-        }
+            what: record.what,
+        })
     }
 
     /// Once the clock is known to be right, earlier events of this boot get their true time, too.

@@ -4,9 +4,11 @@
 
 pub mod catalogue;
 mod dispatch;
+mod look;
 mod metrics;
 mod presence;
 pub mod translate;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use crate::page::{self, Ask, Status};
 use crate::service::{self, Service};
 use crate::state::StateWriter;
 use catalogue::Catalogue;
+use look::Look;
+use words::Words;
 
 /// News that may wait for the loop. It takes microseconds to handle one, and the busiest source (a held
 /// button that bounces) makes a few hundred a second.
@@ -105,7 +109,14 @@ pub struct App {
     adapters: Adapters,
     news: mpsc::Receiver<News>,
     asks: mpsc::Receiver<Ask>,
+    /// What followers were last told.
     status: watch::Sender<Arc<Status>>,
+    /// The service's name of this device.
+    device: String,
+    /// A look at the whole queue that somebody waits for.
+    look: Look,
+    /// What the service said last to the listener.
+    words: Words,
     /// Calls under way: what was asked, for translating the answer.
     calls: HashMap<RequestId, Call>,
     /// Inputs that the loop itself gives next: what could not even be tried.
@@ -139,8 +150,8 @@ pub struct Parts {
     pub news: mpsc::Receiver<News>,
     /// What the page asks.
     pub asks: mpsc::Receiver<Ask>,
-    /// What the page shows.
-    pub status: watch::Sender<Arc<Status>>,
+    /// The service's name of this device.
+    pub device: String,
     /// This boot.
     pub boot: journal::Boot,
 }
@@ -154,7 +165,7 @@ impl App {
             adapters,
             news,
             asks,
-            status,
+            device,
             boot,
         } = parts;
         Self {
@@ -163,7 +174,10 @@ impl App {
             adapters,
             news,
             asks,
-            status,
+            status: watch::Sender::new(Arc::default()),
+            device,
+            look: Look::default(),
+            words: Words::default(),
             calls: HashMap::new(),
             own: Vec::new(),
             boot,
@@ -177,9 +191,9 @@ impl App {
     /// Runs until the session leaves; gives the adapters back, to be closed.
     pub async fn run(mut self) -> Adapters {
         self.carry_out();
-        self.show();
         while self.exit == Exit::No {
-            let deadline = self.session.deadline();
+            let deadlines = [self.session.deadline(), self.words.until()];
+            let deadline = deadlines.into_iter().flatten().min();
             tokio::select! {
                 biased;
                 Some(news) = self.news.recv() => self.take(news),
@@ -189,6 +203,8 @@ impl App {
             while let Some(input) = self.own.pop() {
                 self.handle(input);
             }
+            self.words.forget_old(clock::now());
+            self.go_on_looking();
             self.show();
         }
         self.adapters
@@ -208,16 +224,21 @@ impl App {
             News::Service(service::News::Reported { last, verdict }) => Input::Reported { last, verdict },
             News::Service(service::News::Said(said)) => {
                 log::info!("the service says: {said}");
-                return;
+                return self.words.said(said, clock::now());
+            }
+            News::Service(service::News::Answered { request, result }) if request == look::REQUEST => {
+                return self.looked(result);
             }
             News::Service(service::News::Answered { request, result }) => {
                 let Some(call) = self.calls.remove(&request) else {
                     return;
                 };
-                let asked = translate::asked_session(call);
+                if matches!(result, Ok(service::Reply::Opened(_))) {
+                    self.words = Words::default();
+                }
                 Input::Answer {
                     request,
-                    answer: translate::answer(result, asked, &mut self.catalogue),
+                    answer: translate::answer(call, result, &self.device, &mut self.catalogue),
                 }
             }
             News::Shutdown => Input::Shutdown,
@@ -262,8 +283,16 @@ impl App {
             Ask::Press { button, reply } => (presence::press(button), reply),
             Ask::Seek { position, reply } => (Press::Seek(position), reply),
             Ask::Play { request, reply } => (presence::start(request, &mut self.catalogue), reply),
+            Ask::Enqueue { play, place, reply } => (presence::enqueue(play, place, &mut self.catalogue), reply),
+            Ask::Queue { reply } => return self.look(reply),
             Ask::Status { reply } => {
                 drop(reply.send(self.current_status()));
+                return;
+            }
+            Ask::Follow { reply } => {
+                // While nobody followed, nobody was told.
+                self.status.send_replace(Arc::new(self.current_status()));
+                drop(reply.send(self.status.subscribe()));
                 return;
             }
             Ask::Metrics { reply } => {
@@ -274,6 +303,11 @@ impl App {
         let permitted = self.session.permits(press, now).map_err(page::Reason::from);
         // A refused press is pressed all the same: light and sound answer it like any other.
         self.handle(Input::Press(press));
+        if let (true, Press::Start { source, .. } | Press::QueueNext(source) | Press::QueueLast(source)) =
+            (permitted.is_err(), press)
+        {
+            self.catalogue.take_back(source);
+        }
         drop(reply.send(permitted));
     }
 
@@ -289,10 +323,17 @@ impl App {
     }
 
     fn current_status(&self) -> Status {
-        presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, clock::now())
+        Status {
+            upsell: self.words.shown(),
+            ..presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, clock::now())
+        }
     }
 
+    /// Tells those who follow, if there are any.
     fn show(&self) {
+        if self.status.receiver_count() == 0 {
+            return;
+        }
         let status = self.current_status();
         self.status.send_if_modified(|shown| {
             let changed = **shown != status;

@@ -1,18 +1,27 @@
 //! How the session looks from outside: status, words for people, and what the page asks in the core's words.
 
 use tonearm_core::entry::Kind;
+use tonearm_core::id::SessionKey;
 use tonearm_core::input::{self, Press};
 use tonearm_core::refusal::{Notice, Problem};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Reach, Session, State, View};
 
 use super::Adapters;
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, UNTITLED};
 use crate::device::clock::{Reading, Trust};
 use crate::journal;
 use crate::media::Level;
-use crate::page::{self, Account, Action, Actions, Button, Item, Link, Load, Now, Outbox, PlayRequest, Reason, Status};
-use crate::service::PlayParams;
+use crate::page::{
+    self, Account, Action, Actions, Button, Item, Link, Load, Now, Offer, Outbox, Place, PlayRequest, Queue, Queued,
+    Reason, Status,
+};
+use crate::service::{PlayParams, Playable};
+
+/// Entries of the queue that are shown before the current one.
+const QUEUE_BEFORE_MAX: usize = 20;
+/// Entries of the queue that are shown at once: some pages of a telephone's screen, and a few ten KiB.
+const QUEUE_SHOWN_MAX: usize = 200;
 
 /// The press a button of the page means.
 pub(super) fn press(button: Button) -> Press {
@@ -24,19 +33,57 @@ pub(super) fn press(button: Button) -> Press {
         Button::VolumeDown => Press::VolumeDown,
         Button::Shuffle => Press::Shuffle,
         Button::Loop => Press::Loop,
+        Button::TakeOver => Press::TakeOver,
         Button::Preset(number) => Press::Preset(number),
     }
 }
 
 /// The press that starts something given on the page.
 pub(super) fn start(request: PlayRequest, catalogue: &mut Catalogue) -> Press {
-    let PlayRequest {
-        id,
-        container_ids,
-        mode,
-    } = request;
-    let source = catalogue.give(PlayParams { id, container_ids });
-    Press::Start { source, mode }
+    Press::Start {
+        source: catalogue.give(play_params(request.play)),
+        mode: request.mode,
+    }
+}
+
+/// The press that puts something given on the page into the queue.
+pub(super) fn enqueue(play: page::PlayParams, place: Place, catalogue: &mut Catalogue) -> Press {
+    let source = catalogue.give(play_params(play));
+    match place {
+        Place::Next => Press::QueueNext(source),
+        Place::Last => Press::QueueLast(source),
+    }
+}
+
+fn play_params(play: page::PlayParams) -> PlayParams {
+    let page::PlayParams { id, container_ids } = play;
+    PlayParams { id, container_ids }
+}
+
+/// The part of the service's queue around the entry with the reference `current`; the first part if that is not in it.
+pub(super) fn queue(playables: Vec<Playable>, current: Option<&str>) -> Queue {
+    let total = playables.len();
+    let place = playables
+        .iter()
+        .position(|playable| Some(playable.reference.as_str()) == current);
+    let before = place.unwrap_or(0).saturating_sub(QUEUE_BEFORE_MAX);
+    let part = playables.into_iter().skip(before).take(QUEUE_SHOWN_MAX);
+    let entries: Vec<Queued> = part.map(queued).collect();
+    Queue {
+        current: place.map(|place| place - before),
+        before,
+        after: total - before - entries.len(),
+        entries,
+    }
+}
+
+fn queued(playable: Playable) -> Queued {
+    Queued {
+        title: playable.title.unwrap_or_else(|| UNTITLED.to_owned()),
+        artist: playable.artist.unwrap_or_default(),
+        kind: kind(playable.kind),
+        duration_ms: playable.duration.map(|duration| duration.0),
+    }
 }
 
 /// A notice in words, for the log.
@@ -93,7 +140,17 @@ pub(super) fn status(
         account: account(session, &view),
         actions: actions(session, now),
         problem: view.problem.map(page::Fault::from),
+        offer: view.offer.and_then(|session| offer(session, catalogue)),
+        upsell: None,
     }
+}
+
+fn offer(session: SessionKey, catalogue: &Catalogue) -> Option<Offer> {
+    let offered = catalogue.offered(session)?;
+    Some(Offer {
+        title: offered.title.clone().unwrap_or_else(|| UNTITLED.to_owned()),
+        device: offered.device.clone(),
+    })
 }
 
 fn kind(kind: Kind) -> String {
@@ -163,5 +220,42 @@ fn actions(session: &Session, now: Moment) -> Actions {
         scrub_backward: action(Press::ScrubBackward),
         looping: action(Press::Loop),
         shuffle: action(Press::Shuffle),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::bare;
+    use super::*;
+
+    fn part(total: usize, current: &str) -> Queue {
+        let playable = |number| {
+            let reference = format!("r-{number}");
+            Playable {
+                title: Some(reference.clone()),
+                ..bare(&reference)
+            }
+        };
+        queue((0..total).map(playable).collect(), Some(current))
+    }
+
+    #[test]
+    fn a_short_queue_is_shown_whole() {
+        let queue = part(3, "r-1");
+        assert_eq!((queue.entries.len(), queue.current), (3, Some(1)));
+        assert_eq!((queue.before, queue.after), (0, 0));
+    }
+
+    #[test]
+    fn of_a_long_queue_the_part_around_the_current_entry_is_shown() {
+        let queue = part(1_000, "r-500");
+        assert_eq!(queue.entries[queue.current.unwrap()].title, "r-500");
+        assert_eq!((queue.before, queue.entries.len(), queue.after), (480, 200, 320));
+    }
+
+    #[test]
+    fn a_queue_without_the_current_entry_is_shown_from_its_start() {
+        let queue = part(300, "gone");
+        assert_eq!((queue.current, queue.before, queue.after), (None, 0, 100));
     }
 }

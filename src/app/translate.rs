@@ -10,11 +10,11 @@ use crate::service::{Question, Reply};
 /// The question a call stands for.
 ///
 /// # Errors
-/// How the call fails instead: the catalogue no longer has what it names, or the service's client does not know it.
+/// How the call fails instead: the catalogue no longer has what it names, so that repeating it is no use.
 pub fn question(call: Call, catalogue: &Catalogue) -> Result<Question, Failure> {
     let gone = || {
         log::error!("a call names something that is not known any more: {call:?}");
-        Failure::Unreachable
+        Failure::Refused
     };
     let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned).ok_or_else(gone);
     Ok(match call {
@@ -42,31 +42,47 @@ pub fn question(call: Call, catalogue: &Catalogue) -> Result<Question, Failure> 
             session: named(session)?,
             on,
         },
-        Call::Active | Call::Restore(_) | Call::QueueNext { .. } | Call::QueueLast { .. } => {
-            return Err(Failure::Refused);
-        }
+        Call::Active => Question::Active,
+        Call::Restore(entry) => Question::Restore {
+            reference: catalogue.known(entry).ok_or_else(gone)?.playable.reference.clone(),
+        },
+        Call::QueueNext { session, source } => Question::QueueNext {
+            session: named(session)?,
+            play: catalogue.source(source).ok_or_else(gone)?.clone(),
+        },
+        Call::QueueLast { session, source } => Question::QueueLast {
+            session: named(session)?,
+            play: catalogue.source(source).ok_or_else(gone)?.clone(),
+        },
     })
 }
 
-/// The answer as the core sees it; `asked` is the session whose queue was asked about.
-pub fn answer(result: Result<Reply, Failure>, asked: Option<SessionKey>, catalogue: &mut Catalogue) -> Answer {
-    match (result, asked) {
+/// The answer to a call as the core sees it; `device` is the service's name of this one.
+pub fn answer(call: Call, result: Result<Reply, Failure>, device: &str, catalogue: &mut Catalogue) -> Answer {
+    match (result, asked_session(call)) {
         (Ok(Reply::Opened(opened)), _) => {
             let session = catalogue.session(&opened.session);
+            if let Call::Restore(entry) = call {
+                catalogue.moved(entry, session);
+            }
             Answer::Opened {
                 session,
                 entries: catalogue.entries(session, opened.playables),
             }
         }
         (Ok(Reply::Listed(playables)), Some(session)) => Answer::Listed(catalogue.entries(session, playables)),
+        (Ok(Reply::Sessions(mut sessions)), _) => {
+            sessions.retain(|session| session.device.as_deref() != Some(device));
+            Answer::Sessions(catalogue.elsewhere(sessions))
+        }
         (Ok(Reply::Done), _) => Answer::Done,
-        (Ok(Reply::Listed(_) | Reply::Sessions(_)), _) => Answer::Failed(Failure::Garbled),
+        (Ok(Reply::Listed(_)), None) => Answer::Failed(Failure::Garbled),
         (Err(failure), _) => Answer::Failed(failure),
     }
 }
 
 /// The session a call asks about.
-pub fn asked_session(call: Call) -> Option<SessionKey> {
+fn asked_session(call: Call) -> Option<SessionKey> {
     match call {
         Call::Create { .. } | Call::Active | Call::Restore(_) => None,
         Call::Current(session)

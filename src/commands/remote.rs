@@ -1,12 +1,12 @@
-//! `tonearm press`, `status` and `play`: talk to a running speaker through its page's API.
+//! `tonearm press`, `status`, `play` and `queue`: talk to a running speaker through its page's API.
 
 use std::io::{self, Write};
 
 use anyhow::Context;
 
-use crate::cli::{PlayArgs, PressArgs, SpeakerArgs, StatusArgs};
+use crate::cli::{PlayArgs, PressArgs, QueueArgs, SpeakerArgs, StatusArgs};
 use crate::config::Config;
-use crate::page::Client;
+use crate::page::{Client, Place};
 
 /// Presses a button.
 pub fn press(args: &PressArgs) -> anyhow::Result<()> {
@@ -22,18 +22,41 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
     } else {
         client.status()?.to_string()
     };
-    writeln!(io::stdout(), "{}", text.trim_end()).context("print the status")
+    print(&text)
 }
 
-/// Starts something.
-pub fn play(args: &PlayArgs) -> anyhow::Result<()> {
-    let mode = match (args.shuffle, args.station) {
-        (true, _) => "shuffle",
-        (false, true) => "station",
-        (false, false) => "play",
+/// Shows the queue around the current entry.
+pub fn queue(args: &QueueArgs) -> anyhow::Result<()> {
+    let client = client(&args.speaker)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&client.queue_json()?).context("write JSON")?
+    } else {
+        client.queue()?.to_string()
     };
-    client(&args.speaker)?.play(args.id.as_deref(), &args.container, mode)?;
+    print(&text)
+}
+
+/// Starts something, or puts it into the queue.
+pub fn play(args: &PlayArgs) -> anyhow::Result<()> {
+    let client = client(&args.speaker)?;
+    let id = args.id.as_deref();
+    match (args.place.next, args.place.last) {
+        (true, _) => client.enqueue(id, &args.container, Place::Next)?,
+        (false, true) => client.enqueue(id, &args.container, Place::Last)?,
+        (false, false) => {
+            let mode = match (args.shuffle, args.station) {
+                (true, _) => "shuffle",
+                (false, true) => "station",
+                (false, false) => "play",
+            };
+            client.play(id, &args.container, mode)?;
+        }
+    }
     Ok(())
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{}", text.trim_end()).context("print it")
 }
 
 fn client(args: &SpeakerArgs) -> anyhow::Result<Client> {

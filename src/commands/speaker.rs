@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use heapless::Vec as Bounded;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tonearm_core::effect::{Bookmark, Place};
 use tonearm_core::id::Seq;
 use tonearm_core::limits::{BUTTONS_MAX, PRESETS_MAX};
 use tonearm_core::unit::Millis;
-use tonearm_core::{Boot, ButtonSetup, OnElsewhere, Session, Settings};
+use tonearm_core::{Boot, ButtonSetup, Session, Settings};
 
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
@@ -23,7 +23,7 @@ use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{Journal, Recovered};
 use crate::media::{self, Library};
-use crate::page::{self, Status};
+use crate::page;
 use crate::service::{self, FixedToken, PlayParams, Quality, Service};
 use crate::state::{Saved, SavedPlace, StateDir, StateWriter};
 use crate::tls::{Tls, Wall};
@@ -32,13 +32,14 @@ use crate::tls::{Tls, Wall};
 pub const JOURNAL: &str = "journal";
 /// Requests of the page that may wait for the loop; a listener has two hands.
 const ASKS_MAX: usize = 16;
+/// Events in one request where the service takes several: ten tracks' worth, some ten KiB.
+const EVENTS_AT_ONCE: u8 = 20;
 
 /// A speaker that is about to run.
 pub struct Speaker {
     app: App,
     /// Where presses from elsewhere go, and the request to leave.
     pub post: Post,
-    status: watch::Receiver<Arc<Status>>,
     buttons: Buttons,
     asks: mpsc::Sender<page::Ask>,
 }
@@ -62,7 +63,9 @@ impl Speaker {
         let tls = tls(config)?;
         let memory = media::Settings::with_memory(config.window.memory_bytes, tls.clone());
         let library = Library::start(memory, post.callback(News::Media))?;
-        let service = Service::start(service_settings(config, &dir, tls)?, post.callback(News::Service))?;
+        let about_service = service_settings(config, &dir, tls)?;
+        let device = about_service.device_id.clone();
+        let service = Service::start(about_service, post.callback(News::Service))?;
         let lights = Lights::start(&board.lights);
         let state = StateWriter::start(dir)?;
         let edges = post.clone();
@@ -83,8 +86,8 @@ impl Speaker {
                 .service
                 .heartbeat
                 .map(|every| Millis(u32::try_from(every.as_millis()).unwrap_or(u32::MAX))),
-            elsewhere: OnElsewhere::Offer,
-            batch: 1,
+            elsewhere: config.service.elsewhere,
+            batch: config.service.event_batch_path.as_ref().map_or(1, |_| EVENTS_AT_ONCE),
             seed: getrandom::u64().map_err(|error| anyhow::anyhow!("seed the retry jitter: {error}"))?,
         };
         let session = Session::new(
@@ -105,20 +108,18 @@ impl Speaker {
             state,
         };
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let (shown, status) = watch::channel(Arc::default());
         let app = App::new(Parts {
             session: Box::new(session),
             catalogue,
             adapters,
             news,
             asks: asked,
-            status: shown,
+            device,
             boot,
         });
         Ok(Self {
             app,
             post,
-            status,
             buttons,
             asks,
         })
@@ -131,12 +132,7 @@ impl Speaker {
         let settings = page::Settings {
             hostname: hostname.to_owned(),
         };
-        drop(tokio::spawn(page::serve(
-            listener,
-            settings,
-            self.status.clone(),
-            self.asks.clone(),
-        )));
+        drop(tokio::spawn(page::serve(listener, settings, self.asks.clone())));
         Ok(())
     }
 

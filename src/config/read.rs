@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tonearm_core::OnElsewhere;
 use tonearm_core::input::Mode;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
 use ureq::http::Uri;
@@ -74,6 +75,8 @@ fn read_service(table: &Table, folder: &Path, service: &mut Service) {
     service.language = checked(table, "language", "a language tag such as \"en-GB\"", is_language);
     let path = "a path such as \"/v1/playback/events/batch\"";
     service.event_batch_path = checked(table, "event_batch_path", path, is_path);
+    let elsewhere = [("offer", OnElsewhere::Offer), ("take_over", OnElsewhere::TakeOver)];
+    service.elsewhere = table.choice("elsewhere", &elsewhere).unwrap_or_default();
     let heartbeat_s = table
         .whole("heartbeat_s", &(0..=HEARTBEAT_S_MAX), "seconds (0 = off)")
         .unwrap_or(0);

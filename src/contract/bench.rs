@@ -14,6 +14,9 @@ use crate::simulator::{Clock, Settings, Simulator, Tier};
 /// Wall clock at the beginning, milliseconds since 1970.
 pub const EPOCH_MS: i64 = 1_800_000_000_000;
 
+/// What the speaker calls itself.
+pub const DEVICE: &str = "the-speaker";
+
 /// A simulator and what reaches it.
 pub struct Bench {
     pub simulator: Simulator,
@@ -48,7 +51,7 @@ impl Bench {
     pub fn client(&self, patience: Duration) -> service::Client {
         let settings = service::Settings {
             base_url: format!("http://{}", self.simulator.address()),
-            device_id: "the-speaker".to_owned(),
+            device_id: DEVICE.to_owned(),
             qualities: vec![Quality::Standard, Quality::High],
             api_key: None,
             language: None,

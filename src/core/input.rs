@@ -57,6 +57,8 @@ pub enum Input {
     },
     /// The audio path reports.
     Audio(AudioNews),
+    /// A look at the queue that [`crate::Session::may_look`] permitted was not answered.
+    Looked(Failure),
     /// How signing in stands. Never said where no sign-in is needed.
     Account(Account),
     /// The network interface came up: worth trying at once.

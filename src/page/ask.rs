@@ -1,11 +1,14 @@
 //! What can be asked of the speaker over the page, parsed and checked before anyone else sees it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tonearm_core::input::Mode;
 use tonearm_core::refusal::Refusal;
 use tonearm_core::unit::Millis;
 
+use super::queue::Queue;
 use super::status::{Status, denial_text};
 
 /// Longest identifier in a request to play. Those of the service have less than a hundred characters.
@@ -40,10 +43,29 @@ pub enum Ask {
         /// Must be answered within seconds.
         reply: Reply,
     },
+    /// Put something into the queue.
+    Enqueue {
+        /// What.
+        play: PlayParams,
+        /// Where.
+        place: Place,
+        /// Must be answered within seconds.
+        reply: Reply,
+    },
+    /// The whole queue, as the service has it.
+    Queue {
+        /// May take as long as the service does.
+        reply: oneshot::Sender<Result<Queue, Reason>>,
+    },
     /// What the speaker does at this moment.
     Status {
         /// Must be answered within seconds.
         reply: oneshot::Sender<Status>,
+    },
+    /// What the speaker does, at this moment and whenever it changes.
+    Follow {
+        /// Must be answered within seconds.
+        reply: oneshot::Sender<watch::Receiver<Arc<Status>>>,
     },
     /// The health figures, as Prometheus text.
     Metrics {
@@ -69,13 +91,25 @@ pub enum Button {
     Shuffle,
     /// Repeating on or off.
     Loop,
+    /// Go on here with what another device plays.
+    TakeOver,
     /// The n-th preset, from 1.
     Preset(u8),
 }
 
+/// A place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Right after the current entry.
+    Next,
+    /// After everything else.
+    Last,
+}
+
 impl Button {
     /// For messages.
-    pub const NAMES: &str = "play, next, previous, volume_up, volume_down, shuffle, loop, preset_1, preset_2, ...";
+    pub const NAMES: &str =
+        "play, next, previous, volume_up, volume_down, shuffle, loop, take_over, preset_1, preset_2, ...";
 
     /// The button of that name.
     pub fn parse(name: &str) -> Option<Self> {
@@ -87,6 +121,7 @@ impl Button {
             "volume_down" => Self::VolumeDown,
             "shuffle" => Self::Shuffle,
             "loop" => Self::Loop,
+            "take_over" => Self::TakeOver,
             preset => {
                 let digits = preset.strip_prefix("preset_")?;
                 let is_plain = !digits.starts_with(['0', '+']);
@@ -99,12 +134,21 @@ impl Button {
 /// What to play and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlayRequest {
-    /// The service's identifier of the thing, if given.
-    pub id: Option<String>,
-    /// Identifiers of what contains it. With no `id` at least one.
-    pub container_ids: Vec<String>,
+    /// What.
+    pub play: PlayParams,
     /// How.
     pub mode: Mode,
+}
+
+/// What to play, as the service's catalogue gives it; what else may be in it is not needed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PlayParams {
+    /// The service's identifier of the thing, if given.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Identifiers of what contains it. With no `id` at least one.
+    #[serde(default, rename = "containerIds")]
+    pub container_ids: Vec<String>,
 }
 
 /// The body of `POST /api/play`.
@@ -116,13 +160,12 @@ pub struct PlayBody {
     mode: ModeName,
 }
 
-/// As the service's catalogue gives them; what else it may contain is not needed.
+/// The body of `POST /api/queue/next` and `POST /api/queue/last`. How the queue is played is not its business.
 #[derive(Debug, Deserialize)]
-struct PlayParams {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default, rename = "containerIds")]
-    container_ids: Vec<String>,
+#[serde(deny_unknown_fields)]
+pub struct QueueBody {
+    #[serde(rename = "playParams")]
+    play_params: PlayParams,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -145,35 +188,43 @@ pub struct SeekBody {
 impl PlayBody {
     /// The request, or what is wrong with it.
     pub fn check(self) -> Result<PlayRequest, String> {
-        let Self {
-            play_params: PlayParams { id, container_ids },
+        let mode = match self.mode {
+            ModeName::Play => Mode::Play,
+            ModeName::Shuffle => Mode::Shuffle,
+            ModeName::Station => Mode::Station,
+        };
+        Ok(PlayRequest {
+            play: self.play_params.check()?,
             mode,
-        } = self;
-        if container_ids.len() > CONTAINERS_MAX {
+        })
+    }
+}
+
+impl QueueBody {
+    /// What is to be put into the queue, or what is wrong with it.
+    pub fn check(self) -> Result<PlayParams, String> {
+        self.play_params.check()
+    }
+}
+
+impl PlayParams {
+    fn check(self) -> Result<Self, String> {
+        if self.container_ids.len() > CONTAINERS_MAX {
             return Err(format!(
                 "playParams.containerIds has more than {CONTAINERS_MAX} entries"
             ));
         }
-        for text in id.iter().chain(&container_ids) {
+        for text in self.id.iter().chain(&self.container_ids) {
             if text.is_empty() || text.len() > ID_BYTES_MAX || text.chars().any(char::is_control) {
                 return Err(format!(
                     "playParams: an identifier has 1 to {ID_BYTES_MAX} bytes and no control characters"
                 ));
             }
         }
-        if id.is_none() && container_ids.is_empty() {
+        if self.id.is_none() && self.container_ids.is_empty() {
             return Err("playParams needs id, containerIds or both".into());
         }
-        let mode = match mode {
-            ModeName::Play => Mode::Play,
-            ModeName::Shuffle => Mode::Shuffle,
-            ModeName::Station => Mode::Station,
-        };
-        Ok(PlayRequest {
-            id,
-            container_ids,
-            mode,
-        })
+        Ok(self)
     }
 }
 
@@ -236,12 +287,23 @@ mod tests {
         assert_eq!(
             request,
             PlayRequest {
-                id: Some("mrn:1".into()),
-                container_ids: Vec::new(),
+                play: PlayParams {
+                    id: Some("mrn:1".into()),
+                    container_ids: Vec::new(),
+                },
                 mode: Mode::Station
             }
         );
         assert!(check(r#"{"playParams":{}}"#).unwrap_err().contains("containerIds"));
         assert!(check(r#"{"playParams":{"id":""}}"#).unwrap_err().contains("identifier"));
+    }
+
+    #[test]
+    fn what_goes_into_the_queue_has_no_mode_of_its_own() {
+        let read = |body: &str| serde_json::from_str::<QueueBody>(body).map(QueueBody::check);
+        let play = read(r#"{"playParams":{"containerIds":["mrn:2"]}}"#).unwrap().unwrap();
+        assert_eq!((play.id, play.container_ids), (None, vec!["mrn:2".to_owned()]));
+        assert!(read(r#"{"playParams":{"id":"mrn:1"},"mode":"shuffle"}"#).is_err());
+        assert!(read(r#"{"playParams":{}}"#).unwrap().is_err());
     }
 }

@@ -1,14 +1,17 @@
-//! The command line's side of the page: `tonearm press`, `status` and `play` talk to a running speaker with it.
+//! The command line's side of the page: `tonearm press`, `status`, `play` and `queue` talk to a running speaker with it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::ask::Place;
+use super::queue::Queue;
 use super::status::Status;
 
-/// A speaker on the local network answers at once or not at all.
+/// A speaker on the local network answers at once or not at all; for the queue it asks the service first.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// A connection on the local network is there after milliseconds, or nobody is.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -85,14 +88,22 @@ impl Client {
 
     /// What the speaker does.
     pub fn status(&self) -> Result<Status, ClientError> {
-        let text = self.get("/api/status")?;
-        serde_json::from_str(&text).map_err(|error| self.not_a_speaker(&error))
+        self.get("/api/status")
     }
 
     /// The status as the speaker gave it, for `--json`.
     pub fn status_json(&self) -> Result<Value, ClientError> {
-        let text = self.get("/api/status")?;
-        serde_json::from_str(&text).map_err(|error| self.not_a_speaker(&error))
+        self.get("/api/status")
+    }
+
+    /// The queue around the current entry.
+    pub fn queue(&self) -> Result<Queue, ClientError> {
+        self.get("/api/queue")
+    }
+
+    /// The queue as the speaker gave it, for `--json`.
+    pub fn queue_json(&self) -> Result<Value, ClientError> {
+        self.get("/api/queue")
     }
 
     /// Presses a button by its name.
@@ -107,15 +118,22 @@ impl Client {
 
     /// Plays something; `mode` is `play`, `shuffle` or `station`.
     pub fn play(&self, id: Option<&str>, container_ids: &[String], mode: &str) -> Result<(), ClientError> {
-        let mut params = json!({ "containerIds": container_ids });
-        if let (Some(id), Value::Object(params)) = (id, &mut params) {
-            params.insert("id".into(), id.into());
-        }
+        let params = play_params(id, container_ids);
         self.post("/api/play", &json!({ "playParams": params, "mode": mode }))
     }
 
-    fn get(&self, path: &str) -> Result<String, ClientError> {
-        self.read(self.agent.get(self.url(path)).call())
+    /// Puts something into the queue.
+    pub fn enqueue(&self, id: Option<&str>, container_ids: &[String], place: Place) -> Result<(), ClientError> {
+        let path = match place {
+            Place::Next => "/api/queue/next",
+            Place::Last => "/api/queue/last",
+        };
+        self.post(path, &json!({ "playParams": play_params(id, container_ids) }))
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let text = self.read(self.agent.get(self.url(path)).call())?;
+        serde_json::from_str(&text).map_err(|error| self.not_a_speaker(&error))
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<(), ClientError> {
@@ -158,4 +176,12 @@ impl Client {
             cause: cause.to_string(),
         }
     }
+}
+
+fn play_params(id: Option<&str>, container_ids: &[String]) -> Value {
+    let mut params = json!({ "containerIds": container_ids });
+    if let (Some(id), Value::Object(params)) = (id, &mut params) {
+        params.insert("id".into(), id.into());
+    }
+    params
 }

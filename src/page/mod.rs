@@ -5,13 +5,19 @@
 mod ask;
 mod client;
 mod guard;
+mod queue;
 mod server;
 mod status;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;
 
-pub use ask::{Ask, Button, PlayRequest, Reason};
+pub use ask::{Ask, Button, Place, PlayParams, PlayRequest, Reason};
 pub use client::Client;
+pub use queue::{Queue, Queued};
 pub use server::{Settings, serve};
-pub use status::{Account, Action, Actions, Fault, Item, Link, Load, Now, Outbox, State, Status, kind_name};
+pub use status::{
+    Account, Action, Actions, Fault, Item, Link, Load, Now, Offer, Outbox, State, Status, Upsell, kind_name,
+};

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonearm_core::unit::Millis;
 
-use super::ask::{Ask, Button, PlayBody, Reason, Reply, SeekBody};
+use super::ask::{Ask, Button, Place, PlayBody, QueueBody, Reason, Reply, SeekBody};
 use super::guard::{self, Stranger};
 use super::status::Status;
 
@@ -38,6 +38,8 @@ const HEAD_MAX: Duration = Duration::from_secs(15);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long the speaker's loop may take to say yes or no. It answers within milliseconds or is in trouble.
 const REPLY_MAX: Duration = Duration::from_secs(3);
+/// How long a look at the queue may take: the service is asked, which has eight seconds to answer.
+const QUEUE_REPLY_MAX: Duration = Duration::from_secs(9);
 /// A connection is closed after this, whatever it does, so that one that nobody reads from does not stay for ever.
 /// Followers connect again on their own.
 const CONNECTION_MAX: Duration = Duration::from_secs(3600);
@@ -53,7 +55,6 @@ pub struct Settings {
 
 struct Shared {
     settings: Settings,
-    status: watch::Receiver<Arc<Status>>,
     asks: mpsc::Sender<Ask>,
     followers: Arc<Semaphore>,
 }
@@ -61,16 +62,10 @@ struct Shared {
 /// Serves the page until it is dropped.
 ///
 /// Each ask is answered through its reply channel; `asks` may be small, since a full one is answered with 503.
-pub async fn serve(
-    mut listener: TcpListener,
-    settings: Settings,
-    status: watch::Receiver<Arc<Status>>,
-    asks: mpsc::Sender<Ask>,
-) {
+pub async fn serve(mut listener: TcpListener, settings: Settings, asks: mpsc::Sender<Ask>) {
     let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
     let router = router(Arc::new(Shared {
         settings,
-        status,
         asks,
         followers,
     }));
@@ -106,6 +101,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/press/{button}", post(press))
         .route("/api/seek", post(seek))
         .route("/api/play", post(play))
+        .route("/api/take-over", post(take_over))
+        .route("/api/queue", get(queue))
+        .route("/api/queue/next", post(queue_next))
+        .route("/api/queue/last", post(queue_last))
         .route("/api/events", get(follow))
         .route("/metrics", get(measure))
         .fallback(|| async {
@@ -172,6 +171,10 @@ async fn index(State(shared): State<Arc<Shared>>) -> Html<String> {
          POST /api/press/BUTTON      {}\n\
          POST /api/seek              {{\"position_ms\": 30000}}\n\
          POST /api/play              {{\"playParams\": {{\"id\": \"...\"}}, \"mode\": \"play|shuffle|station\"}}\n\
+         POST /api/take-over         go on here with what another device plays\n\
+         GET  /api/queue             the queue around the current entry\n\
+         POST /api/queue/next        {{\"playParams\": {{\"id\": \"...\"}}}}: after the current entry\n\
+         POST /api/queue/last        the same: after everything else\n\
          GET  /metrics               Prometheus text\n</pre>\n",
         Button::NAMES
     ))
@@ -229,6 +232,38 @@ async fn play(State(shared): State<Arc<Shared>>, body: Result<Json<PlayBody>, Js
     }
 }
 
+async fn take_over(State(shared): State<Arc<Shared>>) -> Response {
+    let button = Button::TakeOver;
+    pass_on(&shared, |reply| Ask::Press { button, reply }).await
+}
+
+async fn queue_next(State(shared): State<Arc<Shared>>, body: Result<Json<QueueBody>, JsonRejection>) -> Response {
+    enqueue(&shared, body, Place::Next).await
+}
+
+async fn queue_last(State(shared): State<Arc<Shared>>, body: Result<Json<QueueBody>, JsonRejection>) -> Response {
+    enqueue(&shared, body, Place::Last).await
+}
+
+async fn enqueue(shared: &Shared, body: Result<Json<QueueBody>, JsonRejection>, place: Place) -> Response {
+    let body = match body {
+        Ok(Json(body)) => body,
+        Err(error) => return refuse(error.status(), "bad_request", &error.body_text()),
+    };
+    match body.check() {
+        Ok(play) => pass_on(shared, |reply| Ask::Enqueue { play, place, reply }).await,
+        Err(text) => refuse(StatusCode::BAD_REQUEST, "bad_request", &text),
+    }
+}
+
+async fn queue(State(shared): State<Arc<Shared>>) -> Response {
+    match ask_within(&shared, QUEUE_REPLY_MAX, |reply| Ask::Queue { reply }).await {
+        Ok(Ok(queue)) => ([(header::CACHE_CONTROL, "no-store")], Json(queue)).into_response(),
+        Ok(Err(Reason { error, text })) => refuse(StatusCode::CONFLICT, error, &text),
+        Err(refused) => refused,
+    }
+}
+
 /// Passes a request to do something on, and the word on it back.
 async fn pass_on(shared: &Shared, question: impl FnOnce(Reply) -> Ask) -> Response {
     match ask(shared, question).await {
@@ -240,12 +275,20 @@ async fn pass_on(shared: &Shared, question: impl FnOnce(Reply) -> Ask) -> Respon
 
 /// Asks the speaker and waits for its answer; `Err`: the response for whoever is not answered.
 async fn ask<T>(shared: &Shared, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Response> {
+    ask_within(shared, REPLY_MAX, question).await
+}
+
+async fn ask_within<T>(
+    shared: &Shared,
+    limit: Duration,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+) -> Result<T, Response> {
     let busy = |text| refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", text);
     let (reply, answer) = oneshot::channel();
     if shared.asks.try_send(question(reply)).is_err() {
         return Err(busy("the speaker is busy or shutting down; try again"));
     }
-    match timeout(REPLY_MAX, answer).await {
+    match timeout(limit, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err(refuse(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -271,7 +314,10 @@ async fn follow(State(shared): State<Arc<Shared>>) -> Response {
         let text = format!("{FOLLOWERS_MAX} pages follow already; use /api/status");
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "too_many_followers", &text);
     };
-    let mut status = shared.status.clone();
+    let mut status = match ask(&shared, |reply| Ask::Follow { reply }).await {
+        Ok(status) => status,
+        Err(refused) => return refused,
+    };
     // The first one is sent at once; a slow follower skips states, it never gets old ones.
     status.mark_changed();
     let changes = stream::unfold(Follower { status, _place: place }, |mut follower| async move {

@@ -37,6 +37,10 @@ pub struct Status {
     pub actions: Actions,
     /// What is wrong, until it is cured.
     pub problem: Option<Fault>,
+    /// A session on another device that can go on here.
+    pub offer: Option<Offer>,
+    /// What the service said last about something it refused, while that is of interest.
+    pub upsell: Option<Upsell>,
 }
 
 impl Default for Status {
@@ -54,6 +58,8 @@ impl Default for Status {
             account: Account::Unknown,
             actions: Actions::default(),
             problem: None,
+            offer: None,
+            upsell: None,
         }
     }
 }
@@ -187,6 +193,24 @@ pub struct Fault {
     pub text: String,
 }
 
+/// A session on another device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Title of its current entry.
+    pub title: String,
+    /// The service's name of the device; `null` if it named none.
+    pub device: Option<String>,
+}
+
+/// The service's own words about a refusal, in the listener's language: what a larger plan would include, say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upsell {
+    /// One line.
+    pub text: String,
+    /// Where to read on or to upgrade, `https`; `null` if the service named no place.
+    pub url: Option<String>,
+}
+
 /// Name of a sort of entry.
 pub fn kind_name(kind: Kind) -> &'static str {
     match kind {
@@ -300,6 +324,13 @@ impl fmt::Display for Status {
         writeln!(f, ", set aside {}", self.outbox.set_aside)?;
         if let Some(problem) = &self.problem {
             writeln!(f, "problem: {}", problem.text)?;
+        }
+        if let Some(Offer { title, device }) = &self.offer {
+            let device = device.as_deref().unwrap_or("another device");
+            writeln!(f, "{title} is on {device}: `tonearm press take_over` goes on here")?;
+        }
+        if let Some(Upsell { text, url }) = &self.upsell {
+            writeln!(f, "the service says: {text} {}", url.as_deref().unwrap_or_default())?;
         }
         Ok(())
     }

@@ -1,133 +1,19 @@
 //! The page over real HTTP on loopback.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot, watch};
 use tonearm_core::entry::Denial;
 use tonearm_core::input::Mode;
-use tonearm_core::refusal::{Problem, Refusal};
+use tonearm_core::refusal::Problem;
 
 use super::client::ClientError;
+use super::fixture::{Speaker, queue, speaker};
 use super::status::denial_text;
 use super::*;
-
-/// A page with a speaker behind it that plays along until it is dropped.
-struct Speaker {
-    address: SocketAddr,
-    status: watch::Sender<Arc<Status>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<Vec<String>>>,
-}
-
-/// Skips are used up; everything else is followed.
-fn answer(ask: Ask, status: &Status) -> Option<String> {
-    let noted = format!("{ask:?}");
-    let noted = noted.split(", reply").next().unwrap().to_owned();
-    match ask {
-        Ask::Press {
-            button: Button::Next,
-            reply,
-        } => {
-            reply.send(Err(Refusal::Denied(Denial::NoMoreSkips).into())).unwrap();
-        }
-        Ask::Press {
-            button: Button::Shuffle,
-            reply,
-        } => drop(reply),
-        Ask::Press { reply, .. } | Ask::Seek { reply, .. } | Ask::Play { reply, .. } => reply.send(Ok(())).unwrap(),
-        Ask::Status { reply } => {
-            reply.send(status.clone()).unwrap();
-            return None;
-        }
-        Ask::Metrics { reply } => {
-            reply.send("tonearm_xruns_total 0\n".into()).unwrap();
-            return None;
-        }
-    }
-    Some(noted)
-}
-
-fn speaker() -> Speaker {
-    let (status, seen) = watch::channel(Arc::new(Status::default()));
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (tell, told) = std::sync::mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            tell.send(listener.local_addr().unwrap()).unwrap();
-            let (asks, mut asked) = mpsc::channel(4);
-            let settings = Settings {
-                hostname: "tonearm".into(),
-            };
-            let mut noted = Vec::new();
-            let page = serve(listener, settings, seen.clone(), asks);
-            tokio::pin!(page, stopped);
-            loop {
-                tokio::select! {
-                    () = &mut page => unreachable!("the page ends only when it is dropped"),
-                    Some(ask) = asked.recv() => noted.extend(answer(ask, &seen.borrow())),
-                    _ = &mut stopped => return noted,
-                }
-            }
-        })
-    });
-    Speaker {
-        address: told.recv().unwrap(),
-        status,
-        stop: Some(stop),
-        thread: Some(thread),
-    }
-}
-
-impl Speaker {
-    fn client(&self) -> Client {
-        Client::local(self.address)
-    }
-
-    /// Stops; says what was asked.
-    fn asked(mut self) -> Vec<String> {
-        let _ = self.stop.take().unwrap().send(());
-        self.thread.take().unwrap().join().unwrap()
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream
-    }
-
-    /// Status line and body of the answer to a request written as it is.
-    fn raw(&self, head: &str, body: &str) -> (u16, Value) {
-        let mut stream = self.connect();
-        let length = body.len();
-        write!(
-            stream,
-            "{head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let status = text.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = text.split("\r\n\r\n").nth(1).unwrap_or_default();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
-    }
-
-    fn follow(&self) -> BufReader<TcpStream> {
-        let mut stream = self.connect();
-        stream
-            .write_all(b"GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            .unwrap();
-        BufReader::new(stream)
-    }
-}
 
 /// The next status a follower gets.
 fn next(follower: &mut BufReader<TcpStream>) -> Value {
@@ -183,6 +69,14 @@ fn playing() -> Status {
             shuffle: denied,
         },
         problem: Some(Problem::StorageFailed.into()),
+        offer: Some(Offer {
+            title: "Green".into(),
+            device: Some("kitchen".into()),
+        }),
+        upsell: Some(Upsell {
+            text: "More with a larger plan.".into(),
+            url: Some("https://example.com/plans".into()),
+        }),
         ..Status::default()
     }
 }
@@ -205,6 +99,8 @@ fn the_status_has_the_promised_form() {
             "previous": denied, "scrub_forward": denied, "scrub_backward": denied, "loop": denied, "shuffle": denied,
         },
         "problem": {"code": "storage_failed", "text": "events cannot be stored: is the disk full or read-only?"},
+        "offer": {"title": "Green", "device": "kitchen"},
+        "upsell": {"text": "More with a larger plan.", "url": "https://example.com/plans"},
     });
     assert_eq!(speaker.client().status_json().unwrap(), expected);
     assert_eq!(speaker.client().status().unwrap(), playing());
@@ -219,6 +115,13 @@ fn the_status_is_rendered_for_people() {
     );
     assert!(
         text.contains("events waiting 2 (oldest 7 s), set aside 1\nproblem: events cannot be stored"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(
+            "Green is on kitchen: `tonearm press take_over` goes on here\n\
+             the service says: More with a larger plan. https://example.com/plans\n"
+        ),
         "{text}"
     );
 }
@@ -250,15 +153,65 @@ fn presses_are_passed_on_and_a_refusal_is_told_with_its_reason() {
         "{error}"
     );
     let asked = speaker.asked();
-    let request = PlayRequest {
+    let play = PlayParams {
         id: Some("mrn:1.0:x".into()),
         container_ids: vec!["mrn:1.0:y".into()],
+    };
+    let request = PlayRequest {
+        play,
         mode: Mode::Shuffle,
     };
     assert_eq!(asked[0], "Press { button: Play");
     assert_eq!(asked[1], "Press { button: Preset(3)");
     assert_eq!(asked[2], "Seek { position: Millis(30000)");
     assert_eq!(asked[3], format!("Play {{ request: {request:?}"));
+}
+
+#[test]
+fn what_is_put_into_the_queue_and_taken_over_is_passed_on() {
+    let speaker = speaker();
+    let client = speaker.client();
+    client.enqueue(Some("mrn:1.0:x"), &[], Place::Next).unwrap();
+    client.enqueue(None, &["mrn:1.0:y".into()], Place::Last).unwrap();
+    client.press("take_over").unwrap();
+    assert_eq!(
+        speaker.raw("POST /api/take-over HTTP/1.1\r\nhost: localhost", "").0,
+        202
+    );
+    let play = |id: Option<&str>, container_ids: &[&str]| PlayParams {
+        id: id.map(str::to_owned),
+        container_ids: container_ids.iter().map(|&id| id.to_owned()).collect(),
+    };
+    let (next, last) = (play(Some("mrn:1.0:x"), &[]), play(None, &["mrn:1.0:y"]));
+    assert_eq!(
+        speaker.asked(),
+        [
+            format!("Enqueue {{ play: {next:?}, place: Next"),
+            format!("Enqueue {{ play: {last:?}, place: Last"),
+            "Press { button: TakeOver".to_owned(),
+            "Press { button: TakeOver".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn the_queue_has_the_promised_form() {
+    let speaker = speaker();
+    speaker.status.send_replace(Arc::new(playing()));
+    let expected = json!({
+        "entries": [{"title": "Blue", "artist": "Somebody", "kind": "track", "duration_ms": 200_000}],
+        "current": 0, "before": 2, "after": 7,
+    });
+    assert_eq!(speaker.client().queue_json().unwrap(), expected);
+    assert_eq!(speaker.client().queue().unwrap(), queue());
+}
+
+#[test]
+fn where_there_is_no_queue_the_reason_is_told() {
+    let speaker = speaker();
+    let (status, body) = speaker.raw("GET /api/queue HTTP/1.1\r\nhost: localhost", "");
+    assert_eq!((status, body["error"].as_str()), (409, Some("nothing_playing")));
+    assert!(!body["reason"].as_str().unwrap().is_empty());
 }
 
 #[test]
@@ -318,6 +271,16 @@ fn bad_requests_get_an_error_with_a_reason() {
         (
             format!("POST /api/play HTTP/1.1\r\n{json}"),
             "{\"playParams\": {\"id\": \"x\"}, \"mode\": \"loud\"}",
+            422,
+        ),
+        (
+            format!("POST /api/queue/next HTTP/1.1\r\n{json}"),
+            "{\"playParams\": {}}",
+            400,
+        ),
+        (
+            format!("POST /api/queue/last HTTP/1.1\r\n{json}"),
+            "{\"playParams\": {\"id\": \"x\"}, \"mode\": \"shuffle\"}",
             422,
         ),
         ("GET /api/press/play HTTP/1.1\r\nhost: tonearm".into(), "", 405),

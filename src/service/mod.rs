@@ -28,6 +28,6 @@ mod scripted;
 
 pub use client::{Client, Patience};
 pub use credentials::FixedToken;
-pub use model::{EventReport, PlayParams, Playable, Quality, Question, Reply};
+pub use model::{ActiveSession, EventReport, PlayParams, Playable, Quality, Question, Reply, Said};
 pub use settings::Settings;
 pub use worker::{News, Service};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tonearm_core::entry::{Actions, Kind};
 use tonearm_core::event::What;
-use tonearm_core::input::Mode;
+use tonearm_core::input::{Mode, Sounding};
 use tonearm_core::unit::Millis;
 
 /// One entry of the service's queue, ready to be loaded and described.
@@ -116,8 +116,8 @@ pub struct ActiveSession {
     pub shuffle: bool,
     /// Repeating is on.
     pub looping: bool,
-    /// `playbackState`, as it came.
-    pub state: Option<String>,
+    /// Whether it sounds there.
+    pub sounding: Sounding,
 }
 
 /// A quality the board can play; the service offers nothing it was not told of.
@@ -182,10 +182,6 @@ pub enum Question {
         limit: u8,
     },
     /// The whole queue. Answered by [`Reply::Listed`].
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for a queue view; the window needs next and previous only")
-    )]
     Queue {
         /// The service's id of the session.
         session: String,
@@ -193,13 +189,11 @@ pub enum Question {
     /// Sessions on all devices of the account. Answered by [`Reply::Sessions`].
     Active,
     /// An inactive session, by an entry of it that was active within the last 30 days. Answered by [`Reply::Opened`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
     Restore {
         /// [`Playable::reference`] of the entry.
         reference: String,
     },
     /// Insert something right after the current entry. Answered by [`Reply::Done`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
     QueueNext {
         /// The service's id of the session.
         session: String,
@@ -207,7 +201,6 @@ pub enum Question {
         play: PlayParams,
     },
     /// Append something to the queue. Answered by [`Reply::Done`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for once the session says so"))]
     QueueLast {
         /// The service's id of the session.
         session: String,

@@ -1,6 +1,9 @@
 //! Faults on request: what is to go wrong, where, and how many more times. Decides only; others carry it out.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Faults that wait at the same time; more are refused.
 const FAULTS_MAX: usize = 64;
@@ -17,6 +20,8 @@ pub enum Scope {
     Events,
     /// Everything under `/media/`.
     Media,
+    /// Everything under `/auth/`: signing in.
+    Auth,
 }
 
 impl Scope {
@@ -24,6 +29,8 @@ impl Scope {
     pub fn of(path: &str) -> Option<Self> {
         if path.starts_with("/media/") {
             Some(Self::Media)
+        } else if path.starts_with("/auth/") {
+            Some(Self::Auth)
         } else if path == "/v1/playback/event" {
             Some(Self::Events)
         } else {
@@ -45,6 +52,8 @@ pub enum Fault {
         /// `Retry-After`, seconds.
         retry_after_s: Option<u32>,
     },
+    /// Reset the connection, as a service does that is not there; nothing is done.
+    Refuse,
     /// Accept the request, never answer.
     BlackHole,
     /// Close the connection instead of answering; nothing is done.
@@ -57,17 +66,38 @@ pub enum Fault {
     /// Do it, then close the connection instead of answering.
     AnswerLost,
     /// Do it, but answer with something that is no JSON.
-    Garbage,
-    /// Media: break the connection after this many bytes of the answer.
+    Garbage {
+        /// What it looks like.
+        form: Form,
+    },
+    /// Do it, but break the connection after this many bytes of the answer's body.
     Cut {
         /// How many.
         bytes: u64,
     },
-    /// Media: send this slowly.
+    /// Do it, but send the answer's body this slowly.
     Slow {
         /// How slowly.
         bytes_per_s: u64,
     },
+    /// Do it, but `Content-Length` of the answer is wrong.
+    WrongLength {
+        /// Bytes it says too many; negative: too few.
+        by: i64,
+    },
+}
+
+/// What an answer looks like that is no JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// JSON that breaks off.
+    #[default]
+    Json,
+    /// The log-in page of somebody else's network.
+    Html,
+    /// Nothing at all.
+    Empty,
 }
 
 impl Fault {
@@ -75,13 +105,15 @@ impl Fault {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Status { .. } => "status",
+            Self::Refuse => "refuse",
             Self::BlackHole => "black_hole",
             Self::Close => "close",
             Self::Delay { .. } => "delay",
             Self::AnswerLost => "answer_lost",
-            Self::Garbage => "garbage",
+            Self::Garbage { .. } => "garbage",
             Self::Cut { .. } => "cut",
             Self::Slow { .. } => "slow",
+            Self::WrongLength { .. } => "wrong_length",
         }
     }
 }
@@ -90,6 +122,7 @@ impl Fault {
 #[serde(rename_all = "snake_case")]
 enum RawKind {
     Status,
+    Refuse,
     BlackHole,
     Close,
     Delay,
@@ -97,6 +130,7 @@ enum RawKind {
     Garbage,
     Cut,
     Slow,
+    WrongLength,
 }
 
 /// A fault as somebody wrote it, not checked yet.
@@ -111,6 +145,8 @@ struct Raw {
     ms: Option<u64>,
     bytes: Option<u64>,
     bytes_per_s: Option<u64>,
+    by: Option<i64>,
+    form: Option<Form>,
     path: Option<String>,
     count: Option<u32>,
 }
@@ -130,7 +166,12 @@ pub struct Planned {
 impl Planned {
     /// Reads one from JSON.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
-        let raw: Raw = serde_json::from_slice(body).map_err(|error| format!("fault: {error}"))?;
+        let value: Value = serde_json::from_slice(body).map_err(|error| format!("fault: {error}"))?;
+        Self::of(&value)
+    }
+
+    fn of(value: &Value) -> Result<Self, String> {
+        let raw = Raw::deserialize(value).map_err(|error| format!("fault: {error}"))?;
         let need = |value: Option<u64>, name: &str| value.ok_or_else(|| format!("fault: {name} is missing"));
         let fault = match raw.kind {
             RawKind::Status => match raw.status {
@@ -142,13 +183,16 @@ impl Planned {
                 Some(other) => return Err(format!("fault: status {other} is not within 300 to 599")),
                 None => return Err("fault: status is missing".to_owned()),
             },
+            RawKind::Refuse => Fault::Refuse,
             RawKind::BlackHole => Fault::BlackHole,
             RawKind::Close => Fault::Close,
             RawKind::Delay => Fault::Delay {
                 ms: need(raw.ms, "ms")?.min(DELAY_MS_MAX),
             },
             RawKind::AnswerLost => Fault::AnswerLost,
-            RawKind::Garbage => Fault::Garbage,
+            RawKind::Garbage => Fault::Garbage {
+                form: raw.form.unwrap_or_default(),
+            },
             RawKind::Cut => Fault::Cut {
                 bytes: need(raw.bytes, "bytes")?,
             },
@@ -156,10 +200,12 @@ impl Planned {
                 0 => return Err("fault: bytes_per_s is 0; use the kind black_hole".to_owned()),
                 bytes_per_s => Fault::Slow { bytes_per_s },
             },
+            RawKind::WrongLength => match raw.by {
+                Some(0) => return Err("fault: by is 0; say by how many bytes the length is wrong".to_owned()),
+                Some(by) => Fault::WrongLength { by },
+                None => return Err("fault: by is missing".to_owned()),
+            },
         };
-        if matches!(fault, Fault::Cut { .. } | Fault::Slow { .. }) && raw.scope != Scope::Media {
-            return Err(format!("fault: {} is for the scope media only", fault.name()));
-        }
         if raw.count == Some(0) {
             return Err("fault: count is 0; leave it out for a lasting fault".to_owned());
         }
@@ -169,6 +215,26 @@ impl Planned {
             path: raw.path,
             count: raw.count,
         })
+    }
+}
+
+impl FromStr for Planned {
+    type Err = String;
+
+    /// Reads one from a command line: the members of the JSON object as `name=value,name=value`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut members = Map::new();
+        for pair in text.split(',') {
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("fault: {pair:?} is not name=value"))?;
+            let value = value.trim();
+            let value = value.parse::<i64>().map_or_else(|_| Value::from(value), Value::from);
+            if members.insert(name.trim().to_owned(), value).is_some() {
+                return Err(format!("fault: {name:?} is given twice"));
+            }
+        }
+        Self::of(&Value::Object(members))
     }
 }
 
@@ -262,7 +328,12 @@ mod tests {
         for (text, word) in [
             (r#"{"scope":"queue","kind":"status"}"#, "status is missing"),
             (r#"{"scope":"queue","kind":"status","status":200}"#, "300 to 599"),
-            (r#"{"scope":"queue","kind":"cut","bytes":1}"#, "scope media only"),
+            (r#"{"scope":"queue","kind":"cut"}"#, "bytes is missing"),
+            (r#"{"scope":"queue","kind":"wrong_length","by":0}"#, "by is 0"),
+            (
+                r#"{"scope":"queue","kind":"garbage","form":"xml"}"#,
+                "`json`, `html`, `empty`",
+            ),
             (r#"{"scope":"queue","kind":"close","count":0}"#, "count is 0"),
             (r#"{"scope":"queue","kind":"sleep"}"#, "unknown variant"),
             (r#"{"scope":"queue","kind":"close","cont":1}"#, "unknown field"),
@@ -273,7 +344,36 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_the_command_line_is_the_same_as_one_of_the_page() {
+        let typed: Planned = "scope=queue, kind=status,status=503,retry_after_s=2,path=/next,count=3"
+            .parse()
+            .unwrap();
+        let sent = r#"{"scope":"queue","kind":"status","status":503,"retry_after_s":2,"path":"/next","count":3}"#;
+        assert_eq!(typed, plan(sent).unwrap());
+        let short: Planned = "scope=media,kind=wrong_length,by=-100".parse().unwrap();
+        assert_eq!(short.fault, Fault::WrongLength { by: -100 });
+    }
+
+    #[test]
+    fn mistakes_on_the_command_line_name_what_is_valid() {
+        for (text, word) in [
+            ("scope=queue", "missing field `kind`"),
+            ("scope=queues,kind=close", "`queue`, `events`, `media`, `auth`"),
+            ("scope=auth,kind=sleep", "`black_hole`"),
+            ("scope=auth,kind=close,cuont=1", "`count`"),
+            ("scope=auth,kind", "is not name=value"),
+            ("scope=auth,scope=queue,kind=close", "given twice"),
+            ("scope=auth,kind=close,count=many", "expected u32"),
+        ] {
+            let error = text.parse::<Planned>().unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn the_simulators_own_pages_have_no_scope() {
+        assert_eq!(Scope::of("/link"), None);
+        assert_eq!(Scope::of("/auth/o2/token"), Some(Scope::Auth));
         assert_eq!(Scope::of("/sim/faults"), None);
         assert_eq!(Scope::of("/v1/playback/event"), Some(Scope::Events));
         assert_eq!(Scope::of("/v1/playback/sessions"), Some(Scope::Queue));

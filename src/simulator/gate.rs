@@ -11,12 +11,17 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::faults::{Fault, Scope};
+use super::auth;
+use super::conduct::{self, Origin};
+use super::faults::{Fault, Form, Scope};
 use super::http::Shared;
 use super::judge::Code;
+use super::leak;
 use super::ledger::What;
 use super::listener::Connection;
-use super::wire::{self, Refusal};
+use super::order::fingerprint;
+use super::tamper;
+use super::wire::{self, MAX_CONCURRENCY, Refusal};
 use super::world::Caller;
 
 /// Longest body of a request. The largest is a list of MRNs.
@@ -25,6 +30,8 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 const CAPABILITIES: [&str; 4] = ["STD_RES", "HI_FI", "HI_RES", "THREE_DIMENSIONAL"];
 /// An answer no JSON reader accepts.
 const GARBAGE: &str = "{\"playables\": [<html>";
+/// What a network answers in place of the service until somebody logs in to it.
+const PORTAL: &str = "<!doctype html>\n<title>Welcome</title>\n<h1>Log in to use this network</h1>\n";
 
 /// The fault a request was met by, for the handler that carries it out.
 #[derive(Clone, Debug)]
@@ -32,8 +39,11 @@ pub struct Strike(pub Option<Fault>);
 
 /// A request as the ledger will know it.
 struct Asked {
+    scope: Scope,
     method: Method,
+    /// As the ledger may know it.
     path: String,
+    authorization: Option<String>,
     session: Option<String>,
     range: Option<String>,
     caller: Caller,
@@ -47,7 +57,7 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 impl Asked {
-    fn of(parts: &Parts, connection: &Connection, address: &str) -> Self {
+    fn of(scope: Scope, parts: &Parts, connection: &Connection, address: &str) -> Self {
         let path = parts
             .uri
             .path_and_query()
@@ -63,8 +73,10 @@ impl Asked {
             .filter(plain)
             .unwrap_or_else(|| address.to_owned());
         Self {
+            scope,
             method: parts.method.clone(),
-            path,
+            path: leak::redacted(scope, &path),
+            authorization: text(&parts.headers, "authorization"),
             session: session.map(|(id, _)| id.to_owned()).filter(|id| id != "entities"),
             range: text(&parts.headers, "range"),
             caller: Caller {
@@ -87,16 +99,39 @@ impl Asked {
         shared.world().ledger.write(self.session.as_deref(), what);
     }
 
+    /// The request as its conduct is judged.
+    fn conduct(&self, connection: &Connection, body: &[u8]) -> conduct::Request {
+        let Self {
+            scope, method, path, ..
+        } = self;
+        let who = match scope {
+            Scope::Queue | Scope::Events => self.caller.device.clone(),
+            Scope::Media | Scope::Auth => path.clone(),
+        };
+        let origin = match scope {
+            // Opening, mixing, repeating, adding: what a press asks for.
+            Scope::Queue if *method != Method::GET => Origin::Person,
+            Scope::Queue | Scope::Events | Scope::Media | Scope::Auth => Origin::Client,
+        };
+        conduct::Request {
+            scope: *scope,
+            who,
+            print: fingerprint(&format!("{method} {path} {}", String::from_utf8_lossy(body))),
+            origin,
+            peer: connection.peer,
+        }
+    }
+
     fn error(&self, refusal: &Refusal) -> Response {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
         self.error_with(status, refusal.code, &refusal.message)
     }
 
     fn error_with(&self, status: StatusCode, code: &str, message: &str) -> Response {
-        let reference = format!(
-            "sim-{:016x}",
-            super::order::fingerprint(&format!("{}{message}", self.path))
-        );
+        if self.scope == Scope::Auth {
+            return (status, Json(auth::error(code, message))).into_response();
+        }
+        let reference = format!("sim-{:016x}", fingerprint(&format!("{}{message}", self.path)));
         let body = wire::error(status.as_u16(), code, message, &self.path, &reference);
         (status, Json(body)).into_response()
     }
@@ -126,6 +161,30 @@ fn missing_header(headers: &HeaderMap) -> Option<String> {
         .then(|| "X-Amzn-Device-Id is missing".to_owned())
 }
 
+/// Whether a request may go on to its operation at all.
+fn admit(shared: &Shared, asked: &Asked, parts: &Parts, body: &[u8]) -> Result<(), Refusal> {
+    let mut world = shared.world();
+    let session = asked.session.as_deref();
+    let address = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    if let Some(leak) = leak::find(asked.scope, &parts.headers, address, body) {
+        world.ledger.violation(session, Code::CredentialsLeaked, leak.clone());
+        // What holds a token in the wrong place goes no further, and so into no record.
+        return Err(Refusal::bad(leak));
+    }
+    world.authorize(asked.scope, asked.authorization.as_deref())?;
+    if !matches!(asked.scope, Scope::Queue | Scope::Events) {
+        return Ok(());
+    }
+    if let Some(wrong) = missing_header(&parts.headers) {
+        world.ledger.violation(session, Code::HeaderMissing, wrong.clone());
+        return Err(Refusal::bad(wrong));
+    }
+    if session.is_some() {
+        world.stream_call(&asked.caller)?;
+    }
+    Ok(())
+}
+
 /// The way of a request. The simulator's own pages pass untouched.
 pub async fn gate(
     State(shared): State<Shared>,
@@ -137,40 +196,79 @@ pub async fn gate(
         return own_page(request, next, &connection).await;
     };
     let (mut parts, body) = request.into_parts();
-    let asked = Asked::of(&parts, &connection, "localhost");
+    let asked = Asked::of(scope, &parts, &connection, "localhost");
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         asked.record(&shared, Some(StatusCode::PAYLOAD_TOO_LARGE), None);
         return asked.error_with(StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST", "the body is too long");
     };
+    let conduct = asked.conduct(&connection, &body);
     let fault = {
         let mut world = shared.world();
+        world.asked(&conduct);
         if scope == Scope::Events {
             world.owe(&body);
         }
         world.faults.strike(scope, &asked.path)
     };
-    if let Some(answer) = before(&shared, &asked, &connection, scope, &body, fault.as_ref()).await {
+    if let Some(answer) = before(&shared, &asked, &connection, &body, fault.as_ref(), &conduct).await {
         return answer;
     }
-    let response = if let Some(wrong) = missing_header(&parts.headers).filter(|_| scope != Scope::Media) {
-        shared
-            .world()
-            .ledger
-            .violation(asked.session.as_deref(), Code::HeaderMissing, wrong.clone());
-        Refusal::bad(wrong).into_response()
+    let response = if let Err(refusal) = admit(&shared, &asked, &parts, &body) {
+        refusal.into_response()
     } else {
         parts.extensions.insert(Strike(fault.clone()));
         parts.extensions.insert(asked.caller.clone());
         next.run(Request::from_parts(parts, Body::from(body.clone()))).await
     };
+    let status = response.status();
+    let code = response
+        .extensions()
+        .get::<Refusal>()
+        .map_or("", |refusal| refusal.code);
+    if fault.is_none() {
+        told(&shared, &asked, &conduct, status, code, None);
+    }
+    let settles = scope == Scope::Events && (status.is_success() || is_final(status, code));
     let response = match response.extensions().get::<Refusal>() {
         Some(refusal) => asked.error(refusal),
         None => response,
     };
     if !matches!(fault, Some(Fault::Delay { .. })) {
-        asked.record(&shared, Some(response.status()), fault.as_ref());
+        asked.record(&shared, Some(status), fault.as_ref());
     }
-    after(&shared, &connection, scope, &body, fault.as_ref(), response)
+    let Some(fault) = fault else {
+        if settles {
+            shared.world().settle(&body);
+        }
+        return response;
+    };
+    if matches!(fault, Fault::AnswerLost) {
+        connection.hang_up();
+        return response;
+    }
+    if settles {
+        shared.world().settle(&body);
+    }
+    after(asked.scope, &fault, response)
+}
+
+/// Notes what a client was told, where it is certain to have heard it.
+fn told(
+    shared: &Shared,
+    asked: &Asked,
+    conduct: &conduct::Request,
+    status: StatusCode,
+    code: &str,
+    retry_after_s: Option<u32>,
+) {
+    let mut world = shared.world();
+    if status == StatusCode::UNAUTHORIZED {
+        world.account.turned_down(asked.authorization.as_deref());
+    }
+    // A device that lost the stream keeps its event and sends it again.
+    if code != MAX_CONCURRENCY {
+        world.answered(conduct, status.as_u16(), retry_after_s);
+    }
 }
 
 async fn own_page(mut request: Request, next: Next, connection: &Connection) -> Response {
@@ -192,9 +290,9 @@ async fn before(
     shared: &Shared,
     asked: &Asked,
     connection: &Connection,
-    scope: Scope,
     body: &Bytes,
     fault: Option<&Fault>,
+    conduct: &conduct::Request,
 ) -> Option<Response> {
     match fault? {
         Fault::Status {
@@ -203,11 +301,15 @@ async fn before(
             retry_after_s,
         } => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            if scope == Scope::Events && is_final(status) {
+            let code = code.as_deref().unwrap_or_else(|| match asked.scope {
+                Scope::Auth => auth::error_of(status),
+                Scope::Queue | Scope::Events | Scope::Media => code_of(status),
+            });
+            if asked.scope == Scope::Events && is_final(status, code) {
                 shared.world().refuse_event(body, &asked.caller);
             }
             asked.record(shared, Some(status), fault);
-            let code = code.as_deref().unwrap_or_else(|| code_of(status));
+            told(shared, asked, conduct, status, code, *retry_after_s);
             let mut response = asked.error_with(status, code, "a fault that was asked for");
             if let Some(seconds) = retry_after_s {
                 response
@@ -215,6 +317,11 @@ async fn before(
                     .insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
             Some(response)
+        }
+        Fault::Refuse => {
+            asked.record(shared, None, fault);
+            connection.reset();
+            Some(StatusCode::NO_CONTENT.into_response())
         }
         Fault::BlackHole => {
             asked.record(shared, None, fault);
@@ -230,35 +337,40 @@ async fn before(
             tokio::time::sleep(Duration::from_millis(*ms)).await;
             None
         }
-        Fault::AnswerLost | Fault::Garbage | Fault::Cut { .. } | Fault::Slow { .. } => None,
+        Fault::AnswerLost
+        | Fault::Garbage { .. }
+        | Fault::Cut { .. }
+        | Fault::Slow { .. }
+        | Fault::WrongLength { .. } => None,
     }
 }
 
-/// Carries out what a fault does to the answer, and notes that an event was answered.
-fn after(
-    shared: &Shared,
-    connection: &Connection,
-    scope: Scope,
-    body: &Bytes,
-    fault: Option<&Fault>,
-    response: Response,
-) -> Response {
-    if matches!(fault, Some(Fault::AnswerLost)) {
-        connection.hang_up();
-        return response;
+/// Carries out what a fault does to the answer.
+fn after(scope: Scope, fault: &Fault, response: Response) -> Response {
+    match fault {
+        Fault::Garbage { form } => {
+            let (kind, text) = match form {
+                Form::Json => ("application/json", GARBAGE),
+                Form::Html => ("text/html", PORTAL),
+                Form::Empty => ("application/json", ""),
+            };
+            (response.status(), [(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        // Media breaks off and slows down on its own: it knows how long it is.
+        Fault::Cut { .. } | Fault::Slow { .. } if scope == Scope::Media => response,
+        Fault::Cut { .. } | Fault::Slow { .. } | Fault::WrongLength { .. } => tamper::spoil(response, fault),
+        Fault::Status { .. }
+        | Fault::Refuse
+        | Fault::BlackHole
+        | Fault::Close
+        | Fault::Delay { .. }
+        | Fault::AnswerLost => response,
     }
-    if scope == Scope::Events {
-        shared.world().settle(body);
-    }
-    if matches!(fault, Some(Fault::Garbage)) {
-        return (response.status(), [(header::CONTENT_TYPE, "application/json")], GARBAGE).into_response();
-    }
-    response
 }
 
 /// A client never repeats what was answered like this.
-fn is_final(status: StatusCode) -> bool {
-    status.is_client_error() && !matches!(status.as_u16(), 401 | 408 | 429)
+fn is_final(status: StatusCode, code: &str) -> bool {
+    status.is_client_error() && !matches!(status.as_u16(), 401 | 408 | 429) && code != MAX_CONCURRENCY
 }
 
 const fn code_of(status: StatusCode) -> &'static str {
@@ -266,7 +378,7 @@ const fn code_of(status: StatusCode) -> &'static str {
         401 => "INVALID_ACCESS_TOKEN",
         403 => "ACCESS_DENIED",
         404 => "RESOURCE_NOT_FOUND",
-        422 => "MAX_CONCURRENCY_REACHED",
+        422 => MAX_CONCURRENCY,
         429 => "THROTTLED",
         500..=599 => "INTERNAL",
         _ => "BAD_REQUEST",
@@ -314,15 +426,17 @@ mod tests {
 
     #[test]
     fn only_answers_that_may_change_are_repeated() {
-        for (status, expected) in [
-            (400, true),
-            (404, true),
-            (422, true),
-            (401, false),
-            (429, false),
-            (503, false),
+        for (status, code, expected) in [
+            (400, "BAD_REQUEST", true),
+            (404, "RESOURCE_NOT_FOUND", true),
+            (422, "", true),
+            (422, MAX_CONCURRENCY, false),
+            (401, "", false),
+            (429, "", false),
+            (503, "", false),
         ] {
-            assert_eq!(is_final(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+            let found = is_final(StatusCode::from_u16(status).unwrap(), code);
+            assert_eq!(found, expected, "{status} {code}");
         }
     }
 }

@@ -11,6 +11,8 @@ use axum::{Extension, Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::auth;
+use super::devices::Play;
 use super::faults::Planned;
 use super::gate::{self, Strike};
 use super::judge::Code;
@@ -75,6 +77,10 @@ pub fn router(shared: Shared) -> Router {
         .route("/sim/violations", get(violations))
         .route("/sim/sessions", get(sessions))
         .route("/sim/clock", get(clock).post(advance))
+        .merge(auth::router())
+        .route("/sim/devices", get(devices))
+        .route("/sim/devices/play", post(play_elsewhere))
+        .route("/sim/devices/stop", post(stop_elsewhere))
         .route("/sim/faults", get(faults).post(plan_fault).delete(clear_faults))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -83,7 +89,7 @@ pub fn router(shared: Shared) -> Router {
 }
 
 async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().create(&body, &caller).map(Json)
+    shared.world().stream_create(&body, &caller).map(Json)
 }
 
 async fn active(State(shared): State<Shared>) -> Json<Value> {
@@ -156,7 +162,7 @@ async fn set_shuffled(State(shared): State<Shared>, caller: Who, Path(session): 
 }
 
 async fn event(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().event(&body, &caller).map(Json)
+    shared.world().stream_event(&body, &caller).map(Json)
 }
 
 async fn home(State(shared): State<Shared>) -> Json<Value> {
@@ -227,6 +233,25 @@ async fn advance(State(shared): State<Shared>, body: Bytes) -> Response {
         }
         Err(wrong) => (StatusCode::BAD_REQUEST, format!("{wrong}\n")).into_response(),
     }
+}
+
+async fn devices(State(shared): State<Shared>) -> Json<Value> {
+    Json(shared.world().devices())
+}
+
+async fn play_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
+    let play: Play = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
+    shared.world().play_elsewhere(play).map(Json)
+}
+
+async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Stop {
+        device: String,
+    }
+    let stop: Stop = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
+    shared.world().stop_elsewhere(&stop.device).map(Json)
 }
 
 async fn faults(State(shared): State<Shared>) -> Json<Value> {

@@ -18,8 +18,20 @@ const AHEAD_MAX: usize = 10;
 pub enum Code {
     /// One of the headers every request must carry is missing or wrong.
     HeaderMissing,
-    /// Credentials were sent to the media host.
+    /// Credentials were sent to the media host or the sign-in server, or stood where they do not belong.
     CredentialsLeaked,
+    /// Far more refreshes of a token than its life asks for.
+    RefreshStorm,
+    /// A refresh token that was replaced, and whose replacement was used.
+    RefreshReused,
+    /// A device asked about its code pair too soon.
+    PolledTooFast,
+    /// The same request again and again although it was refused for good.
+    RefusedRepeated,
+    /// A request before the time that `Retry-After` named.
+    BackOffIgnored,
+    /// A start on a device that was told that another one has the stream.
+    PlaysWithoutStream,
     /// An event without the form the contract asks for.
     EventMalformed,
     /// An event for a `metricId` that was never handed out.

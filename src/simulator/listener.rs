@@ -4,12 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,13 +25,25 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub struct Connection {
     /// Who is at the other end.
     pub peer: SocketAddr,
-    hung_up: Arc<AtomicBool>,
+    line: Arc<AtomicU8>,
 }
+
+/// Answers are written to the connection.
+const OPEN: u8 = 0;
+/// Nothing is written any more.
+const HUNG_UP: u8 = 1;
+/// Nothing is written any more, and the end is a reset.
+const RESET: u8 = 2;
 
 impl Connection {
     /// Nothing is written to the connection any more; it closes as soon as somebody tries.
     pub fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::Release);
+        self.line.store(HUNG_UP, Ordering::Release);
+    }
+
+    /// The same, but the other end sees a reset, as if nobody had ever been here.
+    pub fn reset(&self) {
+        self.line.store(RESET, Ordering::Release);
     }
 }
 
@@ -38,7 +51,7 @@ impl Connected<IncomingStream<'_, Door>> for Connection {
     fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
         Self {
             peer: *stream.remote_addr(),
-            hung_up: Arc::clone(&stream.io().hung_up),
+            line: Arc::clone(&stream.io().line),
         }
     }
 }
@@ -76,7 +89,7 @@ impl Listener for Door {
                     return (
                         Stream {
                             socket: stream,
-                            hung_up: Arc::default(),
+                            line: Arc::default(),
                             _place: place,
                         },
                         peer,
@@ -99,16 +112,19 @@ impl Listener for Door {
 #[derive(Debug)]
 pub struct Stream {
     socket: TcpStream,
-    hung_up: Arc<AtomicBool>,
+    line: Arc<AtomicU8>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Stream {
     fn gone(&self) -> io::Result<()> {
-        if self.hung_up.load(Ordering::Acquire) {
-            return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+        match self.line.load(Ordering::Acquire) {
+            OPEN => return Ok(()),
+            // What is closed without lingering is reset.
+            RESET => set_socket_linger(&self.socket, Some(Duration::ZERO))?,
+            _ => {}
         }
-        Ok(())
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
     }
 }
 

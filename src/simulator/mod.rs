@@ -1,25 +1,34 @@
 //! A local playback service that speaks the public contract over HTTP, hands out a music directory or the built-in
 //! album, and keeps a ledger that judges its clients. Reads the contract on its own: shares no code with the client.
 
+mod account;
+mod admission;
 mod album;
+mod auth;
 mod catalogue;
 mod clock;
 mod course;
+mod conduct;
+mod devices;
 mod entry;
 mod event;
 mod faults;
 mod gate;
+mod grant;
 mod http;
 mod intake;
 mod judge;
+mod leak;
 mod ledger;
 mod listener;
 mod media;
 mod order;
+mod pairing;
 mod queue;
 mod session;
 mod store;
 mod tags;
+mod tamper;
 mod tier;
 mod wire;
 mod world;
@@ -34,8 +43,10 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+pub use account::{Rules as LinkRules, SignIn};
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
+pub use faults::Planned;
 pub use ledger::{LedgerError, Report};
 pub use store::StoreError;
 pub use tier::{Shuffle, Tier};
@@ -74,6 +85,12 @@ pub struct Settings {
     pub ads_every: Option<u32>,
     /// Who decides what comes next.
     pub shuffle: Shuffle,
+    /// Whether requests need a token.
+    pub sign_in: SignIn,
+    /// How signing in goes.
+    pub rules: LinkRules,
+    /// What goes wrong from the start.
+    pub faults: Vec<Planned>,
 }
 
 impl Default for Settings {
@@ -90,6 +107,9 @@ impl Default for Settings {
             tracks: 0,
             ads_every: None,
             shuffle: Shuffle::default(),
+            sign_in: SignIn::default(),
+            rules: LinkRules::default(),
+            faults: Vec::new(),
         }
     }
 }
@@ -124,6 +144,14 @@ pub struct Arguments {
     /// Who decides what comes next: augmented is always mixed, with tracks of the service's own choice
     #[arg(long, value_enum, default_value_t)]
     pub shuffle: Shuffle,
+    /// Whether requests need a token that `tonearm link` fetches
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, default_missing_value = "required", num_args = 0..=1)]
+    pub sign_in: SignIn,
+    #[command(flatten)]
+    pub rules: LinkRules,
+    /// Something that goes wrong, such as scope=queue,kind=status,status=503,count=3; may be given more than once
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Planned>,
 }
 
 impl From<Arguments> for Settings {
@@ -138,6 +166,9 @@ impl From<Arguments> for Settings {
             tracks,
             ads_every,
             shuffle,
+            sign_in,
+            rules,
+            faults,
         } = arguments;
         Self {
             listen,
@@ -150,6 +181,9 @@ impl From<Arguments> for Settings {
             ads_every,
             shuffle,
             clock: Clock::System,
+            sign_in,
+            rules,
+            faults,
         }
     }
 }
@@ -181,6 +215,9 @@ pub enum SimulatorError {
         /// What the system said.
         source: io::Error,
     },
+    /// Too many faults at once.
+    #[error("{0}")]
+    Fault(String),
     /// No thread, no event loop or no random numbers.
     #[error("start the simulator's thread: {0}")]
     Thread(io::Error),
@@ -195,6 +232,26 @@ pub struct Preset {
     pub id: Option<String>,
     /// `playParams.containerIds`.
     pub container_ids: Vec<String>,
+}
+
+/// Orders of a person, a line each.
+#[derive(Clone, Debug)]
+pub struct Console(Shared);
+
+impl Console {
+    /// Does what a line says; answers what came of it.
+    pub fn obey(&self, line: &str) -> String {
+        let mut words = line.split_ascii_whitespace();
+        let decision = match words.next() {
+            Some("approve") => pairing::State::Approved,
+            Some("deny") => pairing::State::Denied,
+            Some(_) | None => return "type \"approve CODE\" or \"deny CODE\"".to_owned(),
+        };
+        let code: String = words.collect();
+        match self.0.world().decide(&code, decision) {
+            Ok(done) | Err(done) => done,
+        }
+    }
 }
 
 /// A running service. Stops when it is dropped.
@@ -220,6 +277,9 @@ impl Simulator {
             tracks,
             ads_every,
             shuffle,
+            sign_in,
+            rules: link,
+            faults,
         } = settings;
         let mut catalogue = match &music {
             Some(path) => Catalogue::of_directory(path)?,
@@ -246,7 +306,13 @@ impl Simulator {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| SimulatorError::Thread(io::Error::other(error.to_string())))?,
         };
-        let shared = Shared::new(World::new(catalogue, rules, seed, clock, store, ledger));
+        let mut world = World::new(catalogue, rules, seed, clock, store, ledger);
+        world.account.sign_in = sign_in;
+        world.account.rules = link;
+        for fault in faults {
+            world.faults.plan(fault).map_err(SimulatorError::Fault)?;
+        }
+        let shared = Shared::new(world);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -308,10 +374,26 @@ impl Simulator {
         }
         lines.push("point a speaker at it, in tonearm.toml:".to_owned());
         lines.push(format!("  [service]\n  base_url = \"http://{address}\""));
+        if self.needs_sign_in() {
+            lines.push(format!("  auth_url = \"http://{address}\""));
+            lines.push(format!(
+                "link it with the code it shows: type \"approve CODE\" or \"deny CODE\" here, or open http://{address}/link"
+            ));
+        }
         lines.push(format!(
             "what it heard from the speaker: curl http://{address}/sim/report"
         ));
         lines
+    }
+
+    /// Requests need a token.
+    pub fn needs_sign_in(&self) -> bool {
+        self.shared.world().account.sign_in == SignIn::Required
+    }
+
+    /// A place where a person decides about codes, as long as the simulator runs.
+    pub fn console(&self) -> Console {
+        Console(self.shared.clone())
     }
 
     /// Ends at once: open connections are dropped, not waited for.

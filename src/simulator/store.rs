@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::account::Account;
 use super::session::Session;
 
 /// Ending of a session's file.
@@ -17,6 +18,9 @@ const SESSION: &str = ".session.json";
 const SKIPS: &str = "skips.json";
 /// Name of the file that says how far the account's time was moved ahead.
 const AHEAD: &str = "ahead.json";
+
+/// Name of the file with pairs and links: fingerprints of tokens, no tokens.
+const ACCOUNT: &str = "account.json";
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +108,16 @@ impl Store {
     /// Keeps how far the account's time was moved ahead.
     pub fn keep_ahead_ms(&self, ahead_ms: i64) {
         self.keep(AHEAD, &ahead_ms);
+    }
+
+    /// Pairs and links of earlier runs.
+    pub fn account(&self) -> Account {
+        load(&self.folder.join(ACCOUNT)).unwrap_or_default()
+    }
+
+    /// Keeps pairs and links.
+    pub fn keep_account(&self, account: &Account) {
+        self.keep(ACCOUNT, account);
     }
 
     /// Keeps a session as it is now.

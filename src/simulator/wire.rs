@@ -15,6 +15,9 @@ const CREATE_LIMIT: u64 = 5;
 /// Entries `next` and `previous` may be asked for \[O: "up to 10 tracks in advance"\].
 const LIST_LIMIT_MAX: usize = 10;
 
+/// `code` of the error that says that another device has the stream: 422 in V1, 429 in V2 \[S\].
+pub const MAX_CONCURRENCY: &str = "MAX_CONCURRENCY_REACHED";
+
 /// A refusal in the service's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

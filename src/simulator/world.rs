@@ -5,9 +5,12 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::catalogue::{Album, Catalogue, Track};
 use super::clock::{Clock, Time};
+use super::conduct::Conduct;
 use super::course::{Leg, Sort, Source};
+use super::devices::Stream;
 use super::entry::{Entry, Item};
 use super::faults::Faults;
 use super::judge::Code;
@@ -56,6 +59,11 @@ pub struct World {
     pub ledger: Ledger,
     /// What is to go wrong.
     pub faults: Faults,
+    /// Who may act for it.
+    pub account: Account,
+    /// Which device plays.
+    pub(super) stream: Stream,
+    pub(super) conduct: Conduct,
     /// What can be played.
     pub catalogue: Catalogue,
     pub(super) rules: Rules,
@@ -84,6 +92,9 @@ impl World {
         Self {
             ledger,
             faults: Faults::default(),
+            account: store.as_ref().map(Store::account).unwrap_or_default(),
+            stream: Stream::default(),
+            conduct: Conduct::default(),
             catalogue,
             rules,
             sessions,
@@ -309,11 +320,7 @@ impl World {
         let sessions = self.sessions.iter().rev().filter_map(|session| {
             let entry = session.queue.current()?;
             let track = self.track_of(entry)?;
-            let playing = if session.history.sounding().is_some() {
-                "PLAYING"
-            } else {
-                "STOPPED"
-            };
+            let playing = if self.is_playing(session) { "PLAYING" } else { "STOPPED" };
             let shuffle = if session.queue.is_shuffled() {
                 "SHUFFLE_ON"
             } else {

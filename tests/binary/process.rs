@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -42,12 +42,29 @@ pub struct Program {
 impl Program {
     /// Starts `tonearm` with `folder` as its working directory. What it says goes to files there.
     pub fn start(folder: &Path, name: &'static str, args: &[&str], variables: &[(&str, &Path)]) -> Self {
+        Self::start_reading(folder, name, args, variables, Stdio::null())
+    }
+
+    /// Starts it with somebody who types.
+    pub fn start_typed(folder: &Path, name: &'static str, args: &[&str]) -> (Self, ChildStdin) {
+        let mut program = Self::start_reading(folder, name, args, &[], Stdio::piped());
+        let typist = program.child.stdin.take().unwrap();
+        (program, typist)
+    }
+
+    fn start_reading(
+        folder: &Path,
+        name: &'static str,
+        args: &[&str],
+        variables: &[(&str, &Path)],
+        input: Stdio,
+    ) -> Self {
         let generation = (1_usize..10_000)
             .find(|n| !folder.join(format!("{name}-{n}.out")).exists())
             .unwrap();
         let file = |kind| File::create(folder.join(format!("{name}-{generation}.{kind}"))).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tonearm"));
-        command.args(args).current_dir(folder).stdin(Stdio::null());
+        command.args(args).current_dir(folder).stdin(input);
         command.stdout(file("out")).stderr(file("err"));
         for variable in [
             "TONEARM_CONFIG",

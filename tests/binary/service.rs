@@ -156,6 +156,16 @@ impl Service {
         assert_eq!(answer.status(), 201, "{fault}");
     }
 
+    /// An order to one of the simulator's own pages.
+    #[track_caller]
+    pub fn order(&self, path: &str, body: &Value) {
+        let answer = self
+            .agent
+            .post(format!("{}{path}", self.address()))
+            .send(body.to_string());
+        assert_eq!(answer.unwrap().status(), 200, "{path} {body}");
+    }
+
     /// Every planned fault has met its requests.
     #[track_caller]
     pub fn faults_are_used_up(&self) {

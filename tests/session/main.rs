@@ -14,6 +14,7 @@ mod buttons;
 mod edits;
 mod end;
 mod events;
+mod look;
 mod modes;
 mod offline;
 mod pause;

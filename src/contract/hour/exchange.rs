@@ -10,6 +10,7 @@ use tonearm_core::input::{Answer, Failure, Input, Verdict};
 
 use super::world::{Back, Check, Happening, NO_ANSWER_MS, PATIENCE, World};
 use crate::app::translate;
+use crate::contract::bench::DEVICE;
 use crate::service::EventReport;
 
 /// Work of the client.
@@ -109,7 +110,7 @@ impl World {
                 let Some(program) = &mut self.program else {
                     return Ok(());
                 };
-                let answer = translate::answer(result, translate::asked_session(call), &mut program.catalogue);
+                let answer = translate::answer(call, result, DEVICE, &mut program.catalogue);
                 if let Answer::Failed(failure) = answer {
                     self.count(format!("call failed {failure:?}"));
                 }

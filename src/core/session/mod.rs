@@ -6,10 +6,11 @@
 //!
 //! The rooms: `press` (what the listener asks), `answer` (what the service says), `sound` (what the audio path
 //! reports, and the events that come of it), `resume` (something to go on with), `stream` (whose it is), `account`
-//! (whether anybody may be asked), `settle` (what follows), `view` (what others may see).
+//! (whether anybody may be asked), `settle` (what follows), `view` and `look` (what others may see).
 
 mod account;
 mod answer;
+mod look;
 mod press;
 mod resume;
 mod settle;
@@ -36,6 +37,7 @@ use crate::trouble::Troubles;
 use crate::unit::{Millis, Moment};
 use crate::window::Window;
 
+pub use look::Look;
 use resume::Search;
 use stream::Stream;
 pub use view::{Availability, State, View};
@@ -330,6 +332,7 @@ impl Session {
             Input::Stored { seq, durable } => self.stored(seq, durable),
             Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
             Input::Audio(news) => self.sound(news, now),
+            Input::Looked(failure) => self.looked(failure, now),
             Input::Account(account) => self.account_is(account, now),
             Input::LinkUp => self.link.found(),
             Input::LinkDown => {

@@ -151,7 +151,7 @@ impl Session {
 
     /// Nobody answers and it was tried just now, or the service named a time before which it is not to be asked. If
     /// nothing has been tried for a while, this press is the try.
-    fn needs_service(&self, now: Moment) -> Result<(), Refusal> {
+    pub(super) fn needs_service(&self, now: Moment) -> Result<(), Refusal> {
         self.needs_account()?;
         let waits = self.link.reach() == Reach::Down && !self.link.is_ready(now);
         if waits || self.link.is_held(now) {

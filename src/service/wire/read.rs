@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tonearm_core::entry::{Actions, Denial, Kind, Permission};
+use tonearm_core::input::Sounding;
 use tonearm_core::unit::Millis;
 
 use super::super::model::{ActiveSession, Licence, Opened, Playable, Protocol, Stream};
@@ -326,8 +327,17 @@ fn active_session(item: &Object) -> Option<ActiveSession> {
         device: text(item, &["deviceId"]),
         shuffle: is("shuffleMode", "SHUFFLE_ON"),
         looping: is("loopMode", "LOOP_ON"),
-        state: text(state, &["playbackState"]),
+        sounding: sounding(state),
     })
+}
+
+/// `playbackState` \[A\]; a word of which nothing is known says nothing.
+fn sounding(state: &Object) -> Sounding {
+    match text(state, &["playbackState"]).as_deref() {
+        Some("PLAYING") => Sounding::Yes,
+        Some("PAUSED" | "STOPPED") => Sounding::No,
+        Some(_) | None => Sounding::Unsaid,
+    }
 }
 
 #[cfg(test)]

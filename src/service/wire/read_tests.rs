@@ -261,13 +261,25 @@ fn active_sessions_are_read_with_their_aliases() {
         device: Some("d".into()),
         shuffle: true,
         looping: false,
-        state: Some("PLAYING".into()),
+        sounding: Sounding::Yes,
     };
     assert_eq!(
         sessions(json!({"sessions": [row]}).to_string().as_bytes()).unwrap(),
         [expected]
     );
     assert_eq!(sessions(br#"{"queues":[{"id":"q"}]}"#).unwrap()[0].session, "q");
+    for (word, sounding) in [
+        ("STOPPED", Sounding::No),
+        ("PAUSED", Sounding::No),
+        ("DANCING", Sounding::Unsaid),
+    ] {
+        let row = json!({"sessions": [{"sessionId": "s", "queueState": {"playbackState": word}}]});
+        assert_eq!(
+            sessions(row.to_string().as_bytes()).unwrap()[0].sounding,
+            sounding,
+            "{word}"
+        );
+    }
     assert_eq!(sessions(b"").unwrap(), []);
     assert!(sessions(b"{}").is_err());
 }

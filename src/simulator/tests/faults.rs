@@ -165,3 +165,122 @@ fn the_ledger_names_the_fault_that_met_a_request() {
     );
     assert_eq!(client.get("/sim/ledger?knd=request").0, 400);
 }
+
+#[test]
+fn a_refused_connection_is_reset_and_nothing_was_done() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    let (_, entries) = client.open(&simulator, &json!({}));
+    for scope in ["events", "queue", "media", "auth"] {
+        client.fault(&json!({"scope": scope, "kind": "refuse", "count": 1}));
+    }
+    let body = start(&entries[0], 0).to_string();
+    let url = entries[0]["playbackInformation"]["url"].as_str().unwrap();
+    for (method, path, body) in [
+        ("POST", "/v1/playback/event", body.as_bytes()),
+        ("GET", HOME, b""),
+        ("GET", url, b""),
+        ("POST", "/auth/o2/token", b"a=b"),
+    ] {
+        let ureq::Error::Io(error) = client.ask(method, path, body).unwrap_err() else {
+            panic!("{path} was answered");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{path}");
+    }
+    assert_eq!(simulator.report().events, 0);
+}
+
+#[test]
+fn garbage_comes_in_several_forms() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    for (form, kind, part) in [
+        ("html", "text/html", "Log in to use this network"),
+        ("empty", "application/json", ""),
+    ] {
+        client.fault(&json!({"scope": "queue", "kind": "garbage", "form": form, "count": 1}));
+        let mut answer = client.ask("GET", HOME, b"").unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &kind.parse().unwrap())
+        );
+        let text = answer.body_mut().read_to_string().unwrap();
+        assert!(
+            text.contains(part) && serde_json::from_str::<Value>(&text).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn answers_of_every_scope_are_cut() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    client.fault(&json!({"scope": "queue", "kind": "cut", "bytes": 20, "count": 1}));
+    let mut answer = client.ask("GET", HOME, b"").unwrap();
+    assert!(
+        answer.headers()["content-length"]
+            .to_str()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            > 20
+    );
+    assert!(answer.body_mut().read_to_string().is_err());
+    assert_eq!(client.get(HOME).0, 200, "over another connection");
+}
+
+#[test]
+fn answers_of_every_scope_are_slowed() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    let length = client.get(HOME).1.to_string().len();
+    client.fault(&json!({"scope": "queue", "kind": "slow", "bytes_per_s": length * 5, "count": 1}));
+    let since = Instant::now();
+    assert_eq!(client.get(HOME).1.to_string().len(), length);
+    assert!(since.elapsed() >= Duration::from_millis(150), "{:?}", since.elapsed());
+}
+
+#[test]
+fn a_length_that_is_too_long_breaks_off_and_one_that_is_too_short_leaves_out_the_end() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    let url = media_url(&client, &simulator);
+    for (scope, path) in [("queue", HOME), ("media", url.as_str())] {
+        let whole = client.ask("GET", path, b"").unwrap().body_mut().read_to_vec().unwrap();
+        client.fault(&json!({"scope": scope, "kind": "wrong_length", "by": 10, "count": 1}));
+        let mut longer = client.ask("GET", path, b"").unwrap();
+        assert_eq!(longer.headers()["content-length"], (whole.len() + 10).to_string());
+        assert!(longer.body_mut().read_to_vec().is_err(), "{scope}");
+        client.fault(&json!({"scope": scope, "kind": "wrong_length", "by": -10, "count": 1}));
+        let shorter = client.ask("GET", path, b"").unwrap().body_mut().read_to_vec().unwrap();
+        assert_eq!(shorter, whole[..whole.len() - 10], "{scope}");
+    }
+}
+
+#[test]
+fn faults_of_the_command_line_are_there_from_the_start() {
+    let simulator = Simulator::start(Settings {
+        faults: vec![
+            "scope=queue,kind=status,status=503,retry_after_s=2,count=1"
+                .parse()
+                .unwrap(),
+        ],
+        ..Settings::default()
+    })
+    .unwrap();
+    let client = Client::of(&simulator);
+    assert_eq!((client.get(HOME).0, client.get(HOME).0), (503, 200));
+}
+
+#[test]
+fn an_event_answered_with_the_loss_of_the_stream_is_owed() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    let (_, entries) = client.open(&simulator, &json!({}));
+    client.fault(&json!({"scope": "events", "kind": "status", "status": 422, "count": 1}));
+    assert_eq!(client.event(&start(&entries[0], 0)), 422);
+    assert_eq!((simulator.report().refused, simulator.report().events), (0, 0));
+    assert_eq!(client.event(&start(&entries[0], 0)), 200);
+    assert_eq!(client.found(), Vec::<String>::new());
+}

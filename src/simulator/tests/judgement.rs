@@ -234,3 +234,47 @@ fn the_ledger_keeps_the_whole_body_of_an_event() {
     assert_eq!(client.get("/sim/report").1["events"], 1);
     assert_eq!(client.get("/sim/sessions").1["sessions"][0]["id"], id.as_str());
 }
+
+#[test]
+fn insisting_on_what_was_refused_is_found_and_asking_again_after_something_else_is_not() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    let gone = "/v1/playback/sessions/none/next";
+    for _ in 0..3 {
+        assert_eq!(client.get(gone).0, 404);
+        assert_eq!(client.get("/v1/views/home").0, 200);
+    }
+    assert_eq!(client.found(), Vec::<String>::new());
+    for _ in 0..3 {
+        assert_eq!(client.get(gone).0, 404);
+    }
+    assert_eq!(client.found(), ["refused_repeated"]);
+}
+
+#[test]
+fn asking_again_before_the_time_that_was_named_is_found() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    for scope in ["queue", "media"] {
+        client.fault(&json!({"scope": scope, "kind": "status", "status": 503, "retry_after_s": 60, "count": 1}));
+    }
+    assert_eq!(client.get("/media/x").0, 503);
+    assert_eq!(client.get("/media/y").0, 404, "another file");
+    assert_eq!(client.get("/v1/views/home").0, 503);
+    assert_eq!(client.found(), Vec::<String>::new());
+    assert_eq!(client.get("/v1/playback/sessions/active").0, 200);
+    assert_eq!(client.get("/media/x").0, 404);
+    assert_eq!(client.found(), ["back_off_ignored"; 2]);
+}
+
+#[test]
+fn waiting_as_long_as_was_named_is_fine() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    client.fault(&json!({"scope": "queue", "kind": "status", "status": 429, "retry_after_s": 0, "count": 1}));
+    assert_eq!(
+        (client.get("/v1/views/home").0, client.get("/v1/views/home").0),
+        (429, 200)
+    );
+    assert_eq!(client.found(), Vec::<String>::new());
+}

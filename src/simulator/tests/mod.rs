@@ -6,6 +6,9 @@ mod judgement;
 mod media;
 mod queue;
 mod time;
+mod second_device;
+mod signing_in;
+mod tokens;
 
 use std::sync::LazyLock;
 use std::time::Duration;

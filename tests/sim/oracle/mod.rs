@@ -146,6 +146,7 @@ impl Oracle {
                     }
                 };
             }
+            Input::Looked(failure) => self.failed(*failure, now),
             Input::Stored { seq, .. } => self.stored_to = self.stored_to.max(*seq),
             Input::Shutdown => {
                 self.leaving_since.get_or_insert(now);

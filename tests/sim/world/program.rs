@@ -222,7 +222,7 @@ impl World {
                 // Nothing before it: back to the start.
                 Answer::Sessions(_) | Answer::Done | Answer::Failed(_) => vec![SystemStop, TrackScrub],
             },
-            Input::Shutdown | Input::Audio(_) | Input::Reported { .. } => vec![SystemStop],
+            Input::Shutdown | Input::Audio(_) | Input::Reported { .. } | Input::Looked(_) => vec![SystemStop],
             Input::Stored { .. } | Input::Media { .. } | Input::Account(_) | Input::LinkUp | Input::LinkDown => {
                 Vec::new()
             }
