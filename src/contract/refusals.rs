@@ -14,6 +14,8 @@ use crate::simulator::Tier;
 
 /// A request that is not answered within this is not answered at all.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// Longer than any time that the service names here before which it is not to be asked.
+const NAMED_MS: i64 = 10_000;
 
 /// Every operation but the event.
 fn questions(session: &str, reference: &str, play: &PlayParams) -> Vec<Question> {
@@ -72,6 +74,7 @@ fn every_operation(fault: &Value, expected: impl Fn(&Question) -> Option<Failure
         fault["count"] = json!(count);
         bench.hand.fault(&fault);
     };
+    let mut now_ms = 0;
     for question in questions(&opened.session, &first.reference, &album) {
         // A refused creation is asked again without a limit.
         let again = question.operation() == "create" && fault["status"] == 400;
@@ -79,13 +82,15 @@ fn every_operation(fault: &Value, expected: impl Fn(&Question) -> Option<Failure
         let failure = client.ask(&question).err().map(|refusal| refusal.failure);
         assert_eq!(failure, expected(&question), "{question:?}");
         bench.all_is_well();
+        now_ms += NAMED_MS;
+        bench.set_time(EPOCH_MS + now_ms);
     }
     met_by("events", 1);
     let start = EventReport {
         session: opened.session.clone(),
         reference: first.reference.clone(),
         metric_id: first.metric_id.clone(),
-        wall_ms: EPOCH_MS,
+        wall_ms: EPOCH_MS + now_ms,
         zone: "+01:00".to_owned(),
         initial_delay: Millis(40),
         what: What::Start { offset: Millis(0) },
@@ -94,6 +99,7 @@ fn every_operation(fault: &Value, expected: impl Fn(&Question) -> Option<Failure
     let said = client.report(std::slice::from_ref(&start));
     let verdict = said.map_or_else(|refusal| refusal.verdict(), |()| Verdict::Accepted);
     assert_eq!(verdict, event);
+    bench.set_time(EPOCH_MS + now_ms + NAMED_MS);
     settle(&client, &start, verdict);
     assert_eq!(bench.hand.found(), Vec::<String>::new());
 }

@@ -1,6 +1,7 @@
 //! Somebody in front of the speaker: presses what is allowed and what is not, and gets the music back when it is gone.
 
 use tonearm_core::State;
+use tonearm_core::id::SourceKey;
 use tonearm_core::input::Press;
 use tonearm_core::unit::Millis;
 
@@ -63,6 +64,7 @@ impl World {
                 }
                 Press::Next
             }
+            92..=95 => self.some_edit(),
             _ => self.some_preset(),
         };
         self.enter(0, Happening::Press(press));
@@ -70,12 +72,24 @@ impl World {
 
     /// Play may be all it takes. Where it is not, something else is put on.
     fn get_it_back(&mut self) {
-        let press = if self.rng.chance(600) {
+        let press = if self.rng.chance(100) {
+            Press::TakeOver
+        } else if self.rng.chance(600) {
             Press::Play
         } else {
             self.some_preset()
         };
         self.enter(0, Happening::Press(press));
+    }
+
+    /// Something more for the queue that plays.
+    fn some_edit(&mut self) -> Press {
+        let source = SourceKey(u32::try_from(self.rng.between(1, 3)).unwrap());
+        if self.rng.chance(500) {
+            Press::QueueNext(source)
+        } else {
+            Press::QueueLast(source)
+        }
     }
 
     fn some_preset(&mut self) -> Press {

@@ -7,8 +7,11 @@ use tonearm_core::input::Input;
 use super::rng::Rng;
 use super::world::{Check, Happening, World};
 
-/// Statuses that a service may answer any request with.
-const STATUSES: [u16; 8] = [400, 401, 403, 404, 422, 429, 500, 503];
+/// Statuses that a service may answer any request with. That an event comes from a device without the stream (422) only
+/// a second device can bring about.
+const STATUSES: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
+/// The second device.
+const OTHER: &str = "kitchen";
 /// How often a fault that nothing has met is given more time.
 const PATIENT_LOOKS: u8 = 4;
 
@@ -17,6 +20,8 @@ const PATIENT_LOOKS: u8 = 4;
 pub enum Trouble {
     /// A fault of the simulator.
     Fault(Value),
+    /// Another device of the account plays, and losing the stream to it is answered with this status.
+    SecondDevice(u16),
     /// The network cable is out.
     Link,
     /// The sound device is gone.
@@ -33,8 +38,10 @@ impl Trouble {
                 let status = fault["status"].as_u64().map(|status| format!(" {status}"));
                 let later = fault["retry_after_s"].as_u64().map(|_| " with Retry-After");
                 let (status, later) = (status.unwrap_or_default(), later.unwrap_or_default());
-                format!("{} {}{status}{later}", word("scope"), word("kind"))
+                let form = format!(" {}{}", word("form"), fault["by"]).replace("null", "");
+                format!("{} {}{status}{later}{}", word("scope"), word("kind"), form.trim_end())
             }
+            Self::SecondDevice(status) => format!("second device, {status}"),
             Self::Link => "network cable out".to_owned(),
             Self::Device => "sound device gone".to_owned(),
             Self::Power => "power cut".to_owned(),
@@ -47,12 +54,16 @@ impl Trouble {
         match self {
             Self::Fault(fault) => fault["status"] == 422 || (fault["status"] == 404 && fault["scope"] != "media"),
             Self::Link => false,
-            Self::Device | Self::Power => true,
+            Self::SecondDevice(_) | Self::Device | Self::Power => true,
         }
     }
 
     fn was_met_by(&self, record: &Value) -> bool {
-        let Self::Fault(fault) = self else { return true };
+        let fault = match self {
+            Self::Fault(fault) => fault,
+            Self::SecondDevice(status) => return record["status"] == *status && record["fault"].is_null(),
+            Self::Link | Self::Device | Self::Power => return true,
+        };
         let path = record["path"].as_str().unwrap_or_default();
         let scope = match path {
             "/v1/playback/event" => "events",
@@ -138,7 +149,9 @@ fn all() -> Vec<Value> {
     let mut faults = Vec::new();
     for scope in ["queue", "events"] {
         faults.extend(STATUSES.map(|status| json!({"scope": scope, "kind": "status", "status": status})));
+        faults.push(json!({"scope": scope, "kind": "garbage", "form": "html"}));
     }
+    faults.push(json!({"scope": "queue", "kind": "status", "status": 422}));
     for status in [403, 404, 410, 429, 503] {
         faults.push(json!({"scope": "media", "kind": "status", "status": status}));
     }
@@ -146,13 +159,17 @@ fn all() -> Vec<Value> {
         for status in [429, 503] {
             faults.push(json!({"scope": scope, "kind": "status", "status": status, "retry_after_s": 7}));
         }
-        for kind in ["black_hole", "close", "answer_lost", "garbage"] {
+        for kind in ["refuse", "black_hole", "close", "answer_lost", "garbage"] {
             faults.push(json!({"scope": scope, "kind": kind}));
         }
         faults.push(json!({"scope": scope, "kind": "delay", "ms": 40}));
+        faults.extend([-20, 20].map(|by| json!({"scope": scope, "kind": "wrong_length", "by": by})));
     }
-    faults.push(json!({"scope": "media", "kind": "cut", "bytes": 50_000}));
-    faults.push(json!({"scope": "media", "kind": "slow", "bytes_per_s": 200_000}));
+    for scope in ["queue", "media"] {
+        let bytes = if scope == "queue" { 200 } else { 50_000 };
+        faults.push(json!({"scope": scope, "kind": "cut", "bytes": bytes}));
+        faults.push(json!({"scope": scope, "kind": "slow", "bytes_per_s": 200_000}));
+    }
     faults
 }
 
@@ -196,6 +213,10 @@ impl World {
                 }
                 self.bench.hand.fault(&fault);
             }
+            Trouble::SecondDevice(status) => {
+                let play = json!({"device": OTHER, "answer": status.to_string()});
+                assert_eq!(self.bench.hand.call("POST", "/sim/devices/play", &play).0, 200);
+            }
             Trouble::Link => {
                 self.link_up = false;
                 self.handle(Input::LinkDown)?;
@@ -225,7 +246,7 @@ impl World {
 
     fn look_at_trouble(&mut self, under_way: UnderWay) -> Check {
         let name = under_way.trouble.name();
-        let met = self.look_at_ledger(&under_way.trouble) || !matches!(under_way.trouble, Trouble::Fault(_));
+        let met = self.look_at_ledger(&under_way.trouble) || matches!(under_way.trouble, Trouble::Link | Trouble::Device | Trouble::Power);
         if !met && under_way.looks < PATIENT_LOOKS {
             let looks = under_way.looks + 1;
             let left_alone = false;
@@ -242,6 +263,10 @@ impl World {
         self.troubles.calm_since = self.now;
         match under_way.trouble {
             Trouble::Fault(_) | Trouble::Power => {}
+            Trouble::SecondDevice(_) => {
+                // It may have lost the stream again to the speaker: then there is nothing to stop.
+                self.bench.hand.call("POST", "/sim/devices/stop", &json!({"device": OTHER}));
+            }
             Trouble::Link => {
                 self.link_up = true;
                 self.handle(Input::LinkUp)?;
