@@ -1,9 +1,10 @@
 //! Presses that are under way at the same time as reports, and answers that come late.
 
 use crate::speaker::Speaker;
-use tonearm_core::id::SourceKey;
-use tonearm_core::input::{Mode, Press};
-use tonearm_core::{State, effect::Call};
+use tonearm_core::State;
+use tonearm_core::effect::{Call, Effect};
+use tonearm_core::id::{SessionKey, SourceKey};
+use tonearm_core::input::{Answer, Input, Mode, Press};
 
 #[test]
 fn a_pause_is_told_as_a_pause_even_if_a_skip_follows_before_it_is_reported() {
@@ -108,4 +109,35 @@ fn an_answer_that_was_asked_for_before_a_skip_is_read_from_the_new_place_on() {
     speaker.finish().press(Press::Next).let_through();
     assert_eq!(speaker.current(), Some(4));
     assert_eq!(speaker.ahead(), (5..=14).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_call_does_not_wait_in_line_behind_an_event_while_its_own_session_gets_events() {
+    let mut speaker = Speaker::playing_album(20);
+    // The stop and the start of the skip: the first is on its way and stays there.
+    speaker.hold_answers().press(Press::Next).press(Press::Start {
+        source: SourceKey(2),
+        mode: Mode::Play,
+    });
+    let create = speaker.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Call { request, .. } => Some(*request),
+        _ => None,
+    });
+    let entries = speaker.view().entries[..2].iter().copied().collect();
+    speaker.calls.clear();
+    speaker.input(Input::Answer {
+        request: create.unwrap(),
+        answer: Answer::Opened {
+            session: SessionKey(2),
+            entries,
+        },
+    });
+    assert!(speaker.is_sounding(), "the new session plays at once");
+    assert_eq!(speaker.calls, [], "and its start is still to be sent");
+    speaker.let_through();
+    assert!(
+        matches!(speaker.calls[..], [Call::Next { .. }, ..]),
+        "{:?}",
+        speaker.calls
+    );
 }

@@ -114,6 +114,9 @@ impl Loader {
         };
         let mut bytes = Vec::new();
         let read = response.body_mut().as_reader().read_to_end(&mut bytes);
+        if bytes.is_empty() {
+            return Brought::Trouble(Duration::ZERO);
+        }
         if held.have == 0 && answer::begins_like_text(&bytes) {
             return Brought::Fault(MediaFault::Unplayable);
         }

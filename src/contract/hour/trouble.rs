@@ -246,7 +246,8 @@ impl World {
 
     fn look_at_trouble(&mut self, under_way: UnderWay) -> Check {
         let name = under_way.trouble.name();
-        let met = self.look_at_ledger(&under_way.trouble) || matches!(under_way.trouble, Trouble::Link | Trouble::Device | Trouble::Power);
+        let met = self.look_at_ledger(&under_way.trouble)
+            || matches!(under_way.trouble, Trouble::Link | Trouble::Device | Trouble::Power);
         if !met && under_way.looks < PATIENT_LOOKS {
             let looks = under_way.looks + 1;
             let left_alone = false;
@@ -265,7 +266,9 @@ impl World {
             Trouble::Fault(_) | Trouble::Power => {}
             Trouble::SecondDevice(_) => {
                 // It may have lost the stream again to the speaker: then there is nothing to stop.
-                self.bench.hand.call("POST", "/sim/devices/stop", &json!({"device": OTHER}));
+                self.bench
+                    .hand
+                    .call("POST", "/sim/devices/stop", &json!({"device": OTHER}));
             }
             Trouble::Link => {
                 self.link_up = true;

@@ -32,7 +32,7 @@ impl Session {
             return Look::No(refusal);
         }
         let through = self.link.is_ready(now) && self.service.search == Search::Over;
-        if through && self.service.pending.is_none() && self.outbox.is_settled(self.service.last_event) {
+        if through && self.service.pending.is_none() && self.is_told() {
             Look::Now(session)
         } else {
             Look::Later

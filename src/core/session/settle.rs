@@ -169,9 +169,7 @@ impl Session {
             return self.search_call();
         }
         let session = self.service.session?;
-        // The client does one exchange after the other. While an event of another session is on its way, this one may get
-        // events of its own, which the call must not overtake.
-        if self.outbox.is_sending() || !self.outbox.is_settled(self.service.last_event) {
+        if !self.is_told() {
             return None;
         }
         if self.service.want_current == Want::Yes {
@@ -205,6 +203,12 @@ impl Session {
             });
         }
         None
+    }
+
+    /// The service knows all events of its session. The client does one exchange after the other: while an event of another
+    /// session is on its way, this one may get events of its own, which a call that waits in line would overtake.
+    pub(super) fn is_told(&self) -> bool {
+        !self.outbox.is_sending() && self.outbox.is_settled(self.service.last_event)
     }
 
     /// What is to sound now cannot, for want of an address: the service is asked wherever it is.

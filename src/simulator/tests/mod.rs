@@ -5,9 +5,9 @@ mod faults;
 mod judgement;
 mod media;
 mod queue;
-mod time;
 mod second_device;
 mod signing_in;
+mod time;
 mod tokens;
 
 use std::sync::LazyLock;
