@@ -4,7 +4,7 @@
 //! It looks for a place; whether that sounds is what the listener wanted when the speaker stopped.
 
 use super::stream::Stream;
-use super::{OnElsewhere, Opening, Opens, Pending, Session, Switch, Want};
+use super::{Footing, OnElsewhere, Opening, Opens, Pending, Session, Switch, Want};
 use crate::effect::Call;
 use crate::entry::Entry;
 use crate::event::StopReason;
@@ -73,6 +73,7 @@ impl Session {
             return;
         };
         self.service.search = Search::Over;
+        self.service.footing = Footing::Firm;
         if let Some(old) = self.service.session.replace(session).filter(|old| *old != session) {
             self.playback.move_to(old, session);
         }
@@ -223,6 +224,7 @@ impl Session {
         self.service.session = Some(session);
         self.service.last_event = Seq::default();
         self.service.search = Search::Over;
+        self.service.footing = Footing::Firm;
         self.service.shuffle = Switch::default();
         self.service.looping = Switch::default();
         self.service.want_current = Want::No;
