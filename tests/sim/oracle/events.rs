@@ -31,6 +31,7 @@ impl Oracle {
             return Err(format!("{event:?} while {open:?} is open"));
         }
         *self.reasons.entry("start").or_default() += 1;
+        self.place_start(event, world)?;
         let (from, before) = (self.last_start.replace(*event), self.start_before);
         self.start_before = from;
         // What began by itself while an answer was under way follows the order before that answer.
