@@ -41,6 +41,10 @@ impl Oracle {
         } else {
             self.version_at_start
         };
+        let former = self
+            .former_version
+            .filter(|(session, _, until)| *session == event.session && until + 2 * world.plan.news_ms >= world.now);
+        let version = former.map_or(version, |(_, former, _)| version.min(former));
         self.version_before = self.version_at_start;
         self.version_at_start = self.known_version.get(&event.session).copied().unwrap_or(0);
         let fresh_run = std::mem::take(&mut self.fresh_run);

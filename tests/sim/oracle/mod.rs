@@ -50,6 +50,8 @@ pub struct Oracle {
     /// The last order came of a list that the service gave, not of a press itself.
     stepped_by_answer: Option<PlayId>,
     known_version: BTreeMap<SessionKey, usize>,
+    /// The version known before, and when that ended: what began by itself just then may follow it still.
+    former_version: Option<(SessionKey, usize, u64)>,
     // The whole history.
     open: Option<Event>,
     last_start: Option<Event>,
@@ -84,6 +86,7 @@ impl Oracle {
             fresh_run: true,
             stepped_by_answer: None,
             known_version: BTreeMap::new(),
+            former_version: None,
             open: None,
             last_start: None,
             start_before: None,
@@ -142,7 +145,7 @@ impl Oracle {
             _ => None,
         };
         let answers = answers.map(|(_, call)| call);
-        self.place_input(input, answers, journal);
+        self.place_input(input, answers, now, journal);
         match input {
             Input::Answer { answer, .. } => {
                 if let (Some(_), Answer::Failed(failure)) = (answers, answer) {
@@ -156,7 +159,7 @@ impl Oracle {
                     // Of several, one is at fault: they are sent singly.
                     Verdict::Refused => (first == *last).then_some((*last, false)),
                     Verdict::Failed(Failure::TakenOver) => {
-                        let given_up = self.events_refused(first, *last, journal);
+                        let given_up = self.events_refused(first, *last, now, journal);
                         given_up.then_some((*last, false))
                     }
                     Verdict::Failed(failure) => {
@@ -190,8 +193,9 @@ impl Oracle {
     }
 
     /// The service told which order of the queue it was in when it made the list that has just been taken.
-    pub fn learned(&mut self, session: SessionKey, version: usize) {
-        self.known_version.insert(session, version);
+    pub fn learned(&mut self, session: SessionKey, version: usize, now: u64) {
+        let former = self.known_version.insert(session, version).unwrap_or(0);
+        self.former_version = Some((session, former, now));
     }
 
     fn failed(&mut self, failure: Failure, now: u64) {
@@ -249,7 +253,7 @@ impl Oracle {
                 }
                 let before = std::mem::replace(&mut self.last_play, *play);
                 if let Effect::Play { .. } = effect {
-                    self.place_order(before);
+                    self.place_order(before, world.now);
                 }
                 if let (Effect::Play { .. }, Input::Answer { .. }) = (effect, world.input) {
                     self.stepped_by_answer = Some(*play);
@@ -375,7 +379,7 @@ impl Oracle {
         }
         let now = Moment(world.now);
         let view = session.view(now);
-        self.place_after(view.state);
+        self.place_after(view.state, world.now);
         if self.leaving_since.is_none() {
             self.window(session, view.entries, view.cursor, world)?;
         }

@@ -1,6 +1,6 @@
 //! What must hold for going on after a restart, for the stream that another device may take, and for the account.
 
-use super::{Check, Oracle, Seen};
+use super::{BOUNCE_MS, Check, Oracle, Seen};
 use crate::journal::Journal;
 use tonearm_core::State;
 use tonearm_core::effect::Call;
@@ -22,8 +22,10 @@ pub struct Places {
     lost_since: Option<PlayId>,
     /// Whether news of another device's stream is news is seen by what the speaker makes of it.
     doubtful: bool,
-    /// The listener did something since the stream was lost, or a session of another device was taken.
-    wants_it: bool,
+    /// When that became known.
+    lost_at: u64,
+    /// When the listener last did something, or a session of another device was taken.
+    asked_at: Option<u64>,
     claimed: Seq,
     /// The call that this input answers.
     answers: Option<Call>,
@@ -38,17 +40,17 @@ impl Oracle {
     }
 
     /// An input, before the core sees it; `answers` is the call that it answers, if any.
-    pub(super) fn place_input(&mut self, input: &Input, answers: Option<Call>, journal: &Journal) {
+    pub(super) fn place_input(&mut self, input: &Input, answers: Option<Call>, now: u64, journal: &Journal) {
         self.places.answers = answers;
         match input {
-            Input::Press(_) | Input::Edge { .. } => self.places.wants_it = true,
+            Input::Press(_) | Input::Edge { .. } => self.places.asked_at = Some(now),
             Input::Account(account) => {
                 self.places.unlinked = *account != Account::Linked;
                 self.places.alone |= *account == Account::Unlinked;
             }
             Input::Answer { answer, .. } => {
                 if let Some(call) = answers {
-                    self.place_answer(call, answer, journal);
+                    self.place_answer(call, answer, now, journal);
                 }
             }
             Input::Tick
@@ -62,7 +64,7 @@ impl Oracle {
         }
     }
 
-    fn place_answer(&mut self, call: Call, answer: &Answer, journal: &Journal) {
+    fn place_answer(&mut self, call: Call, answer: &Answer, now: u64, journal: &Journal) {
         let refused = match answer {
             Answer::Failed(Failure::NotFound | Failure::Forbidden | Failure::Refused) => true,
             Answer::Listed(entries) | Answer::Opened { entries, .. } => entries.is_empty(),
@@ -84,50 +86,51 @@ impl Oracle {
             _ => {}
         }
         if *answer == Answer::Failed(Failure::TakenOver) {
-            self.stream_lost(journal);
+            self.stream_lost(now, journal);
         }
     }
 
     /// The service's word on events says that the stream is another device's. Returns whether they can never be
     /// accepted: the claim stands behind them, or is the last of them.
-    pub(super) fn events_refused(&mut self, first: Seq, last: Seq, journal: &Journal) -> bool {
+    pub(super) fn events_refused(&mut self, first: Seq, last: Seq, now: u64, journal: &Journal) -> bool {
         let claimed = self.places.claimed;
         if claimed <= journal.settled() || first > claimed {
-            self.stream_lost(journal);
+            self.stream_lost(now, journal);
             return false;
         }
         if first == claimed && last == claimed {
             self.places.lost_since = Some(self.last_play);
-            self.places.wants_it = false;
+            self.places.lost_at = now;
         }
         first == last
     }
 
-    fn stream_lost(&mut self, journal: &Journal) {
+    fn stream_lost(&mut self, now: u64, journal: &Journal) {
         if self.places.lost_since.is_none() && self.places.claimed <= journal.settled() {
             self.places.lost_since = Some(self.last_play);
-            self.places.wants_it = false;
+            self.places.lost_at = now;
         } else {
             self.places.doubtful = true;
         }
     }
 
     /// A speaker that wants to sound in spite of such news wants it back already; one that does not has lost it anew.
-    pub(super) fn place_after(&mut self, state: State) {
+    pub(super) fn place_after(&mut self, state: State, now: u64) {
         if std::mem::take(&mut self.places.doubtful) && !matches!(state, State::Playing | State::Buffering) {
             self.places.lost_since = Some(self.last_play);
-            self.places.wants_it = false;
+            self.places.lost_at = now;
         }
     }
 
     /// An order is given; `before` is the last one before it.
-    pub(super) fn place_order(&mut self, before: PlayId) {
+    pub(super) fn place_order(&mut self, before: PlayId, now: u64) {
         match self.places.answers {
             Some(Call::Create { .. }) => self.places.lost_since = None,
             Some(Call::Current(session)) if !self.own.contains(&session) => {
                 self.own.insert(session);
                 self.places.lost_since = Some(before);
-                self.places.wants_it = true;
+                self.places.lost_at = now;
+                self.places.asked_at = Some(now);
             }
             _ => {}
         }
@@ -151,7 +154,12 @@ impl Oracle {
                 self.places.lost_since
             ));
         }
-        if claims && !self.places.wants_it {
+        // A contact is believed a little after its edge.
+        let asked = self
+            .places
+            .asked_at
+            .is_some_and(|at| at + BOUNCE_MS >= self.places.lost_at);
+        if claims && !asked {
             return Err(format!("{event:?} takes the stream over, and nobody asked for it"));
         }
         if claims {

@@ -14,6 +14,7 @@ impl World {
         self.service.linked = true;
         for medium in self.audio.media.values_mut() {
             medium.stalls.clear();
+            medium.expired = 0;
         }
         let later = |happening: &Happening| {
             matches!(

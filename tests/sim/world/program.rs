@@ -100,7 +100,7 @@ impl World {
         if let Some((key, version)) = learned
             && self.takes_list(input)
         {
-            self.oracle.learned(key, version);
+            self.oracle.learned(key, version, self.now);
         }
         self.drain(input, reasons)
     }
