@@ -59,7 +59,11 @@ impl Session {
     /// The service does not know the session, or does not give it out: perhaps it brings it back. What is loaded plays on.
     pub(super) fn session_lapsed(&mut self, now: Moment) {
         self.service.want_current = Want::No;
-        let saved = self.resume_at.map(|(entry, _)| entry);
+        let saved = self
+            .shown
+            .bookmark
+            .and_then(|saved| saved.place)
+            .map(|place| place.entry);
         match self.queue.current().map(|entry| entry.key).or(saved) {
             Some(entry) => self.service.search = Search::Restore(entry),
             None => self.not_restored(now),
