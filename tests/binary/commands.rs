@@ -6,7 +6,7 @@ use crate::process::{Outcome, free_port, run_in};
 use crate::service::Music;
 use crate::speaker::Speaker;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "demo",
     "simulator",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 10] = [
     "press",
     "status",
     "play",
+    "queue",
     "play-tone",
     "watch-buttons",
 ];
@@ -59,6 +60,8 @@ fn what_is_mistyped_is_an_error_that_names_the_nearest() {
         (&["demo", "--tier", "fre"], "'free'"),
         (&["press"], "<BUTTON>"),
         (&["play"], "--id"),
+        (&["play", "--id", "x", "--next", "--shuffle"], "--shuffle"),
+        (&["play", "--id", "x", "--next", "--last"], "--last"),
         (&["demo", "--for", "soon"], "30s"),
     ] {
         let outcome = run(args);
@@ -71,7 +74,12 @@ fn what_is_mistyped_is_an_error_that_names_the_nearest() {
 #[test]
 fn without_a_speaker_the_commands_that_need_one_say_so() {
     let address = format!("127.0.0.1:{}", free_port());
-    for args in [&["status"][..], &["press", "play"], &["play", "--id", "mrn:1"]] {
+    for args in [
+        &["status"][..],
+        &["press", "play"],
+        &["play", "--id", "mrn:1"],
+        &["queue"],
+    ] {
         let mut args = args.to_vec();
         args.extend(["--address", &address]);
         let outcome = run(&args);

@@ -10,12 +10,14 @@
 
 mod alsa;
 mod commands;
+mod going_on;
 mod kill;
 mod mistakes;
 mod music;
 mod offline;
 mod playing;
 mod process;
+mod queue;
 mod second_device;
 mod service;
 mod simulator;

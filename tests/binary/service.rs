@@ -148,6 +148,19 @@ impl Service {
         albums.map(|album| album["id"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// Names of the tracks, in the order of the albums.
+    pub fn tracks(&self) -> Vec<String> {
+        let home = self.get("/sim/music");
+        let albums = home["entities"].as_array().unwrap().iter();
+        let tracks = albums.flat_map(|album| album["tracks"].as_array().unwrap());
+        tracks.map(|track| track["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How many sessions there are, of all devices.
+    pub fn sessions(&self) -> usize {
+        self.get("/sim/sessions")["sessions"].as_array().unwrap().len()
+    }
+
     /// Plans that something goes wrong.
     #[track_caller]
     pub fn fault(&self, fault: &Value) {

@@ -121,3 +121,30 @@ fn skips_count_down_to_none_and_are_refused_then() {
     assert_eq!(skips, 6);
     service.is_content();
 }
+
+#[test]
+fn the_service_s_own_words_on_a_refusal_are_shown_until_something_new_is_opened() {
+    let service = Music::of_lengths(&[20_000; 2]).serve_tier("free");
+    let speaker = Speaker::at(&service);
+    let album = service.albums()[0].clone();
+    let play = speaker.command(&["play", "--container", &album, "--shuffle"]);
+    assert_eq!(
+        play.code,
+        Some(0),
+        "only the service knows what the plan includes: {}",
+        play.errors
+    );
+    let status = speaker.shows("the service's words", |status| status["upsell"] != Value::Null);
+    let words = status["upsell"]["text"].as_str().unwrap();
+    assert_eq!(status["state"], "stopped");
+    assert!(
+        speaker.log().contains(&format!("the service says: {words}")),
+        "{}",
+        speaker.log()
+    );
+    let shown = speaker.command(&["status"]).output;
+    assert!(shown.contains(&format!("the service says: {words}")), "{shown}");
+    speaker.press("preset_1");
+    speaker.shows("no words any more", |status| status["upsell"] == Value::Null);
+    service.is_content();
+}

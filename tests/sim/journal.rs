@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rng::Rng;
 use tonearm_core::effect::{Bookmark, Effect};
-use tonearm_core::event::{Event, StopReason, What};
+use tonearm_core::event::{Claim, Event, StopReason, What};
 use tonearm_core::id::Seq;
 use tonearm_core::unit::{Millis, Moment};
 
@@ -166,6 +166,7 @@ impl Journal {
                 progress,
                 rebuffers,
             },
+            claim: Claim::Held,
             ..last.event
         };
         self.append(stop);

@@ -1,9 +1,9 @@
 //! What may go wrong in one world, and how often: drawn from the seed once, before anything happens.
 
 use crate::rng::Rng;
-use tonearm_core::ButtonSetup;
 use tonearm_core::input::Press;
 use tonearm_core::unit::Millis;
+use tonearm_core::{ButtonSetup, OnElsewhere};
 
 /// Whose account it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,16 @@ pub struct Plan {
     pub kills: u64,
     pub shutdowns: u64,
     pub takeovers: u64,
+    /// The service forgets the session, until it is restored.
+    pub lapses: u64,
+    /// The account is unlinked for a while.
+    pub unlinks: u64,
+    /// Per thousand restores: they are refused for good.
+    pub unrestorable: u64,
+    /// While another device owns the stream, nothing at all is taken but a claim; otherwise only starts are refused.
+    pub strict: bool,
+    pub batch: u8,
+    pub elsewhere: OnElsewhere,
 }
 
 pub const BUTTONS: [ButtonSetup; 5] = [
@@ -83,6 +93,7 @@ impl Plan {
         let (presses, edges) = (5 + often(120), often(40));
         let (net_drops, device_losses, disk_faults) = (often(6), often(4), often(2));
         let (kills, shutdowns, takeovers) = (often(4), often(2), often(3));
+        let (lapses, unlinks, unrestorable) = (often(3), often(3), often(600));
         let length_ms = rng.between(60, 420) * 1000;
         let short = rng.chance(300);
         Self {
@@ -115,6 +126,16 @@ impl Plan {
             kills,
             shutdowns,
             takeovers,
+            lapses,
+            unlinks,
+            unrestorable,
+            strict: rng.chance(500),
+            batch: if rng.chance(300) { 5 } else { 1 },
+            elsewhere: if rng.chance(300) {
+                OnElsewhere::TakeOver
+            } else {
+                OnElsewhere::Offer
+            },
         }
     }
 
@@ -128,6 +149,7 @@ impl Plan {
         self.broken = 0;
         self.expired = 0;
         self.stalls = 0;
+        self.unrestorable = 0;
         self.latency_ms = (5, 50);
         self.load_ms = (0, 100);
     }

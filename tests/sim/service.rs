@@ -7,9 +7,9 @@ use crate::plan::Tier;
 use crate::rng::Rng;
 use tonearm_core::effect::Call;
 use tonearm_core::entry::{Actions, Denial, Entry, Kind, Permission};
-use tonearm_core::event::{StopReason, What};
+use tonearm_core::event::{Claim, StopReason, What};
 use tonearm_core::id::{EntryKey, SessionKey};
-use tonearm_core::input::{Answer, Entries, Failure, Mode, Verdict};
+use tonearm_core::input::{Answer, Elsewhere, Entries, Failure, Mode, Sounding, Verdict};
 use tonearm_core::unit::Millis;
 
 const SKIPS: u8 = 6;
@@ -34,7 +34,11 @@ pub struct Service {
     last_entry: u32,
     pub skips_left: u8,
     /// Another device owns the stream.
-    pub taken: bool,
+    taken: bool,
+    /// The session that another device opened last, and whether it sounds there.
+    other: Option<(SessionKey, Sounding)>,
+    /// No account is linked: everything is refused.
+    pub linked: bool,
     seen: BTreeMap<u64, Record>,
     last_seen: u64,
     pub processed: u64,
@@ -46,6 +50,8 @@ pub struct Shape {
     pub entry_ms: (u64, u64),
     pub queue_len: (u64, u64),
     pub injected: u64,
+    pub unrestorable: u64,
+    pub strict: bool,
 }
 
 impl Service {
@@ -58,6 +64,8 @@ impl Service {
             last_entry: 0,
             skips_left: SKIPS,
             taken: false,
+            other: None,
+            linked: true,
             seen: BTreeMap::new(),
             last_seen: 0,
             processed: 0,
@@ -86,6 +94,33 @@ impl Service {
         self.queues.get(&session.0).map_or(0, |queue| queue.versions.len() - 1)
     }
 
+    /// Another device plays something of its own.
+    pub fn take_stream(&mut self, shape: &Shape, rng: &mut Rng) {
+        self.taken = true;
+        if let Answer::Opened { session, .. } = self.create(Mode::Play, shape, rng) {
+            self.other = Some((session, Sounding::Yes));
+        }
+    }
+
+    /// The other device stops.
+    pub fn give_stream_back(&mut self) {
+        self.taken = false;
+        if let Some((_, sounding)) = &mut self.other {
+            *sounding = Sounding::No;
+        }
+    }
+
+    /// The last session this device created is forgotten.
+    pub fn lapse(&mut self) {
+        if let Some(queue) = self.queues.values_mut().next_back() {
+            queue.gone = true;
+        }
+    }
+
+    pub fn is_foreign(&self, session: SessionKey) -> bool {
+        self.other.is_some_and(|(other, _)| other == session)
+    }
+
     pub fn forget(&mut self, session: SessionKey) {
         if let Some(queue) = self.queues.get_mut(&session.0) {
             queue.gone = true;
@@ -93,12 +128,15 @@ impl Service {
     }
 
     pub fn call(&mut self, call: Call, shape: &Shape, rng: &mut Rng) -> Answer {
-        if self.taken && !matches!(call, Call::Create { .. }) {
+        if !self.linked {
+            return Answer::Failed(Failure::Unauthorised);
+        }
+        if self.taken && !matches!(call, Call::Create { .. } | Call::Active) {
             return Answer::Failed(Failure::TakenOver);
         }
         match call {
             Call::Create { mode, .. } => {
-                self.taken = false;
+                self.give_stream_back();
                 self.create(mode, shape, rng)
             }
             Call::Current(session) => self.with(session, |service, queue| {
@@ -129,19 +167,49 @@ impl Service {
                     after.sort_unstable();
                 }
             }),
-            Call::Active => Answer::Sessions(heapless::Vec::new()),
-            Call::Restore(_) | Call::QueueNext { .. } | Call::QueueLast { .. } => Answer::Failed(Failure::NotFound),
+            Call::Active => {
+                let other = self.other.map(|(session, sounding)| Elsewhere {
+                    session,
+                    entry: self.current(session),
+                    sounding,
+                });
+                Answer::Sessions(other.into_iter().collect())
+            }
+            Call::Restore(entry) => self.restore(entry, shape, rng),
+            Call::QueueNext { session, .. } => self.put(session, 1, shape, rng),
+            Call::QueueLast { session, .. } => self.put(session, usize::MAX, shape, rng),
         }
     }
 
-    /// Takes one event. `Err`: it should not have been sent.
-    pub fn event(
+    /// Takes events that came in one piece, all of them or none. `Err`: they should not have been sent.
+    pub fn events(
         &mut self,
-        record: Record,
+        records: &[Record],
         journal: &Journal,
         shape: &Shape,
         rng: &mut Rng,
     ) -> Result<Verdict, String> {
+        if !self.linked {
+            return Ok(Verdict::Failed(Failure::Unauthorised));
+        }
+        let mut taken = self.taken;
+        for record in records {
+            let known = self.seen.contains_key(&record.uid);
+            let claims = record.event.claim == Claim::TakesOver;
+            let start = matches!(record.event.what, What::Start { .. });
+            if taken && !claims && !known && (start || shape.strict) {
+                return Ok(Verdict::Failed(Failure::TakenOver));
+            }
+            taken &= !claims;
+        }
+        for record in records {
+            self.event(*record, journal, shape, rng)?;
+        }
+        Ok(Verdict::Accepted)
+    }
+
+    /// Takes one event. `Err`: it should not have been sent.
+    fn event(&mut self, record: Record, journal: &Journal, shape: &Shape, rng: &mut Rng) -> Result<(), String> {
         if let Some(first) = self.seen.get(&record.uid) {
             if first.event != record.event {
                 return Err(format!("event {:?} was repeated with other contents", record.event.seq));
@@ -153,12 +221,12 @@ impl Service {
                 ));
             }
             self.repeats += 1;
-            return Ok(Verdict::Accepted);
+            return Ok(());
         }
         if record.uid < self.last_seen && journal.repeatable.contains(&record.uid) {
             // It was refused, and a kill made the speaker forget that.
             self.seen.insert(record.uid, record);
-            return Ok(Verdict::Accepted);
+            return Ok(());
         }
         if record.uid < self.last_seen {
             return Err(format!("event {:?} came after a later one", record.event.seq));
@@ -172,8 +240,11 @@ impl Service {
             ));
         }
         let event = record.event;
-        if self.taken && matches!(event.what, What::Start { .. }) {
-            return Ok(Verdict::Failed(Failure::TakenOver));
+        if event.claim == Claim::TakesOver {
+            self.give_stream_back();
+            if self.is_foreign(event.session) {
+                self.other = None;
+            }
         }
         self.seen.insert(record.uid, record);
         self.last_seen = record.uid;
@@ -182,7 +253,7 @@ impl Service {
             What::Start { .. } => self.started(event.session, event.entry, shape, rng)?,
             What::Stop { reason, .. } => self.stopped(event.entry, reason)?,
         }
-        Ok(Verdict::Accepted)
+        Ok(())
     }
 
     fn started(&mut self, session: SessionKey, entry: EntryKey, shape: &Shape, rng: &mut Rng) -> Result<(), String> {
@@ -301,6 +372,36 @@ impl Service {
         self.queues.insert(key, queue);
         let session = SessionKey(key);
         Answer::Opened { session, entries }
+    }
+
+    fn restore(&mut self, entry: EntryKey, shape: &Shape, rng: &mut Rng) -> Answer {
+        let found = self.queues.iter_mut().find(|(_, queue)| queue.order.contains(&entry.0));
+        let Some((key, queue)) = found else {
+            return Answer::Failed(Failure::NotFound);
+        };
+        if rng.chance(shape.unrestorable) {
+            return Answer::Failed(Failure::NotFound);
+        }
+        queue.gone = false;
+        let session = SessionKey(*key);
+        let count = (queue.order.len() - queue.at).min(usize::try_from(rng.between(1, 11)).unwrap());
+        let (order, at) = (queue.order.clone(), queue.at);
+        match self.list(&order, at..at + count) {
+            Answer::Listed(entries) => Answer::Opened { session, entries },
+            other => other,
+        }
+    }
+
+    /// Something is put into the queue, so far behind the current entry.
+    fn put(&mut self, session: SessionKey, behind: usize, shape: &Shape, rng: &mut Rng) -> Answer {
+        self.last_entry += 1;
+        let key = self.last_entry;
+        let length = rng.between(shape.entry_ms.0, shape.entry_ms.1);
+        self.kinds.insert(key, (Kind::Track, length));
+        self.change(session, |queue| {
+            let at = queue.at.saturating_add(behind).min(queue.order.len());
+            queue.order.insert(at, key);
+        })
     }
 
     fn with(&self, session: SessionKey, answer: impl FnOnce(&Self, &Queue) -> Answer) -> Answer {

@@ -1,7 +1,7 @@
 //! What the service says: new sessions, entries, refusals, silence.
 
 use super::stream::Stream;
-use super::{Edit, Opening, Opens, Pending, Session, Step, Switch, Want};
+use super::{Edit, Footing, Opening, Opens, Pending, Session, Step, Switch, Want};
 use crate::effect::{Call, Effect};
 use crate::entry::{Denial, Entry, Permission};
 use crate::event::StopReason;
@@ -18,7 +18,7 @@ impl Session {
         let Some(pending) = self.service.pending.take_if(|pending| pending.request == request) else {
             return;
         };
-        // Listing what is not there means that the queue ends (or begins) here.
+        // Listing what is not there means that the queue ends (or begins) here - or that the whole session is not there.
         let failure = match (pending.call, answer) {
             (Call::Create { source, mode }, Answer::Opened { session, entries }) => {
                 if let Some(opening) = self.take_opening(pending.call) {
@@ -57,7 +57,14 @@ impl Session {
                 None
             }
             (Call::Next { .. }, Answer::Failed(Failure::NotFound)) => {
-                self.next_are(pending, &[], now);
+                match self.service.footing {
+                    Footing::Firm => {
+                        self.service.footing = Footing::Doubtful;
+                        self.service.want_current = Want::Yes;
+                        self.service.want_next = Want::Yes;
+                    }
+                    Footing::Doubtful => self.next_are(pending, &[], now),
+                }
                 None
             }
             (Call::Previous { .. }, Answer::Listed(entries)) => {
@@ -178,6 +185,7 @@ impl Session {
     }
 
     fn next_are(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
+        self.service.footing = Footing::Firm;
         self.freshen(entries);
         if self.queue.take_next(pending.at, entries) == Merge::Elsewhere {
             // A step waits until the service is here: the start event of the current entry makes it be asked again.
@@ -347,6 +355,10 @@ impl Session {
     fn change_failed(&mut self, failure: Failure, later: Want, now: Moment) {
         if later == Want::Yes {
             self.service.want_next = Want::Yes;
+        }
+        if failure == Failure::NotFound {
+            // Is the session still there?
+            self.service.want_current = Want::Yes;
         }
         self.refuse(refusal(failure), now);
     }

@@ -142,6 +142,8 @@ struct Service {
     want_next: Want,
     /// What came before is to be asked for.
     want_previous: Want,
+    /// Whether the session is known to be there still.
+    footing: Footing,
     /// A step that waits for the service to name the entry.
     step: Option<Step>,
     shuffle: Switch,
@@ -162,6 +164,15 @@ enum Want {
     #[default]
     No,
     Yes,
+}
+
+/// Whether the service still knows the session, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Footing {
+    #[default]
+    Firm,
+    /// It found nothing that follows. Before that counts as the end of the queue, it is asked for the current entry.
+    Doubtful,
 }
 
 /// A call whose answer has not come.

@@ -4,7 +4,7 @@
 //! It looks for a place; whether that sounds is what the listener wanted when the speaker stopped.
 
 use super::stream::Stream;
-use super::{OnElsewhere, Opening, Opens, Pending, Session, Switch, Want};
+use super::{Footing, OnElsewhere, Opening, Opens, Pending, Session, Switch, Want};
 use crate::effect::Call;
 use crate::entry::Entry;
 use crate::event::StopReason;
@@ -59,7 +59,11 @@ impl Session {
     /// The service does not know the session, or does not give it out: perhaps it brings it back. What is loaded plays on.
     pub(super) fn session_lapsed(&mut self, now: Moment) {
         self.service.want_current = Want::No;
-        let saved = self.resume_at.map(|(entry, _)| entry);
+        let saved = self
+            .shown
+            .bookmark
+            .and_then(|saved| saved.place)
+            .map(|place| place.entry);
         match self.queue.current().map(|entry| entry.key).or(saved) {
             Some(entry) => self.service.search = Search::Restore(entry),
             None => self.not_restored(now),
@@ -73,6 +77,7 @@ impl Session {
             return;
         };
         self.service.search = Search::Over;
+        self.service.footing = Footing::Firm;
         if let Some(old) = self.service.session.replace(session).filter(|old| *old != session) {
             self.playback.move_to(old, session);
         }
@@ -223,6 +228,7 @@ impl Session {
         self.service.session = Some(session);
         self.service.last_event = Seq::default();
         self.service.search = Search::Over;
+        self.service.footing = Footing::Firm;
         self.service.shuffle = Switch::default();
         self.service.looping = Switch::default();
         self.service.want_current = Want::No;

@@ -72,6 +72,7 @@ impl Session {
         if self.playback.is_over() {
             // It was to sound already: the service is asked once more whether there is anything.
             self.go_on(now);
+            self.slide_window();
         }
     }
 

@@ -32,8 +32,8 @@ impl Session {
         };
         match self.playback.wanted {
             Wanted::Sound => self.tell(Notice::TakenOver),
-            Wanted::Pause => {}
-            Wanted::Silence => return,
+            Wanted::Pause if self.playback.current.is_some() => {}
+            Wanted::Pause | Wanted::Silence => return,
         }
         if self.queue.current().is_some() {
             self.remember_place(now);

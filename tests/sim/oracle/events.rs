@@ -31,6 +31,7 @@ impl Oracle {
             return Err(format!("{event:?} while {open:?} is open"));
         }
         *self.reasons.entry("start").or_default() += 1;
+        self.place_start(event, world)?;
         let (from, before) = (self.last_start.replace(*event), self.start_before);
         self.start_before = from;
         // What began by itself while an answer was under way follows the order before that answer.
@@ -40,6 +41,10 @@ impl Oracle {
         } else {
             self.version_at_start
         };
+        let former = self
+            .former_version
+            .filter(|(session, _, until)| *session == event.session && until + 2 * world.plan.news_ms >= world.now);
+        let version = former.map_or(version, |(_, former, _)| version.min(former));
         self.version_before = self.version_at_start;
         self.version_at_start = self.known_version.get(&event.session).copied().unwrap_or(0);
         let fresh_run = std::mem::take(&mut self.fresh_run);

@@ -1,8 +1,11 @@
 //! What must hold after every step, whatever happened. It knows the promises, not how the core keeps them.
 
 mod events;
+mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use places::Places;
 
 use crate::journal::Journal;
 use crate::plan::Plan;
@@ -32,7 +35,8 @@ const POSITION_SLACK_MS: i64 = 700;
 pub struct Oracle {
     // One run of the program.
     pending: Option<(RequestId, Call)>,
-    in_flight: Option<Seq>,
+    in_flight: Option<(Seq, Seq)>,
+    places: Places,
     verdict: Option<(Seq, bool)>,
     stored_to: Seq,
     not_before: u64,
@@ -46,6 +50,8 @@ pub struct Oracle {
     /// The last order came of a list that the service gave, not of a press itself.
     stepped_by_answer: Option<PlayId>,
     known_version: BTreeMap<SessionKey, usize>,
+    /// The version known before, and when that ended: what began by itself just then may follow it still.
+    former_version: Option<(SessionKey, usize, u64)>,
     // The whole history.
     open: Option<Event>,
     last_start: Option<Event>,
@@ -57,6 +63,8 @@ pub struct Oracle {
     presses: Vec<(u64, Press)>,
     /// Entries ordered to sound since the last start; some never did.
     ordered: Vec<EntryKey>,
+    /// Sessions that this speaker opened, restored or took.
+    own: BTreeSet<SessionKey>,
     pub reasons: BTreeMap<&'static str, u64>,
 }
 
@@ -65,6 +73,7 @@ impl Oracle {
         Self {
             pending: None,
             in_flight: None,
+            places: Places::default(),
             verdict: None,
             stored_to: Seq(0),
             not_before: 0,
@@ -77,6 +86,7 @@ impl Oracle {
             fresh_run: true,
             stepped_by_answer: None,
             known_version: BTreeMap::new(),
+            former_version: None,
             open: None,
             last_start: None,
             start_before: None,
@@ -86,6 +96,7 @@ impl Oracle {
             version_before: 0,
             presses: Vec::new(),
             ordered: Vec::new(),
+            own: BTreeSet::new(),
             reasons: BTreeMap::new(),
         }
     }
@@ -94,6 +105,7 @@ impl Oracle {
     pub fn restart(&mut self, journal: &Journal, closing: Option<Event>) -> Check {
         self.pending = None;
         self.in_flight = None;
+        self.restart_places(journal);
         self.verdict = None;
         self.stored_to = Seq(journal.next().0 - 1);
         self.not_before = 0;
@@ -120,7 +132,7 @@ impl Oracle {
     }
 
     /// Called before the core sees the input.
-    pub fn input(&mut self, input: &Input, now: u64) -> Check {
+    pub fn input(&mut self, input: &Input, now: u64, journal: &Journal) -> Check {
         if *input == Input::Tick {
             let (at, count) = self.ticks;
             self.ticks = if at == now { (now, count + 1) } else { (now, 1) };
@@ -128,18 +140,28 @@ impl Oracle {
                 return Err("the deadline stands still: a busy loop".into());
             }
         }
+        let answers = match input {
+            Input::Answer { request, .. } => self.pending.take_if(|(awaited, _)| awaited == request),
+            _ => None,
+        };
+        let answers = answers.map(|(_, call)| call);
+        self.place_input(input, answers, now, journal);
         match input {
-            Input::Answer { request, answer } => {
-                let awaited = self.pending.take_if(|(awaited, _)| awaited == request).is_some();
-                if let (true, Answer::Failed(failure)) = (awaited, answer) {
+            Input::Answer { answer, .. } => {
+                if let (Some(_), Answer::Failed(failure)) = (answers, answer) {
                     self.failed(*failure, now);
                 }
             }
-            Input::Reported { last: seq, verdict } => {
-                self.in_flight = None;
+            Input::Reported { last, verdict } => {
+                let (first, _) = self.in_flight.take().unwrap_or((*last, *last));
                 self.verdict = match verdict {
-                    Verdict::Accepted => Some((*seq, true)),
-                    Verdict::Refused => Some((*seq, false)),
+                    Verdict::Accepted => Some((*last, true)),
+                    // Of several, one is at fault: they are sent singly.
+                    Verdict::Refused => (first == *last).then_some((*last, false)),
+                    Verdict::Failed(Failure::TakenOver) => {
+                        let given_up = self.events_refused(first, *last, now, journal);
+                        given_up.then_some((*last, false))
+                    }
                     Verdict::Failed(failure) => {
                         self.failed(*failure, now);
                         None
@@ -172,8 +194,9 @@ impl Oracle {
     }
 
     /// The service told which order of the queue it was in when it made the list that has just been taken.
-    pub fn learned(&mut self, session: SessionKey, version: usize) {
-        self.known_version.insert(session, version);
+    pub fn learned(&mut self, session: SessionKey, version: usize, now: u64) {
+        let former = self.known_version.insert(session, version).unwrap_or(0);
+        self.former_version = Some((session, former, now));
     }
 
     fn failed(&mut self, failure: Failure, now: u64) {
@@ -200,9 +223,9 @@ impl Oracle {
         }
         match effect {
             Effect::Call { request, call } => self.call(*request, *call, world),
-            Effect::Report { last: seq, .. } => self.report(*seq, world),
+            Effect::Report { first, last } => self.report(*first, *last, world),
             Effect::Settle { seq, accepted } => match self.verdict.take() {
-                Some(verdict) if verdict == (*seq, *accepted) && seq.0 == world.journal.settled().0 + 1 => Ok(()),
+                Some(verdict) if verdict == (*seq, *accepted) => Ok(()),
                 other => Err(format!("settle {seq:?} accepted={accepted} after verdict {other:?}")),
             },
             Effect::Record(event) => self.record(event, world),
@@ -229,7 +252,10 @@ impl Oracle {
                 if *play <= self.last_play {
                     return Err(format!("order {play:?} after {:?}", self.last_play));
                 }
-                self.last_play = *play;
+                let before = std::mem::replace(&mut self.last_play, *play);
+                if let Effect::Play { .. } = effect {
+                    self.place_order(before, world.now);
+                }
                 if let (Effect::Play { .. }, Input::Answer { .. }) = (effect, world.input) {
                     self.stepped_by_answer = Some(*play);
                     self.known_version.clear();
@@ -286,16 +312,10 @@ impl Oracle {
             return Err(format!("{call:?} while leaving"));
         }
         self.pending = Some((request, call));
+        self.place_exchange()?;
         self.exchange(world.now)?;
-        let session = match call {
-            Call::Create { .. } | Call::Active | Call::Restore(_) => return Ok(()),
-            Call::Current(session)
-            | Call::Next { session, .. }
-            | Call::Previous { session, .. }
-            | Call::Loop { session, .. }
-            | Call::Shuffle { session, .. }
-            | Call::QueueNext { session, .. }
-            | Call::QueueLast { session, .. } => session,
+        let Some(session) = self.place_call(call, world)? else {
+            return Ok(());
         };
         let unsent = world
             .journal
@@ -309,20 +329,24 @@ impl Oracle {
         }
     }
 
-    fn report(&mut self, seq: Seq, world: &Seen<'_>) -> Check {
-        if let Some(first) = self.in_flight {
-            return Err(format!("{seq:?} is sent while {first:?} is under way"));
+    fn report(&mut self, first: Seq, last: Seq, world: &Seen<'_>) -> Check {
+        if let Some(earlier) = self.in_flight {
+            return Err(format!("{first:?} is sent while {earlier:?} is under way"));
         }
-        if seq > self.stored_to {
-            return Err(format!("{seq:?} is sent before it is stored"));
+        if last > self.stored_to {
+            return Err(format!("{last:?} is sent before it is stored"));
         }
-        if seq.0 != world.journal.settled().0 + 1 {
+        if last < first || last.0 - first.0 >= u64::from(world.plan.batch) {
+            return Err(format!("{first:?} to {last:?} are sent in one piece"));
+        }
+        if first.0 != world.journal.settled().0 + 1 {
             return Err(format!(
-                "{seq:?} is sent, but {:?} was the last one settled",
+                "{first:?} is sent, but {:?} was the last one settled",
                 world.journal.settled()
             ));
         }
-        self.in_flight = Some(seq);
+        self.in_flight = Some((first, last));
+        self.place_exchange()?;
         self.exchange(world.now)
     }
 
@@ -356,6 +380,7 @@ impl Oracle {
         }
         let now = Moment(world.now);
         let view = session.view(now);
+        self.place_after(view.state, world.now);
         if self.leaving_since.is_none() {
             self.window(session, view.entries, view.cursor, world)?;
         }

@@ -1,6 +1,7 @@
 //! The client of the service: one exchange after the other, and everything that happens to exchanges.
 
 use super::{Check, Fate, Happening, Job, World};
+use crate::journal::Record;
 use crate::service::Shape;
 use tonearm_core::effect::Call;
 use tonearm_core::id::SessionKey;
@@ -50,17 +51,13 @@ impl World {
             Failure::Refused,
         ];
         match (self.rng.index(failures.len()), job) {
-            (kind, Job::Event(_)) if kind >= 2 => Fate::Refused,
+            (kind, Job::Events(_)) if kind >= 2 => Fate::Refused,
             (kind, _) => Fate::Fails(failures[kind]),
         }
     }
 
     pub(super) fn service_handles(&mut self, run: u32, job: &Job, fate: &Fate) -> Check {
-        let shape = Shape {
-            entry_ms: self.plan.entry_ms,
-            queue_len: self.plan.queue_len,
-            injected: self.plan.injected,
-        };
+        let shape = self.shape();
         let after = self.rng.between(self.plan.latency_ms.0, self.plan.latency_ms.1) / 2;
         match fate {
             Fate::Fails(failure) => {
@@ -72,18 +69,12 @@ impl World {
                 self.answer(run, job, Err(*failure), None, after);
             }
             Fate::Refused => {
-                if let Job::Event(record) = job {
+                if let Job::Events(records) = job {
                     // It is set aside when the answer arrives; should that be lost in a kill, it may come again.
-                    self.journal.set_aside.insert(record.uid);
-                    self.deliver(
-                        run,
-                        after,
-                        Input::Reported {
-                            last: record.event.seq,
-                            verdict: Verdict::Refused,
-                        },
-                        None,
-                    );
+                    if let [record] = records[..] {
+                        self.journal.set_aside.insert(record.uid);
+                    }
+                    self.deliver(run, after, reported(records, Verdict::Refused), None);
                 }
             }
             Fate::Answered | Fate::AnswerLost => {
@@ -100,30 +91,33 @@ impl World {
                         let result = if lost { Err(Failure::Unreachable) } else { Ok(answer) };
                         self.answer(run, job, result, learned, after);
                     }
-                    Job::Event(record) => {
+                    Job::Events(records) => {
                         if lost || run != self.run {
-                            self.journal.repeatable.insert(record.uid);
+                            self.journal.repeatable.extend(records.iter().map(|record| record.uid));
                         }
-                        let verdict = self.service.event(*record, &self.journal, &shape, &mut self.rng)?;
+                        let verdict = self.service.events(records, &self.journal, &shape, &mut self.rng)?;
                         let verdict = if lost {
                             Verdict::Failed(Failure::Unreachable)
                         } else {
                             verdict
                         };
-                        self.deliver(
-                            run,
-                            after,
-                            Input::Reported {
-                                last: record.event.seq,
-                                verdict,
-                            },
-                            None,
-                        );
+                        self.deliver(run, after, reported(records, verdict), None);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// What the service makes, as the plan has it at the moment.
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            entry_ms: self.plan.entry_ms,
+            queue_len: self.plan.queue_len,
+            injected: self.plan.injected,
+            unrestorable: self.plan.unrestorable,
+            strict: self.plan.strict,
+        }
     }
 
     pub(super) fn answer(
@@ -143,11 +137,8 @@ impl World {
                 request: *request,
                 answer: Answer::Failed(failure),
             },
-            (Job::Event(record), Err(failure)) => Input::Reported {
-                last: record.event.seq,
-                verdict: Verdict::Failed(failure),
-            },
-            (Job::Event(_), Ok(_)) => return,
+            (Job::Events(records), Err(failure)) => reported(records, Verdict::Failed(failure)),
+            (Job::Events(_), Ok(_)) => return,
         };
         self.deliver(run, after, input, learned);
     }
@@ -161,4 +152,9 @@ impl World {
         };
         self.enter(after, happening);
     }
+}
+
+fn reported(records: &[Record], verdict: Verdict) -> Input {
+    let last = records.last().map(|record| record.event.seq).unwrap_or_default();
+    Input::Reported { last, verdict }
 }

@@ -2,7 +2,7 @@
 
 use super::{Check, Happening, Telling, World};
 use tonearm_core::State;
-use tonearm_core::input::Press;
+use tonearm_core::input::{Account, Press};
 use tonearm_core::refusal::Problem;
 use tonearm_core::unit::Moment;
 
@@ -10,9 +10,11 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         note!(self, "{} ---- calm", self.now);
         self.plan.calm();
-        self.service.taken = false;
+        self.service.give_stream_back();
+        self.service.linked = true;
         for medium in self.audio.media.values_mut() {
             medium.stalls.clear();
+            medium.expired = 0;
         }
         let later = |happening: &Happening| {
             matches!(
@@ -32,6 +34,7 @@ impl World {
         self.enter(0, Happening::Device(true));
         self.enter(0, Happening::Net(true));
         self.enter(0, Happening::Boot);
+        self.enter(1, Happening::Told(Account::Linked));
     }
 
     /// Everything older than a few seconds is at the service, and what should sound sounds.

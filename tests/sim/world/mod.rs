@@ -11,7 +11,7 @@ use crate::service::Service;
 use tonearm_core::Session;
 use tonearm_core::effect::{Bookmark, Call, Effect, Wishes};
 use tonearm_core::id::{ButtonId, EntryKey, RequestId, Seq, SessionKey};
-use tonearm_core::input::{Contact, Failure, Input, Press};
+use tonearm_core::input::{Account, Contact, Failure, Input, Press};
 use tonearm_core::limits::VOLUME_FIRST;
 
 type Check = Result<(), String>;
@@ -82,6 +82,11 @@ enum Happening {
     Shutdown,
     Boot,
     Takeover(bool),
+    Lapse,
+    /// The service knows the account, or not.
+    Account(bool),
+    /// The speaker is told how signing in stands.
+    Told(Account),
     RefillSkips,
 }
 
@@ -89,7 +94,8 @@ enum Happening {
 #[derive(Clone, Debug)]
 enum Job {
     Call(RequestId, Call),
-    Event(Record),
+    /// Sent in one piece.
+    Events(Vec<Record>),
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +141,8 @@ pub struct World {
     jobs: VecDeque<Job>,
     worker_busy: bool,
     net_up: bool,
+    /// How signing in stands as the sign-in adapter knows it.
+    told: Account,
     last_news: u64,
     last_edge: Option<u64>,
     wishes: Wishes,
@@ -171,6 +179,7 @@ impl World {
             jobs: VecDeque::new(),
             worker_busy: false,
             net_up: true,
+            told: Account::Linked,
             last_news: 0,
             last_edge: None,
             wishes: Wishes::new(),
@@ -319,7 +328,25 @@ impl World {
             Happening::Boot => self.boot()?,
             Happening::Takeover(taken) => {
                 self.stats.count("takeover changes");
-                self.service.taken = taken;
+                if taken {
+                    let shape = self.shape();
+                    self.service.take_stream(&shape, &mut self.rng);
+                } else {
+                    self.service.give_stream_back();
+                }
+            }
+            Happening::Lapse => {
+                self.stats.count("lapses");
+                self.service.lapse();
+            }
+            Happening::Account(linked) => {
+                self.stats.count("account changes");
+                self.service.linked = linked;
+                self.tell_account(linked);
+            }
+            Happening::Told(account) => {
+                self.told = account;
+                self.handle(&Input::Account(account), &[], None)?;
             }
             Happening::RefillSkips => self.service.refill_skips(),
         }

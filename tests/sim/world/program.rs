@@ -1,15 +1,17 @@
 //! The program around the core: starts, kills, inputs in, effects out.
 
 use super::{Check, Happening, Job, Telling, World};
+use crate::journal::Journal;
 use crate::oracle::Seen;
-use crate::plan::BUTTONS;
-use tonearm_core::effect::{Effect, Wishes};
+use crate::plan::{BUTTONS, Plan};
+use crate::service::Service;
+use tonearm_core::effect::{Call, Effect, Wishes};
 use tonearm_core::event::StopReason;
-use tonearm_core::id::{EntryKey, SessionKey};
+use tonearm_core::id::{EntryKey, Seq, SessionKey};
 use tonearm_core::input::Mode;
 use tonearm_core::input::{Answer, AudioNews, Input, Press};
 use tonearm_core::unit::Moment;
-use tonearm_core::{Boot, OnElsewhere, Session, Settings};
+use tonearm_core::{Boot, Session, Settings};
 
 impl World {
     pub(super) fn boot(&mut self) -> Check {
@@ -32,8 +34,8 @@ impl World {
             presets: [Mode::Play, Mode::Shuffle, Mode::Station].into_iter().collect(),
             buttons: BUTTONS.into_iter().collect(),
             heartbeat: self.plan.heartbeat,
-            elsewhere: OnElsewhere::Offer,
-            batch: 1,
+            elsewhere: self.plan.elsewhere,
+            batch: self.plan.batch,
             seed: self.rng.next(),
         };
         let boot = Boot {
@@ -42,7 +44,13 @@ impl World {
             settled: self.journal.settled(),
         };
         self.session = Some(Session::new(settings, boot, Moment(self.now)));
-        self.drain(&Input::Tick, &[])
+        self.drain(&Input::Tick, &[])?;
+        // Whoever signs in says how that stands as soon as it runs.
+        if self.plan.unlinks > 0 {
+            let account = self.told;
+            self.handle(&Input::Account(account), &[], None)?;
+        }
+        Ok(())
     }
 
     pub(super) fn kill(&mut self) {
@@ -85,14 +93,14 @@ impl World {
         if *input != Input::Tick {
             note!(self, "{} {input:?} {reasons:?}", self.now);
         }
-        self.oracle.input(input, self.now)?;
+        self.oracle.input(input, self.now, &self.journal)?;
         if let Some(session) = &mut self.session {
             session.handle(input.clone(), Moment(self.now));
         }
         if let Some((key, version)) = learned
             && self.takes_list(input)
         {
-            self.oracle.learned(key, version);
+            self.oracle.learned(key, version, self.now);
         }
         self.drain(input, reasons)
     }
@@ -127,25 +135,11 @@ impl World {
             if !matches!(effect, Effect::Light(_)) {
                 note!(self, "{}     -> {}", self.now, brief(&effect));
             }
-            let seen = Seen {
-                now: self.now,
-                plan: &self.plan,
-                input,
-                reasons,
-                journal: &self.journal,
-                service: &self.service,
-            };
+            let seen = seen(self.now, &self.plan, (input, reasons), &self.journal, &self.service);
             self.oracle.effect(&effect, &seen)?;
             self.obey(effect, input);
         }
-        let seen = Seen {
-            now: self.now,
-            plan: &self.plan,
-            input,
-            reasons,
-            journal: &self.journal,
-            service: &self.service,
-        };
+        let seen = seen(self.now, &self.plan, (input, reasons), &self.journal, &self.service);
         if let Some(session) = &self.session {
             self.oracle.after(session, count, &seen)?;
         }
@@ -164,7 +158,10 @@ impl World {
 
     pub(super) fn obey(&mut self, effect: Effect, input: &Input) {
         match effect {
-            Effect::Call { request, call } => self.jobs.push_back(Job::Call(request, call)),
+            Effect::Call { request, call } => {
+                self.count_call(call);
+                self.jobs.push_back(Job::Call(request, call));
+            }
             Effect::Record(event) => {
                 self.stats.events += 1;
                 self.journal.append(event);
@@ -172,7 +169,13 @@ impl World {
                 let run = self.run;
                 self.enter(after, Happening::Synced { run, seq: event.seq });
             }
-            Effect::Report { last: seq, .. } => self.jobs.extend(self.journal.get(seq).map(Job::Event)),
+            Effect::Report { first, last } => {
+                if first < last {
+                    self.stats.count("batches");
+                }
+                let records = (first.0..=last.0).filter_map(|seq| self.journal.get(Seq(seq)));
+                self.jobs.push_back(Job::Events(records.collect()));
+            }
             Effect::Settle { seq, accepted } => self.journal.settle(seq, accepted),
             Effect::Want(wishes) => self.want(wishes),
             Effect::Play { play, entry, from, .. } => {
@@ -199,6 +202,21 @@ impl World {
         }
     }
 
+    fn count_call(&mut self, call: Call) {
+        match call {
+            Call::Restore(_) => self.stats.count("restores"),
+            Call::Active => self.stats.count("looks at other devices"),
+            Call::Current(session) if self.service.is_foreign(session) => self.stats.count("offers taken"),
+            Call::QueueNext { .. } | Call::QueueLast { .. } => self.stats.count("put into the queue"),
+            Call::Create { .. }
+            | Call::Current(_)
+            | Call::Next { .. }
+            | Call::Previous { .. }
+            | Call::Loop { .. }
+            | Call::Shuffle { .. } => {}
+        }
+    }
+
     /// The reasons a stop may truly have when this input made the core cut the sound.
     pub(super) fn causes(&self, input: &Input) -> Vec<StopReason> {
         use StopReason::{SystemStop, TrackScrub, UserNext, UserPrev, UserStop};
@@ -218,7 +236,8 @@ impl World {
             Input::Edge { .. } | Input::Tick => vec![UserNext, UserPrev, TrackScrub, UserStop],
             Input::Answer { answer, .. } => match answer {
                 Answer::Opened { .. } => vec![UserStop],
-                Answer::Listed(_) => vec![UserNext, UserPrev, TrackScrub, SystemStop],
+                // Another device's session that goes on here stops what sounded for the listener.
+                Answer::Listed(_) => vec![UserNext, UserPrev, TrackScrub, SystemStop, UserStop],
                 // Nothing before it: back to the start.
                 Answer::Sessions(_) | Answer::Done | Answer::Failed(_) => vec![SystemStop, TrackScrub],
             },
@@ -232,6 +251,24 @@ impl World {
             reasons.extend([UserNext, UserPrev, TrackScrub, UserStop]);
         }
         reasons
+    }
+}
+
+/// What the oracle may look at: everything around the core, beside the oracle itself.
+fn seen<'a>(
+    now: u64,
+    plan: &'a Plan,
+    (input, reasons): (&'a Input, &'a [StopReason]),
+    journal: &'a Journal,
+    service: &'a Service,
+) -> Seen<'a> {
+    Seen {
+        now,
+        plan,
+        input,
+        reasons,
+        journal,
+        service,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Happening, World};
 use crate::plan::BUTTONS;
 use tonearm_core::id::SourceKey;
-use tonearm_core::input::{Contact, Mode, Press};
+use tonearm_core::input::{Account, Contact, Mode, Press};
 use tonearm_core::unit::Millis;
 
 /// How often, what, and whether `true` is the bad side of it.
@@ -26,11 +26,12 @@ impl World {
         for _ in 0..plan.edges {
             self.lay_out_edges(length);
         }
-        let pairs: [Trouble; 4] = [
+        let pairs: [Trouble; 5] = [
             (plan.net_drops, Happening::Net, false),
             (plan.device_losses, Happening::Device, false),
             (plan.disk_faults, Happening::Disk, false),
             (plan.takeovers, Happening::Takeover, true),
+            (plan.unlinks, Happening::Account, false),
         ];
         for (count, happening, bad) in pairs {
             for _ in 0..count {
@@ -43,6 +44,10 @@ impl World {
         for _ in 0..plan.kills {
             let at = self.rng.between(0, length - 1);
             self.enter(at, Happening::Kill);
+        }
+        for _ in 0..plan.lapses {
+            let at = self.rng.between(0, length - 1);
+            self.enter(at, Happening::Lapse);
         }
         for _ in 0..plan.shutdowns {
             let at = self.rng.between(0, length - 1);
@@ -71,6 +76,22 @@ impl World {
         }
     }
 
+    /// The sign-in adapter notices sooner or later; before an account is linked, a code may wait for it.
+    pub(super) fn tell_account(&mut self, linked: bool) {
+        let after = self.rng.between(0, 3000);
+        let account = if linked {
+            Account::Linked
+        } else if self.rng.chance(500) {
+            self.enter(after + 500, Happening::Told(Account::Linking));
+            Account::Unlinked
+        } else {
+            Account::Unlinked
+        };
+        self.agenda
+            .retain(|_, happening| !matches!(happening, Happening::Told(_)) || !linked);
+        self.enter(after, Happening::Told(account));
+    }
+
     pub(super) fn some_press(&mut self) -> Press {
         let seek = Millis(u32::try_from(self.rng.between(0, 100_000)).unwrap());
         let mode = [Mode::Play, Mode::Shuffle, Mode::Station][self.rng.index(3)];
@@ -90,6 +111,12 @@ impl World {
             Press::ScrubForward,
             Press::ScrubBackward,
             Press::Seek(seek),
+            Press::TakeOver,
+            if self.rng.chance(500) {
+                Press::QueueNext(source)
+            } else {
+                Press::QueueLast(source)
+            },
             if self.rng.chance(300) {
                 Press::Start { source, mode }
             } else {

@@ -1,0 +1,209 @@
+//! What must hold for going on after a restart, for the stream that another device may take, and for the account.
+
+use super::{BOUNCE_MS, Check, Oracle, Seen};
+use crate::journal::Journal;
+use tonearm_core::State;
+use tonearm_core::effect::Call;
+use tonearm_core::event::{Claim, Event};
+use tonearm_core::id::{PlayId, Seq, SessionKey};
+use tonearm_core::input::{Account, Answer, AudioNews, Failure, Input};
+
+/// What is known of sessions, stream and account in one run of the program.
+#[derive(Debug, Default)]
+pub struct Places {
+    unlinked: bool,
+    /// The own session was asked for and is not to be had.
+    lapsed: bool,
+    /// There is nothing of its own to go on with: other devices may be asked about.
+    alone: bool,
+    /// Other devices were asked about.
+    asked_others: bool,
+    /// Another device owns the stream; orders after this one take it back.
+    lost_since: Option<PlayId>,
+    /// Whether news of another device's stream is news is seen by what the speaker makes of it.
+    doubtful: bool,
+    /// When that became known.
+    lost_at: u64,
+    /// When the listener last did something, or a session of another device was taken.
+    asked_at: Option<u64>,
+    claimed: Seq,
+    /// The call that this input answers.
+    answers: Option<Call>,
+}
+
+impl Oracle {
+    pub(super) fn restart_places(&mut self, journal: &Journal) {
+        self.places = Places {
+            alone: journal.bookmark().place.is_none(),
+            ..Places::default()
+        };
+    }
+
+    /// An input, before the core sees it; `answers` is the call that it answers, if any.
+    pub(super) fn place_input(&mut self, input: &Input, answers: Option<Call>, now: u64, journal: &Journal) {
+        self.places.answers = answers;
+        match input {
+            Input::Press(_) | Input::Edge { .. } => self.places.asked_at = Some(now),
+            Input::Account(account) => {
+                self.places.unlinked = *account != Account::Linked;
+                self.places.alone |= *account == Account::Unlinked;
+            }
+            Input::Answer { answer, .. } => {
+                if let Some(call) = answers {
+                    self.place_answer(call, answer, now, journal);
+                }
+            }
+            Input::Tick
+            | Input::Reported { .. }
+            | Input::Stored { .. }
+            | Input::Media { .. }
+            | Input::Audio(_)
+            | Input::LinkUp
+            | Input::LinkDown
+            | Input::Shutdown => {}
+        }
+    }
+
+    fn place_answer(&mut self, call: Call, answer: &Answer, now: u64, journal: &Journal) {
+        let refused = match answer {
+            Answer::Failed(Failure::NotFound | Failure::Forbidden | Failure::Refused) => true,
+            Answer::Listed(entries) | Answer::Opened { entries, .. } => entries.is_empty(),
+            Answer::Sessions(_) | Answer::Done | Answer::Failed(_) => false,
+        };
+        if let Answer::Opened { session, .. } = answer {
+            self.own.insert(*session);
+        }
+        match call {
+            Call::Current(session) if self.own.contains(&session) => self.places.lapsed |= refused,
+            Call::Restore(_) => {
+                self.places.alone |= refused;
+                self.places.lapsed &= !(refused || matches!(answer, Answer::Opened { .. }));
+            }
+            Call::Active if refused || matches!(answer, Answer::Sessions(_)) => {
+                self.places.alone = false;
+                self.places.asked_others = true;
+            }
+            _ => {}
+        }
+        if *answer == Answer::Failed(Failure::TakenOver) {
+            self.stream_lost(now, journal);
+        }
+    }
+
+    /// The service's word on events says that the stream is another device's. Returns whether they can never be
+    /// accepted: the claim stands behind them, or is the last of them.
+    pub(super) fn events_refused(&mut self, first: Seq, last: Seq, now: u64, journal: &Journal) -> bool {
+        let claimed = self.places.claimed;
+        if claimed <= journal.settled() || first > claimed {
+            self.stream_lost(now, journal);
+            return false;
+        }
+        if first == claimed && last == claimed {
+            self.places.lost_since = Some(self.last_play);
+            self.places.lost_at = now;
+        }
+        first == last
+    }
+
+    fn stream_lost(&mut self, now: u64, journal: &Journal) {
+        if self.places.lost_since.is_none() && self.places.claimed <= journal.settled() {
+            self.places.lost_since = Some(self.last_play);
+            self.places.lost_at = now;
+        } else {
+            self.places.doubtful = true;
+        }
+    }
+
+    /// A speaker that wants to sound in spite of such news wants it back already; one that does not has lost it anew.
+    pub(super) fn place_after(&mut self, state: State, now: u64) {
+        if std::mem::take(&mut self.places.doubtful) && !matches!(state, State::Playing | State::Buffering) {
+            self.places.lost_since = Some(self.last_play);
+            self.places.lost_at = now;
+        }
+    }
+
+    /// An order is given; `before` is the last one before it.
+    pub(super) fn place_order(&mut self, before: PlayId, now: u64) {
+        match self.places.answers {
+            Some(Call::Create { .. }) => self.places.lost_since = None,
+            Some(Call::Current(session)) if !self.own.contains(&session) => {
+                self.own.insert(session);
+                self.places.lost_since = Some(before);
+                self.places.lost_at = now;
+                self.places.asked_at = Some(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Exactly the first start of what was ordered after the stream was lost takes it back.
+    pub(super) fn place_start(&mut self, event: &Event, world: &Seen<'_>) -> Check {
+        let order = match world.input {
+            Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) => Some(*play),
+            _ => None,
+        };
+        let due = self
+            .places
+            .lost_since
+            .zip(order)
+            .is_some_and(|(since, play)| play > since);
+        let claims = event.claim == Claim::TakesOver;
+        if claims != due {
+            return Err(format!(
+                "{event:?}: a claim is due: {due}, lost since {:?}",
+                self.places.lost_since
+            ));
+        }
+        // A contact is believed a little after its edge.
+        let asked = self
+            .places
+            .asked_at
+            .is_some_and(|at| at + BOUNCE_MS >= self.places.lost_at);
+        if claims && !asked {
+            return Err(format!("{event:?} takes the stream over, and nobody asked for it"));
+        }
+        if claims {
+            *self.reasons.entry("claim").or_default() += 1;
+            self.places.claimed = event.seq;
+            self.places.lost_since = None;
+        }
+        Ok(())
+    }
+
+    /// A call or a report is made.
+    pub(super) fn place_exchange(&self) -> Check {
+        if self.places.unlinked {
+            return Err("the service is asked although there is no account".into());
+        }
+        Ok(())
+    }
+
+    /// Sessions are looked for in order, each only once the one before is not to be had. Returns the session whose events
+    /// must be through first, if any.
+    pub(super) fn place_call(&self, call: Call, world: &Seen<'_>) -> Result<Option<SessionKey>, String> {
+        match call {
+            Call::Restore(_) if !self.places.lapsed => Err(format!("{call:?} although the session is there")),
+            Call::Active if !self.places.alone => Err(format!("{call:?} although there is something to go on with")),
+            Call::Create { .. } if self.presses.is_empty() && !self.places.asked_others => {
+                Err(format!("{call:?}, and nobody pressed anything"))
+            }
+            Call::Create { .. } if self.presses.is_empty() && !world.journal.bookmark().playing => {
+                Err(format!("{call:?}, and nobody wants to hear anything"))
+            }
+            Call::Restore(entry) => {
+                let mut records = world.journal.records();
+                let of = records.find(|record| record.event.entry == entry);
+                Ok(of.map(|record| record.event.session))
+            }
+            Call::Current(session) if !self.own.contains(&session) => Ok(None),
+            Call::Create { .. } | Call::Active => Ok(None),
+            Call::Current(session)
+            | Call::Next { session, .. }
+            | Call::Previous { session, .. }
+            | Call::Loop { session, .. }
+            | Call::Shuffle { session, .. }
+            | Call::QueueNext { session, .. }
+            | Call::QueueLast { session, .. } => Ok(Some(session)),
+        }
+    }
+}
