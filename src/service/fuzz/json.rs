@@ -136,7 +136,14 @@ fn places(tree: &Value, here: &str, all: &mut Vec<String>) {
 fn change_tree(rng: &mut Rng, tree: &mut Value, change: Change) {
     let mut all = Vec::new();
     places(tree, "", &mut all);
-    let place = all[rng.index(all.len())].clone();
+    let mut place = all[rng.index(all.len())].clone();
+    // Most places are deep down, and most of what can go wrong is not: so every other time an ancestor is taken.
+    if rng.chance(500) {
+        let slashes: Vec<usize> = place.match_indices('/').map(|(at, _)| at).skip(1).collect();
+        if let Some(at) = slashes.get(rng.index(slashes.len().max(1))) {
+            place.truncate(*at);
+        }
+    }
     let other = all[rng.index(all.len())].clone();
     let other = tree.pointer(&other).cloned().unwrap_or_default();
     match change {
