@@ -6,8 +6,6 @@ use super::rng::Rng;
 
 /// Deepest nesting that is put around a value: beyond what the reader takes (128).
 const DEPTH_MAX: u64 = 300;
-/// Most copies of an entry in a list.
-const COPIES_MAX: u64 = 400;
 /// Longest string.
 const STRING_BYTES_MAX: u64 = 100_000;
 
@@ -179,12 +177,12 @@ fn change_tree(rng: &mut Rng, tree: &mut Value, change: Change) {
             replace(tree, &place, |value| (0..depth).fold(value, |value, _| wrap(value)));
         }
         Change::Repeat => {
-            let copies = usize::try_from(rng.between(1, COPIES_MAX)).unwrap();
-            // Copies of copies would take the machine's memory and not the client's.
-            let is_small = tree.to_string().len() < 16_384;
+            // Seldom more than the client reads: it takes long to make.
+            let bytes_max = if rng.chance(20) { 2 * 1024 * 1024 } else { 32 * 1024 };
+            let copies = 1 + rng.index(bytes_max) / (1 + tree.to_string().len());
             replace(tree, &place, |value| match value.as_array() {
-                Some(list) if is_small => list.iter().cycle().take(list.len() * copies).cloned().collect(),
-                Some(_) | None => Value::Array(vec![value; copies.min(8)]),
+                Some(list) => list.iter().cycle().take(list.len() * copies).cloned().collect(),
+                None => Value::Array(vec![value; copies]),
             });
         }
         Change::Nothing

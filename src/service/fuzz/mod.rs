@@ -34,7 +34,7 @@ use super::worker::{News, Service};
 /// Answers of one server, which remembers every request: few enough for its memory, and for the ports of this machine.
 const ROUND: u64 = 500;
 /// Answers that are read without HTTP for each that is read with it: they cost much less.
-const DIRECTLY: usize = 5;
+const DIRECTLY: usize = 3;
 /// Most that one call may have allocated at a time: an answer of 1 MiB that is nothing but short values costs 41 MB while it
 /// is read, because a value of the tree takes more room than its text.
 const CALL_BYTES_MAX: u64 = 48 * 1024 * 1024;
@@ -194,8 +194,8 @@ fn no_mutated_answer_makes_the_client_panic_swell_or_fall_silent() {
     let cases = answers::recorded();
     let mut tally = Tally::default();
     let fresh = getrandom::u64().unwrap();
-    for seed in [1, 2, 3, fresh] {
-        run(seed, &cases, &mut tally, |count| count >= 500);
+    for seed in [1, 2, fresh] {
+        run(seed, &cases, &mut tally, |count| count >= 200);
     }
     tally.assert_everything_was_met();
 }
@@ -243,7 +243,7 @@ fn every_mutated_answer_is_one_news_of_the_worker() {
     let tell = Arc::new(move |one| sender.send(one).unwrap_or_default());
     let service = Service::start(settings(server.url("")), tell).unwrap();
     let asked: Vec<_> = cases.iter().filter(|case| case.question.is_some()).collect();
-    for number in 0..300 {
+    for number in 0..100 {
         let case = asked[rng.index(asked.len())];
         let question = case.question.clone().unwrap();
         let (body, _) = json::mutated(&mut rng, &case.body);
