@@ -242,7 +242,7 @@ fn a_certificate_out_of_its_time_blames_the_clock_only_where_that_is_doubtful() 
         ask(&mut Client::new(settings, Patience::default()).unwrap(), &next())
     };
     assert_eq!(failure(tls::plugged_in), Err(Failure::WrongClock));
-    assert_eq!(failure(tls::machine), Err(Failure::Unreachable));
+    assert_eq!(failure(tls::set), Err(Failure::Unreachable));
 }
 
 #[test]
