@@ -19,6 +19,8 @@ mod answer_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 #[allow(
     clippy::duplicate_mod,
     reason = "two adapters share the test server and nothing else"
