@@ -16,6 +16,7 @@ use super::http::Shared;
 use super::judge::Code;
 use super::ledger::What;
 use super::listener::Connection;
+use super::offer::{self, Language};
 use super::wire::{self, Refusal};
 use super::world::Caller;
 
@@ -36,6 +37,7 @@ struct Asked {
     path: String,
     session: Option<String>,
     range: Option<String>,
+    language: Language,
     caller: Caller,
 }
 
@@ -67,6 +69,7 @@ impl Asked {
             path,
             session: session.map(|(id, _)| id.to_owned()).filter(|id| id != "entities"),
             range: text(&parts.headers, "range"),
+            language: Language::of(text(&parts.headers, "accept-language").as_deref()),
             caller: Caller {
                 base: format!("http://{host}"),
                 device: text(&parts.headers, "x-amzn-device-id").unwrap_or_default(),
@@ -89,15 +92,25 @@ impl Asked {
 
     fn error(&self, refusal: &Refusal) -> Response {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-        self.error_with(status, refusal.code, &refusal.message)
+        match refusal.why {
+            None => self.error_with(status, refusal.code, &refusal.message),
+            Some(why) => {
+                let offer = format!("{}{}", self.caller.base, offer::PATH);
+                self.error_at(status, refusal.code, offer::words(why, self.language), &offer)
+            }
+        }
     }
 
     fn error_with(&self, status: StatusCode, code: &str, message: &str) -> Response {
+        self.error_at(status, code, message, &self.path)
+    }
+
+    fn error_at(&self, status: StatusCode, code: &str, message: &str, url: &str) -> Response {
         let reference = format!(
             "sim-{:016x}",
             super::order::fingerprint(&format!("{}{message}", self.path))
         );
-        let body = wire::error(status.as_u16(), code, message, &self.path, &reference);
+        let body = wire::error(status.as_u16(), code, message, url, &reference);
         (status, Json(body)).into_response()
     }
 }

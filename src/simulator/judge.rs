@@ -9,6 +9,8 @@ use super::event::{Event, Reason, What};
 const TOLERANCE_S: f64 = 2.0;
 /// An event this much older than a queue call that came before it was overtaken, not just under way.
 const OVERTAKEN_MS: i64 = 2_000;
+/// A client that goes on within this time after an end was not made to by anybody: nobody presses a button that fast.
+const SEAMLESS_MS_MAX: i64 = 250;
 /// Entries a client may be ahead of its reports: what one answer of `next` holds.
 const AHEAD_MAX: usize = 10;
 
@@ -38,6 +40,10 @@ pub enum Code {
     DurationImpossible,
     /// `trackFinished` well before the end.
     FinishedEarly,
+    /// An entry ended, and the one that went on without a break was not the one after it.
+    EntryPassed,
+    /// As before, in an order that was changed: the client had been told the one that holds.
+    StaleOrder,
     /// A start of an entry further ahead than any answer reached.
     OutOfReach,
     /// An advertisement was left out.
@@ -81,6 +87,8 @@ struct Span {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     open: Option<Span>,
+    #[serde(default)]
+    finished_at_ms: Option<i64>,
     last_at_ms: Option<i64>,
 }
 
@@ -95,6 +103,8 @@ pub struct Facts<'a> {
     pub exact: bool,
     /// Entries from the current one of the session to this one; negative: before it.
     pub distance: i64,
+    /// What it is to go on with this entry right after the current one ended; `None`: right, or nothing certain.
+    pub passed: Option<Code>,
     /// An advertisement between the two has not sounded yet.
     pub passes_ad: bool,
     /// Why going to the next, to the previous, or inside the entry is not allowed.
@@ -130,8 +140,8 @@ pub struct Judgement {
 pub enum Refused {
     /// It makes no sense.
     Senseless,
-    /// The tier does not allow it.
-    NotAllowed,
+    /// The tier does not allow it, for this reason.
+    NotAllowed(&'static str),
 }
 
 impl History {
@@ -205,6 +215,12 @@ impl History {
                 format!("{} entries ahead of the current one", facts.distance),
             );
         }
+        let finished_at_ms = self.finished_at_ms.take();
+        let is_seamless = finished_at_ms.is_some_and(|end_ms| event.at_ms.saturating_sub(end_ms) <= SEAMLESS_MS_MAX);
+        if let Some(code) = facts.passed.filter(|_| is_seamless) {
+            let detail = format!("went on with the entry {} after the one that ended", facts.distance);
+            judgement.say(code, detail);
+        }
         if facts.passes_ad {
             judgement.say(Code::AdPassed, "an advertisement before it has not sounded");
         }
@@ -229,6 +245,7 @@ impl History {
             judgement.refused = Some(Refused::Senseless);
             return;
         }
+        self.finished_at_ms = (reason == Reason::Finished).then_some(event.at_ms);
         if let Some(span) = self.open.take() {
             judgement.pair = true;
             judge_span(&span, event, (played_s, progress_s), judgement);
@@ -260,7 +277,7 @@ impl History {
                 Code::ActionDenied
             };
             judgement.say(code, format!("{reason:?} although {why}"));
-            judgement.refused = Some(Refused::NotAllowed);
+            judgement.refused = Some(Refused::NotAllowed(why));
         }
     }
 }
@@ -307,6 +324,7 @@ mod tests {
         duration_ms: Some(60_000),
         exact: true,
         distance: 0,
+        passed: None,
         passes_ad: false,
         denied: Denied {
             next: None,
@@ -437,6 +455,26 @@ mod tests {
     }
 
     #[test]
+    fn going_on_with_the_wrong_entry_is_found_unless_somebody_may_have_pressed() {
+        let passed = Facts {
+            distance: 2,
+            passed: Some(Code::EntryPassed),
+            ..FACTS
+        };
+        let after = |reason, ms| {
+            let end = stop(T + 60_000, reason, 60, 60.0);
+            codes(&[
+                (start(T, 0.0), FACTS),
+                (end, FACTS),
+                (start(T + 60_000 + ms, 0.0), passed),
+            ])
+        };
+        assert_eq!(after(Reason::Finished, 0), [Code::EntryPassed]);
+        assert_eq!(after(Reason::Finished, 400), []);
+        assert_eq!(after(Reason::Next, 0), []);
+    }
+
+    #[test]
     fn reaching_further_than_any_answer_is_found() {
         assert_eq!(codes(&[(start(T, 0.0), Facts { distance: 10, ..FACTS })]), []);
         assert_eq!(
@@ -462,7 +500,7 @@ mod tests {
             history.judge(&start(T, 0.0), denied);
             let judgement = history.judge(&stop(T + 1_000, Reason::Next, 1, 1.0), denied);
             assert_eq!(judgement.violations[0].code, code);
-            assert_eq!(judgement.refused, Some(Refused::NotAllowed));
+            assert_eq!(judgement.refused, Some(Refused::NotAllowed(why)));
             assert!(judgement.pair && history.sounding().is_none());
         }
     }

@@ -1,10 +1,12 @@
 //! A local playback service that speaks the public contract over HTTP, hands out a music directory or the built-in
 //! album, and keeps a ledger that judges its clients. Reads the contract on its own: shares no code with the client.
 
+mod address;
 mod album;
 mod catalogue;
 mod clock;
 mod course;
+mod dialect;
 mod entry;
 mod event;
 mod faults;
@@ -15,6 +17,7 @@ mod judge;
 mod ledger;
 mod listener;
 mod media;
+mod offer;
 mod order;
 mod queue;
 mod session;
@@ -34,8 +37,10 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+pub use address::Expired;
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
+pub use dialect::Dialect;
 pub use ledger::{LedgerError, Report};
 pub use store::StoreError;
 pub use tier::{Shuffle, Tier};
@@ -45,7 +50,6 @@ use http::Shared;
 use ledger::Ledger;
 use listener::{Connection, Door};
 use store::Store;
-use tier::Rules;
 use world::World;
 
 /// Where the simulator listens if it is not told.
@@ -74,6 +78,12 @@ pub struct Settings {
     pub ads_every: Option<u32>,
     /// Who decides what comes next.
     pub shuffle: Shuffle,
+    /// How long an address of media is good, seconds.
+    pub url_life_s: u32,
+    /// What an address that ran out is answered with.
+    pub url_expired: Expired,
+    /// How answers are spelt.
+    pub dialect: Dialect,
 }
 
 impl Default for Settings {
@@ -90,6 +100,9 @@ impl Default for Settings {
             tracks: 0,
             ads_every: None,
             shuffle: Shuffle::default(),
+            url_life_s: address::LIFE_S,
+            url_expired: Expired::default(),
+            dialect: Dialect::default(),
         }
     }
 }
@@ -124,6 +137,15 @@ pub struct Arguments {
     /// Who decides what comes next: augmented is always mixed, with tracks of the service's own choice
     #[arg(long, value_enum, default_value_t)]
     pub shuffle: Shuffle,
+    /// Seconds an address of media is good
+    #[arg(long = "url-life", value_name = "SECONDS", default_value_t = address::LIFE_S)]
+    pub url_life_s: u32,
+    /// What an address that ran out is answered with
+    #[arg(long, value_enum, default_value_t, value_name = "STATUS")]
+    pub url_expired: Expired,
+    /// How answers are spelt; a client must read each
+    #[arg(long, value_enum, default_value_t)]
+    pub dialect: Dialect,
 }
 
 impl From<Arguments> for Settings {
@@ -138,6 +160,9 @@ impl From<Arguments> for Settings {
             tracks,
             ads_every,
             shuffle,
+            url_life_s,
+            url_expired,
+            dialect,
         } = arguments;
         Self {
             listen,
@@ -149,6 +174,9 @@ impl From<Arguments> for Settings {
             tracks,
             ads_every,
             shuffle,
+            url_life_s,
+            url_expired,
+            dialect,
             clock: Clock::System,
         }
     }
@@ -209,44 +237,32 @@ pub struct Simulator {
 impl Simulator {
     /// Reads the music and starts to serve on a thread of its own. Requests are answered as soon as this returns.
     pub fn start(settings: Settings) -> Result<Self, SimulatorError> {
-        let Settings {
-            listen: address,
-            music,
-            tier,
-            state,
-            seed,
-            clock,
-            podcast,
-            tracks,
-            ads_every,
-            shuffle,
-        } = settings;
-        let mut catalogue = match &music {
+        let address = settings.listen;
+        let mut catalogue = match &settings.music {
             Some(path) => Catalogue::of_directory(path)?,
             None => Catalogue::built_in()?,
         };
-        if let Some(path) = &podcast {
+        if let Some(path) = &settings.podcast {
             catalogue.add_podcasts(path)?;
         }
-        if tracks > 0 {
-            catalogue.add_long(tracks);
+        if settings.tracks > 0 {
+            catalogue.add_long(settings.tracks);
         }
-        let rules = Rules::new(tier, shuffle, ads_every);
         let listen = |source| SimulatorError::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let store = state.as_deref().map(Store::open).transpose()?;
+        let store = settings.state.as_deref().map(Store::open).transpose()?;
         let ledger = store
             .as_ref()
             .map(|store| Ledger::open(store.folder()))
             .transpose()?
             .unwrap_or_default();
-        let seed = match seed {
+        let seed = match settings.seed {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| SimulatorError::Thread(io::Error::other(error.to_string())))?,
         };
-        let shared = Shared::new(World::new(catalogue, rules, seed, clock, store, ledger));
+        let shared = Shared::new(World::new(catalogue, settings, seed, store, ledger));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

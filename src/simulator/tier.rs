@@ -14,7 +14,8 @@ const AD_EVERY_FREE: u32 = 3;
 /// Tracks between two advertisements on the prime tier: rarer, but a queue of one album still meets one.
 const AD_EVERY_PRIME: u32 = 4;
 
-const NO_MORE_SKIPS: &str = "NO_MORE_SKIPS";
+/// No skip is left within the hour.
+pub const NO_MORE_SKIPS: &str = "NO_MORE_SKIPS";
 /// What does not exist here for anybody.
 pub const UNAVAILABLE: &str = "FEATURE_NOT_AVAILABLE";
 const FOR_AD_FREE: &str = "NEED_AMAZON_MUSIC_SUBSCRIPTION_FOR_AD_FREE_PLAYBACK";

@@ -213,23 +213,13 @@ impl Service {
     fn titles(&self) -> Result<HashMap<String, String>, String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let home = self.try_get("/sim/music")?;
-        let tracks: HashMap<String, String> = all(&home["entities"])
-            .iter()
-            .flat_map(|album| all(&album["tracks"]))
-            .map(|track| (text(&track["id"]), text(&track["title"])))
-            .collect();
         let sessions = self.try_get("/sim/sessions")?;
         let entries = all(&sessions["sessions"]).into_iter().flat_map(|session| {
-            let entries = all(&session["queue"]["entries"]);
+            let entries = all(&session["entries"]);
             entries.into_iter()
         });
-        let title = |item: &Value| match item["track"].as_str() {
-            Some(track) => tracks[track].clone(),
-            None => text(item),
-        };
         Ok(entries
-            .map(|entry| (text(&entry["reference"]), title(&entry["item"])))
+            .map(|entry| (text(&entry["reference"]), text(&entry["title"])))
             .collect())
     }
 }

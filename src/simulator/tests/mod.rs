@@ -5,6 +5,7 @@ mod faults;
 mod judgement;
 mod media;
 mod queue;
+mod rules;
 mod time;
 
 use std::sync::LazyLock;
