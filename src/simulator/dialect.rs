@@ -15,7 +15,7 @@ pub enum Dialect {
     Wrapped,
     /// Every field by its other name, titles beside the entity, unknown fields and sorts; the end of a queue is 404.
     Aliases,
-    /// Every number as a float or a text.
+    /// Every number as a float.
     Floats,
 }
 
@@ -147,7 +147,7 @@ fn rename_entry(entry: &mut Map<String, Value>) {
     }
 }
 
-/// Whole numbers become floats, and the length of a track a text.
+/// Whole numbers become floats.
 fn loosen(value: &mut Value) {
     match value {
         Value::Number(number) => {
@@ -156,12 +156,7 @@ fn loosen(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(loosen),
-        Value::Object(object) => {
-            object.values_mut().for_each(loosen);
-            if let Some(duration) = object.get_mut("duration") {
-                *duration = Value::String(duration.to_string());
-            }
-        }
+        Value::Object(object) => object.values_mut().for_each(loosen),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
@@ -210,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_floats_and_lengths_texts() {
+    fn every_number_is_a_float() {
         let body = body(Dialect::Floats, Form::Next);
         let entry = &body["playables"][0];
-        assert_eq!(entry["entity"]["duration"], "3.0");
+        assert!(entry["entity"]["duration"].is_f64());
         assert!(entry["actions"]["next"]["remainingSkips"].is_f64());
     }
 

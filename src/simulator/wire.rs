@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::catalogue::Track;
+use super::course::Style;
 use super::entry::Entry;
-use super::queue::Style;
 use super::tier::Kind;
 
 /// Entries `POST sessions` may be asked for.

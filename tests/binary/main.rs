@@ -10,6 +10,7 @@
 
 mod alsa;
 mod commands;
+mod expiry;
 mod kill;
 mod mistakes;
 mod music;
