@@ -317,6 +317,7 @@ impl Simulator {
         let address = self.address;
         let mut lines = vec![
             format!("playback service simulator on http://{address}"),
+            format!("account {}", self.shared.world().rules_in_words()),
             "plays:".to_owned(),
         ];
         for preset in self.presets() {

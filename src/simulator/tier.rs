@@ -88,6 +88,23 @@ impl Rules {
         }
     }
 
+    /// In a few words, for people.
+    pub fn words(self) -> String {
+        let tier = match self.tier {
+            Tier::Unlimited => "unlimited: anything is allowed",
+            Tier::Prime => "prime: 6 skips an hour, no way back, no repetition",
+            Tier::Free => "free: 6 skips an hour, no way back, no repetition, no moving inside a track",
+        };
+        let shuffle = match self.shuffle {
+            Shuffle::Plain => "",
+            Shuffle::Augmented => "; always mixed, with tracks of the service's choice",
+        };
+        let ads = self
+            .ads_every
+            .map(|every| format!("; an advertisement after {every} tracks"));
+        format!("{tier}{shuffle}{}", ads.unwrap_or_default())
+    }
+
     /// A skip of such an entry counts.
     pub const fn counts_skips(self, kind: Kind) -> bool {
         self.tier.limits_skips()

@@ -443,6 +443,11 @@ impl World {
         self.addresses.is_good(query, self.time.now_ms())
     }
 
+    /// What the account may do, for people.
+    pub fn rules_in_words(&self) -> String {
+        self.rules.words()
+    }
+
     /// Moves the account's time forward: what ages or runs out does so at once.
     pub fn advance(&mut self, seconds: u32) {
         self.time.advance(seconds);

@@ -293,6 +293,7 @@ fn the_lines_at_the_start_say_where_it_is_and_what_it_plays() {
     for part in [
         simulator.address().to_string(),
         simulator.presets()[0].name.clone(),
+        "account unlimited".to_owned(),
         "base_url".to_owned(),
     ] {
         assert!(text.contains(&part), "{part} in {text}");
