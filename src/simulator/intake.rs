@@ -95,8 +95,16 @@ impl World {
             return Err(Refusal::missing("entity"));
         };
         if again {
-            self.ledger
-                .write(Some(&id), record(Outcome::Repeat, Some(&reference), false, false));
+            let known = self.ledger.last_event(&id) == Some(&value);
+            let repeat = if known {
+                record(Outcome::Repeat, Some(&reference), false, false)
+            } else {
+                // Killed after the session was kept and before this was written down: it is written down now.
+                let is_start = event.what.is_start();
+                let first = is_start && !self.ledger.has_start_of(&id, &reference);
+                record(Outcome::Accepted, Some(&reference), first, !is_start)
+            };
+            self.ledger.write(Some(&id), repeat);
             return Ok(());
         }
         self.judge_references(&event, &id, &reference);

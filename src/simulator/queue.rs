@@ -448,6 +448,11 @@ impl Queue {
         self.fill(AHEAD_MIN);
     }
 
+    /// How the order is made.
+    pub const fn style(&self) -> Style {
+        self.style
+    }
+
     /// The order is random.
     pub fn is_shuffled(&self) -> bool {
         self.style == Style::Shuffled

@@ -474,7 +474,7 @@ impl World {
             });
             let entries: Vec<Value> = entries.collect();
             json!({"id": session.id, "device": session.device, "used_ms": session.used_ms,
-                "position": session.queue.position(), "entries": entries})
+                "style": session.queue.style(), "position": session.queue.position(), "entries": entries})
         };
         json!({"sessions": self.sessions.iter().map(session).collect::<Vec<_>>()})
     }
