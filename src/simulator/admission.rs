@@ -80,6 +80,7 @@ impl World {
             status,
             code,
             message: message.to_owned(),
+            why: None,
         })
     }
 }

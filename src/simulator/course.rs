@@ -71,6 +71,31 @@ impl Source {
     }
 }
 
+/// How the order is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Style {
+    /// The source in its order.
+    Ordered,
+    /// The source mixed.
+    Shuffled,
+    /// An endless choice out of everything there is.
+    Station,
+}
+
+/// What a queue is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// What was asked for; not empty.
+    pub source: Source,
+    /// Which of it is to sound first, if that was asked for.
+    pub first: Option<usize>,
+    /// What a station, the continuation and the service's own choice are taken from.
+    pub pool: Source,
+    /// Which of the pool is `first` (or the beginning of the source).
+    pub first_of_pool: Option<usize>,
+}
+
 /// A set of ordinals as spans `first..end`, sorted and apart.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Spans(Vec<(usize, usize)>);

@@ -142,7 +142,8 @@ impl Stream {
             status: match self.answer {
                 Answer::V1 => 422,
                 Answer::V2 => 429,
-            },
+                why: None,
+        },
             code: MAX_CONCURRENCY,
             message: "another device of this account plays".to_owned(),
         }

@@ -39,6 +39,16 @@ pub enum What {
     },
 }
 
+impl What {
+    /// It is a start.
+    pub const fn is_start(self) -> bool {
+        match self {
+            Self::Start { .. } => true,
+            Self::Stop { .. } => false,
+        }
+    }
+}
+
 /// `terminationReason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {

@@ -19,6 +19,7 @@ use super::judge::Code;
 use super::leak;
 use super::ledger::What;
 use super::listener::Connection;
+use super::offer::{self, Language};
 use super::order::fingerprint;
 use super::tamper;
 use super::wire::{self, MAX_CONCURRENCY, Refusal};
@@ -46,6 +47,7 @@ struct Asked {
     authorization: Option<String>,
     session: Option<String>,
     range: Option<String>,
+    language: Language,
     caller: Caller,
 }
 
@@ -79,6 +81,7 @@ impl Asked {
             authorization: text(&parts.headers, "authorization"),
             session: session.map(|(id, _)| id.to_owned()).filter(|id| id != "entities"),
             range: text(&parts.headers, "range"),
+            language: Language::of(text(&parts.headers, "accept-language").as_deref()),
             caller: Caller {
                 base: format!("http://{host}"),
                 device: text(&parts.headers, "x-amzn-device-id").unwrap_or_default(),
@@ -124,15 +127,25 @@ impl Asked {
 
     fn error(&self, refusal: &Refusal) -> Response {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-        self.error_with(status, refusal.code, &refusal.message)
+        match refusal.why {
+            None => self.error_with(status, refusal.code, &refusal.message),
+            Some(why) => {
+                let offer = format!("{}{}", self.caller.base, offer::PATH);
+                self.error_at(status, refusal.code, offer::words(why, self.language), &offer)
+            }
+        }
     }
 
     fn error_with(&self, status: StatusCode, code: &str, message: &str) -> Response {
+        self.error_at(status, code, message, &self.path)
+    }
+
+    fn error_at(&self, status: StatusCode, code: &str, message: &str, url: &str) -> Response {
         if self.scope == Scope::Auth {
             return (status, Json(auth::error(code, message))).into_response();
         }
         let reference = format!("sim-{:016x}", fingerprint(&format!("{}{message}", self.path)));
-        let body = wire::error(status.as_u16(), code, message, &self.path, &reference);
+        let body = wire::error(status.as_u16(), code, message, url, &reference);
         (status, Json(body)).into_response()
     }
 }

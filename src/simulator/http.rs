@@ -6,18 +6,20 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth;
 use super::devices::Play;
+use super::dialect::{Dialect, Form, Spoken};
 use super::faults::Planned;
 use super::gate::{self, Strike};
 use super::judge::Code;
 use super::ledger::Filter;
 use super::media;
+use super::offer;
 use super::queue::Queue;
 use super::wire::{self, Refusal};
 use super::world::{Caller, View, World};
@@ -38,7 +40,7 @@ impl Shared {
     }
 }
 
-type Answer = Result<Json<Value>, Refusal>;
+type Answer = Result<Response, Refusal>;
 type Who = Extension<Caller>;
 
 impl IntoResponse for Refusal {
@@ -76,6 +78,9 @@ pub fn router(shared: Shared) -> Router {
         .route("/sim/ledger", get(ledger))
         .route("/sim/violations", get(violations))
         .route("/sim/sessions", get(sessions))
+        .route("/sim/dialect", put(set_dialect))
+        .route("/sim/urls", delete(expire_urls))
+        .route(offer::PATH, get(upgrade))
         .route("/sim/clock", get(clock).post(advance))
         .merge(auth::router())
         .route("/sim/devices", get(devices))
@@ -88,22 +93,43 @@ pub fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().stream_create(&body, &caller).map(Json)
+/// Puts an answer of the contract into the words of the day.
+fn speak(world: &World, answer: Value, form: Form) -> Answer {
+    match world.dialect.speak(answer, form) {
+        Spoken::Body(body) => Ok(Json(body).into_response()),
+        Spoken::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
+        Spoken::NotFound => Err(Refusal::missing("another entry")),
+    }
 }
 
-async fn active(State(shared): State<Shared>) -> Json<Value> {
-    Json(shared.world().active())
+async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
+    let mut world = shared.world();
+    let answer = world.stream_create(&body, &caller)?;
+    speak(&world, answer, Form::Other)
+}
+
+async fn active(State(shared): State<Shared>) -> Answer {
+    let world = shared.world();
+    speak(&world, world.active(), Form::Other)
 }
 
 async fn restore(State(shared): State<Shared>, caller: Who, Path(reference): Path<String>) -> Answer {
-    shared.world().restore(&reference, &caller).map(Json)
+    let world = shared.world();
+    let answer = world.restore(&reference, &caller)?;
+    speak(&world, answer, Form::Other)
 }
 
 fn look(shared: &Shared, caller: &Caller, session: &str, view: View) -> Answer {
     let mut world = shared.world();
     world.queue_call(session, caller)?;
-    world.look(session, view, caller).map(Json)
+    let answer = world.look(session, view, caller)?;
+    let form = match view {
+        View::Current => Form::Current,
+        View::Next(_) => Form::Next,
+        View::Previous(_) => Form::Previous,
+        View::Whole => Form::Other,
+    };
+    speak(&world, answer, form)
 }
 
 async fn current(State(shared): State<Shared>, caller: Who, Path(session): Path<String>) -> Answer {
@@ -113,10 +139,15 @@ async fn current(State(shared): State<Shared>, caller: Who, Path(session): Path<
 async fn next(
     State(shared): State<Shared>,
     caller: Who,
+    Extension(strike): Extension<Strike>,
     Path(session): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    look(&shared, &caller, &session, View::Next(wire::limit(query.as_deref())?))
+    let answer = look(&shared, &caller, &session, View::Next(wire::limit(query.as_deref())?))?;
+    if strike.0.is_none() {
+        shared.world().tell(&session, &caller);
+    }
+    Ok(answer)
 }
 
 async fn previous(
@@ -140,29 +171,35 @@ async fn queue(State(shared): State<Shared>, caller: Who, Path(session): Path<St
 async fn insert_next(State(shared): State<Shared>, caller: Who, Path(session): Path<String>, body: Bytes) -> Answer {
     let mut world = shared.world();
     world.queue_call(&session, &caller)?;
-    world.insert(&session, &body, Queue::insert_next).map(Json)
+    let answer = world.insert(&session, &body, Queue::insert_next)?;
+    speak(&world, answer, Form::Other)
 }
 
 async fn insert_last(State(shared): State<Shared>, caller: Who, Path(session): Path<String>, body: Bytes) -> Answer {
     let mut world = shared.world();
     world.queue_call(&session, &caller)?;
-    world.insert(&session, &body, Queue::insert_last).map(Json)
+    let answer = world.insert(&session, &body, Queue::insert_last)?;
+    speak(&world, answer, Form::Other)
 }
 
 async fn set_looping(State(shared): State<Shared>, caller: Who, Path(session): Path<String>, body: Bytes) -> Answer {
     let mut world = shared.world();
     world.queue_call(&session, &caller)?;
-    world.set_looping(&session, &body).map(Json)
+    let answer = world.set_looping(&session, &body)?;
+    speak(&world, answer, Form::Other)
 }
 
 async fn set_shuffled(State(shared): State<Shared>, caller: Who, Path(session): Path<String>, body: Bytes) -> Answer {
     let mut world = shared.world();
     world.queue_call(&session, &caller)?;
-    world.set_shuffled(&session, &body).map(Json)
+    let answer = world.set_shuffled(&session, &body)?;
+    speak(&world, answer, Form::Other)
 }
 
 async fn event(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().stream_event(&body, &caller).map(Json)
+    let mut world = shared.world();
+    let answer = world.stream_event(&body, &caller)?;
+    speak(&world, answer, Form::Other)
 }
 
 async fn home(State(shared): State<Shared>) -> Json<Value> {
@@ -173,6 +210,7 @@ async fn track(
     State(shared): State<Shared>,
     Extension(strike): Extension<Strike>,
     Path(file): Path<String>,
+    RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
@@ -182,8 +220,13 @@ async fn track(
         world.ledger.violation(None, Code::CredentialsLeaked, detail);
     }
     let key = file.split_once('.').map_or(file.as_str(), |(key, _)| key);
+    let is_good = world.is_good_address(&query.unwrap_or_default());
     match world.catalogue.by_key(key).cloned() {
         None => (StatusCode::NOT_FOUND, "no such track\n").into_response(),
+        Some(_) if !is_good => {
+            let status = StatusCode::from_u16(world.addresses.expired.status()).unwrap_or(StatusCode::FORBIDDEN);
+            (status, "this address ran out; ask for the entry again\n").into_response()
+        }
         Some(track) => {
             drop(world);
             media::answer(&track, &method, &headers, strike.0.as_ref())
@@ -241,7 +284,7 @@ async fn devices(State(shared): State<Shared>) -> Json<Value> {
 
 async fn play_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
     let play: Play = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
-    shared.world().play_elsewhere(play).map(Json)
+    shared.world().play_elsewhere(play).map(|done| Json(done).into_response())
 }
 
 async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
@@ -251,7 +294,33 @@ async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
         device: String,
     }
     let stop: Stop = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
-    shared.world().stop_elsewhere(&stop.device).map(Json)
+    shared.world().stop_elsewhere(&stop.device).map(|done| Json(done).into_response())
+}
+
+/// Body of `PUT /sim/dialect`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Speech {
+    dialect: Dialect,
+}
+
+async fn set_dialect(State(shared): State<Shared>, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(Speech { dialect }) => {
+            shared.world().dialect = dialect;
+            Json(json!({"dialect": dialect})).into_response()
+        }
+        Err(wrong) => (StatusCode::BAD_REQUEST, format!("{wrong}\n")).into_response(),
+    }
+}
+
+async fn expire_urls(State(shared): State<Shared>) -> StatusCode {
+    shared.world().addresses.expire_all();
+    StatusCode::NO_CONTENT
+}
+
+async fn upgrade() -> &'static str {
+    "A service would offer a bigger subscription here. This account's is what --tier says.\n"
 }
 
 async fn faults(State(shared): State<Shared>) -> Json<Value> {
@@ -281,5 +350,6 @@ async fn wrong_method() -> Refusal {
         status: 405,
         code: "BAD_REQUEST",
         message: "this path has no such method".to_owned(),
+        why: None,
     }
 }

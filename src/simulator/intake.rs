@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::event::{self, Event, Reason, What};
 use super::judge::{Code, Denied, Facts, Judgement, Refused};
 use super::ledger::{self, Outcome};
+use super::session::Session;
 use super::tier::{self, Action, Kind};
 use super::wire::Refusal;
 use super::world::{Caller, World};
@@ -27,11 +28,8 @@ impl World {
 
     fn owed(&mut self, body: &[u8], owed: Option<String>) {
         let Some(metric) = event::metric_of(body) else { return };
-        if let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.find_metric(&metric).is_some())
-        {
+        let place = self.find_entry(&metric).map(|(place, _)| place);
+        if let Some(session) = place.and_then(|place| self.sessions.get_mut(place)) {
             session.owed = owed;
             // The event was kept while it was owed: after a restart a client that has its answer owes nothing.
             if session.owed.is_none()
@@ -40,6 +38,14 @@ impl World {
                 store.keep_session(session);
             }
         }
+    }
+
+    /// Session and entry of a `metricId`. An entry that another order moved far away comes back for it.
+    fn find_entry(&mut self, metric: &str) -> Option<(usize, usize)> {
+        let known = |(place, session): (usize, &Session)| Some((place, session.find_metric(metric)?));
+        let recall = |(place, session): (usize, &mut Session)| Some((place, session.queue.recall(metric)?));
+        let found = self.sessions.iter().enumerate().find_map(known);
+        found.or_else(|| self.sessions.iter_mut().enumerate().find_map(recall))
     }
 
     /// An event the client may never send again because a fault refused it. It did happen, so it is judged all the same.
@@ -76,12 +82,7 @@ impl World {
                 return Err(Refusal::bad(wrong));
             }
         };
-        let found = self
-            .sessions
-            .iter()
-            .enumerate()
-            .find_map(|(place, session)| Some((place, session.find_metric(&event.metric)?)));
-        let Some((place, index)) = found else {
+        let Some((place, index)) = self.find_entry(&event.metric) else {
             self.ledger.write(None, record(Outcome::Refused, None, false, false));
             self.ledger
                 .violation(None, Code::MetricUnknown, format!("metricId {:?}", event.metric));
@@ -94,11 +95,20 @@ impl World {
             return Err(Refusal::missing("entity"));
         };
         if again {
-            self.ledger
-                .write(Some(&id), record(Outcome::Repeat, Some(&reference), false, false));
+            let known = self.ledger.last_event(&id) == Some(&value);
+            let repeat = if known {
+                record(Outcome::Repeat, Some(&reference), false, false)
+            } else {
+                // Killed after the session was kept and before this was written down: it is written down now.
+                let is_start = event.what.is_start();
+                let first = is_start && !self.ledger.has_start_of(&id, &reference);
+                record(Outcome::Accepted, Some(&reference), first, !is_start)
+            };
+            self.ledger.write(Some(&id), repeat);
             return Ok(());
         }
         self.judge_references(&event, &id, &reference);
+        self.judge_device(&event, &id, caller);
         let (judgement, first) = self.judge(place, index, &event);
         self.take_in(place, index, &event, &judgement, (text, caller));
         let outcome = if judgement.refused.is_some() {
@@ -114,7 +124,7 @@ impl World {
         match judgement.refused {
             None => Ok(()),
             Some(Refused::Senseless) => Err(Refusal::bad("a stop of an entry that had not started")),
-            Some(Refused::NotAllowed) => Err(Refusal::tier("the tier of this account does not allow it")),
+            Some(Refused::NotAllowed(why)) => Err(Refusal::tier(why)),
         }
     }
 
@@ -128,6 +138,16 @@ impl World {
                 let detail = format!("{name} {said:?} beside a metricId of {truth:?}");
                 self.ledger.violation(Some(id), Code::ReferenceMismatch, detail);
             }
+        }
+    }
+
+    /// One device plays one session at a time.
+    fn judge_device(&mut self, event: &Event, id: &str, caller: &Caller) {
+        let plays =
+            |other: &&Session| other.id != id && other.device == caller.device && other.history.sounding().is_some();
+        if let Some(other) = self.sessions.iter().find(plays).filter(|_| event.what.is_start()) {
+            let detail = format!("session {} of this device has not stopped", other.id);
+            self.ledger.violation(Some(id), Code::StartWhileOpen, detail);
         }
     }
 
@@ -149,6 +169,7 @@ impl World {
             duration_ms: track.as_ref().and_then(|track| track.duration_ms),
             exact: track.as_ref().is_some_and(|track| track.exact),
             distance: ahead.saturating_sub(here),
+            passed: session.judges_passing(ahead.saturating_sub(here), event.at_ms),
             passes_ad: session
                 .between(index)
                 .any(|between| between.kind() == Kind::Ad && !between.started),
@@ -159,7 +180,7 @@ impl World {
             },
             last_call_ms: session.last_call_ms,
         };
-        let first = !entry.started && matches!(event.what, What::Start { .. });
+        let first = !entry.started && event.what.is_start();
         let judgement = self
             .sessions
             .get_mut(place)

@@ -9,6 +9,8 @@ use super::event::{Event, Reason, What};
 const TOLERANCE_S: f64 = 2.0;
 /// An event this much older than a queue call that came before it was overtaken, not just under way.
 const OVERTAKEN_MS: i64 = 2_000;
+/// A client that goes on within this time after an end was not made to by anybody: nobody presses a button that fast.
+const SEAMLESS_MS_MAX: i64 = 250;
 /// Entries a client may be ahead of its reports: what one answer of `next` holds.
 const AHEAD_MAX: usize = 10;
 
@@ -50,6 +52,10 @@ pub enum Code {
     DurationImpossible,
     /// `trackFinished` well before the end.
     FinishedEarly,
+    /// An entry ended, and the one that went on without a break was not the one after it.
+    EntryPassed,
+    /// As before, in an order that was changed: the client had been told the one that holds.
+    StaleOrder,
     /// A start of an entry further ahead than any answer reached.
     OutOfReach,
     /// An advertisement was left out.
@@ -93,6 +99,8 @@ struct Span {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     open: Option<Span>,
+    #[serde(default)]
+    finished_at_ms: Option<i64>,
     last_at_ms: Option<i64>,
 }
 
@@ -107,6 +115,8 @@ pub struct Facts<'a> {
     pub exact: bool,
     /// Entries from the current one of the session to this one; negative: before it.
     pub distance: i64,
+    /// What it is to go on with this entry right after the current one ended; `None`: right, or nothing certain.
+    pub passed: Option<Code>,
     /// An advertisement between the two has not sounded yet.
     pub passes_ad: bool,
     /// Why going to the next, to the previous, or inside the entry is not allowed.
@@ -142,8 +152,8 @@ pub struct Judgement {
 pub enum Refused {
     /// It makes no sense.
     Senseless,
-    /// The tier does not allow it.
-    NotAllowed,
+    /// The tier does not allow it, for this reason.
+    NotAllowed(&'static str),
 }
 
 impl History {
@@ -217,6 +227,12 @@ impl History {
                 format!("{} entries ahead of the current one", facts.distance),
             );
         }
+        let finished_at_ms = self.finished_at_ms.take();
+        let is_seamless = finished_at_ms.is_some_and(|end_ms| event.at_ms.saturating_sub(end_ms) <= SEAMLESS_MS_MAX);
+        if let Some(code) = facts.passed.filter(|_| is_seamless) {
+            let detail = format!("went on with the entry {} after the one that ended", facts.distance);
+            judgement.say(code, detail);
+        }
         if facts.passes_ad {
             judgement.say(Code::AdPassed, "an advertisement before it has not sounded");
         }
@@ -241,6 +257,7 @@ impl History {
             judgement.refused = Some(Refused::Senseless);
             return;
         }
+        self.finished_at_ms = (reason == Reason::Finished).then_some(event.at_ms);
         if let Some(span) = self.open.take() {
             judgement.pair = true;
             judge_span(&span, event, (played_s, progress_s), judgement);
@@ -272,7 +289,7 @@ impl History {
                 Code::ActionDenied
             };
             judgement.say(code, format!("{reason:?} although {why}"));
-            judgement.refused = Some(Refused::NotAllowed);
+            judgement.refused = Some(Refused::NotAllowed(why));
         }
     }
 }
@@ -310,186 +327,5 @@ impl Judgement {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const T: i64 = 1_700_000_000_000;
-    const FACTS: Facts<'static> = Facts {
-        reference: "0:a",
-        duration_ms: Some(60_000),
-        exact: true,
-        distance: 0,
-        passes_ad: false,
-        denied: Denied {
-            next: None,
-            previous: None,
-            scrub: None,
-        },
-        last_call_ms: None,
-    };
-
-    fn event(at_ms: i64, what: What) -> Event {
-        Event {
-            metric: "m".to_owned(),
-            reference: None,
-            session: None,
-            at_ms,
-            what,
-        }
-    }
-
-    fn start(at_ms: i64, offset_ms: f64) -> Event {
-        event(at_ms, What::Start { offset_ms })
-    }
-
-    fn stop(at_ms: i64, reason: Reason, played_s: i64, progress_s: f64) -> Event {
-        event(
-            at_ms,
-            What::Stop {
-                reason,
-                played_s,
-                progress_s,
-            },
-        )
-    }
-
-    fn codes(events: &[(Event, Facts<'_>)]) -> Vec<Code> {
-        let mut history = History::default();
-        events
-            .iter()
-            .flat_map(|(event, facts)| history.judge(event, *facts).violations)
-            .map(|violation| violation.code)
-            .collect()
-    }
-
-    #[test]
-    fn a_good_pair_has_no_finding() {
-        assert_eq!(
-            codes(&[
-                (start(T, 0.0), FACTS),
-                (stop(T + 60_000, Reason::Finished, 60, 60.0), FACTS)
-            ]),
-            []
-        );
-    }
-
-    #[test]
-    fn a_stop_without_a_start_is_found_and_refused() {
-        let judgement = History::default().judge(&stop(T, Reason::Paused, 0, 0.0), FACTS);
-        assert_eq!(judgement.violations[0].code, Code::StopWithoutStart);
-        assert_eq!(judgement.refused, Some(Refused::Senseless));
-    }
-
-    #[test]
-    fn two_starts_in_a_row_are_found() {
-        assert_eq!(
-            codes(&[(start(T, 0.0), FACTS), (start(T + 1, 0.0), FACTS)]),
-            [Code::StartWhileOpen]
-        );
-    }
-
-    #[test]
-    fn time_that_runs_backwards_is_found() {
-        let events = [(start(T, 0.0), FACTS), (stop(T - 1, Reason::Paused, 0, 0.0), FACTS)];
-        assert_eq!(codes(&events), [Code::TimeBackwards]);
-    }
-
-    #[test]
-    fn playing_longer_than_time_went_by_is_found() {
-        let events = [
-            (start(T, 0.0), FACTS),
-            (stop(T + 5_000, Reason::Paused, 30, 30.0), FACTS),
-        ];
-        assert_eq!(codes(&events), [Code::DurationImpossible]);
-    }
-
-    #[test]
-    fn a_position_that_was_not_played_to_is_found() {
-        let events = [
-            (start(T, 10_000.0), FACTS),
-            (stop(T + 5_000, Reason::Paused, 5, 40.0), FACTS),
-        ];
-        assert_eq!(codes(&events), [Code::DurationImpossible]);
-    }
-
-    #[test]
-    fn positions_beyond_the_end_are_found() {
-        assert_eq!(codes(&[(start(T, 70_000.0), FACTS)]), [Code::ProgressImpossible]);
-        let events = [
-            (start(T, 50_000.0), FACTS),
-            (stop(T + 20_000, Reason::Paused, 20, 70.0), FACTS),
-        ];
-        assert_eq!(codes(&events), [Code::ProgressImpossible]);
-    }
-
-    #[test]
-    fn an_early_end_is_found_where_the_length_is_exact() {
-        let guessed = Facts { exact: false, ..FACTS };
-        let early = stop(T + 30_000, Reason::Finished, 30, 30.0);
-        assert_eq!(
-            codes(&[(start(T, 0.0), FACTS), (early.clone(), FACTS)]),
-            [Code::FinishedEarly]
-        );
-        assert_eq!(codes(&[(start(T, 0.0), guessed), (early, guessed)]), []);
-    }
-
-    #[test]
-    fn leaving_out_an_advertisement_is_found() {
-        assert_eq!(
-            codes(&[(
-                start(T, 0.0),
-                Facts {
-                    passes_ad: true,
-                    distance: 2,
-                    ..FACTS
-                }
-            )]),
-            [Code::AdPassed]
-        );
-    }
-
-    #[test]
-    fn reaching_further_than_any_answer_is_found() {
-        assert_eq!(codes(&[(start(T, 0.0), Facts { distance: 10, ..FACTS })]), []);
-        assert_eq!(
-            codes(&[(start(T, 0.0), Facts { distance: 11, ..FACTS })]),
-            [Code::OutOfReach]
-        );
-    }
-
-    #[test]
-    fn a_skip_that_is_not_allowed_is_found_and_still_closes_the_pair() {
-        for (why, code) in [
-            ("NO_MORE_SKIPS", Code::SkipLimit),
-            ("FEATURE_NOT_AVAILABLE", Code::ActionDenied),
-        ] {
-            let denied = Facts {
-                denied: Denied {
-                    next: Some(why),
-                    ..Denied::default()
-                },
-                ..FACTS
-            };
-            let mut history = History::default();
-            history.judge(&start(T, 0.0), denied);
-            let judgement = history.judge(&stop(T + 1_000, Reason::Next, 1, 1.0), denied);
-            assert_eq!(judgement.violations[0].code, code);
-            assert_eq!(judgement.refused, Some(Refused::NotAllowed));
-            assert!(judgement.pair && history.sounding().is_none());
-        }
-    }
-
-    #[test]
-    fn a_queue_call_before_an_older_event_is_found_except_after_a_power_cut() {
-        let overtaken = Facts {
-            last_call_ms: Some(T + 9_000),
-            ..FACTS
-        };
-        assert_eq!(codes(&[(start(T, 0.0), overtaken)]), [Code::EventOvertaken]);
-        let events = [
-            (start(T, 0.0), FACTS),
-            (stop(T + 1_000, Reason::System, 1, 1.0), overtaken),
-        ];
-        assert_eq!(codes(&events), []);
-    }
-}
+#[path = "judge_tests.rs"]
+mod tests;

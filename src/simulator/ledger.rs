@@ -243,6 +243,25 @@ impl Ledger {
         self.keep(record);
     }
 
+    /// Body of the last event of a session.
+    pub fn last_event(&self, session: &str) -> Option<&Value> {
+        let mut records = self.records.iter().rev();
+        records.find_map(|record| match &record.what {
+            What::Event { body, .. } if record.session.as_deref() == Some(session) => Some(body),
+            What::Event { .. } | What::Request { .. } | What::Violation(_) => None,
+        })
+    }
+
+    /// The first start of this entry of a session is written down.
+    pub fn has_start_of(&self, session: &str, reference: &str) -> bool {
+        self.records.iter().any(|record| match &record.what {
+            What::Event { entry, first, .. } => {
+                *first && entry.as_deref() == Some(reference) && record.session.as_deref() == Some(session)
+            }
+            What::Request { .. } | What::Violation(_) => false,
+        })
+    }
+
     /// Writes a finding down.
     pub fn violation(&mut self, session: Option<&str>, code: Code, detail: impl Into<String>) {
         let violation = Violation::new(code, detail);

@@ -3,6 +3,7 @@
 
 mod account;
 mod admission;
+mod address;
 mod album;
 mod auth;
 mod catalogue;
@@ -10,6 +11,7 @@ mod clock;
 mod conduct;
 mod course;
 mod devices;
+mod dialect;
 mod entry;
 mod event;
 mod faults;
@@ -22,6 +24,7 @@ mod leak;
 mod ledger;
 mod listener;
 mod media;
+mod offer;
 mod order;
 mod pairing;
 mod queue;
@@ -44,8 +47,10 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 pub use account::{Rules as LinkRules, SignIn};
+pub use address::Expired;
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
+pub use dialect::Dialect;
 pub use faults::Planned;
 pub use ledger::{LedgerError, Report};
 pub use store::StoreError;
@@ -56,7 +61,6 @@ use http::Shared;
 use ledger::Ledger;
 use listener::{Connection, Door};
 use store::Store;
-use tier::Rules;
 use world::World;
 
 /// Where the simulator listens if it is not told.
@@ -91,6 +95,12 @@ pub struct Settings {
     pub rules: LinkRules,
     /// What goes wrong from the start.
     pub faults: Vec<Planned>,
+    /// How long an address of media is good, seconds.
+    pub url_life_s: u32,
+    /// What an address that ran out is answered with.
+    pub url_expired: Expired,
+    /// How answers are spelt.
+    pub dialect: Dialect,
 }
 
 impl Default for Settings {
@@ -110,6 +120,9 @@ impl Default for Settings {
             sign_in: SignIn::default(),
             rules: LinkRules::default(),
             faults: Vec::new(),
+            url_life_s: address::LIFE_S,
+            url_expired: Expired::default(),
+            dialect: Dialect::default(),
         }
     }
 }
@@ -152,6 +165,15 @@ pub struct Arguments {
     /// Something that goes wrong, such as scope=queue,kind=status,status=503,count=3; may be given more than once
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<Planned>,
+    /// Seconds an address of media is good
+    #[arg(long = "url-life", value_name = "SECONDS", default_value_t = address::LIFE_S)]
+    pub url_life_s: u32,
+    /// What an address that ran out is answered with
+    #[arg(long, value_enum, default_value_t, value_name = "STATUS")]
+    pub url_expired: Expired,
+    /// How answers are spelt; a client must read each
+    #[arg(long, value_enum, default_value_t)]
+    pub dialect: Dialect,
 }
 
 impl From<Arguments> for Settings {
@@ -169,6 +191,9 @@ impl From<Arguments> for Settings {
             sign_in,
             rules,
             faults,
+            url_life_s,
+            url_expired,
+            dialect,
         } = arguments;
         Self {
             listen,
@@ -180,6 +205,9 @@ impl From<Arguments> for Settings {
             tracks,
             ads_every,
             shuffle,
+            url_life_s,
+            url_expired,
+            dialect,
             clock: Clock::System,
             sign_in,
             rules,
@@ -266,47 +294,33 @@ pub struct Simulator {
 impl Simulator {
     /// Reads the music and starts to serve on a thread of its own. Requests are answered as soon as this returns.
     pub fn start(settings: Settings) -> Result<Self, SimulatorError> {
-        let Settings {
-            listen: address,
-            music,
-            tier,
-            state,
-            seed,
-            clock,
-            podcast,
-            tracks,
-            ads_every,
-            shuffle,
-            sign_in,
-            rules: link,
-            faults,
-        } = settings;
-        let mut catalogue = match &music {
+        let address = settings.listen;
+        let mut catalogue = match &settings.music {
             Some(path) => Catalogue::of_directory(path)?,
             None => Catalogue::built_in()?,
         };
-        if let Some(path) = &podcast {
+        if let Some(path) = &settings.podcast {
             catalogue.add_podcasts(path)?;
         }
-        if tracks > 0 {
-            catalogue.add_long(tracks);
+        if settings.tracks > 0 {
+            catalogue.add_long(settings.tracks);
         }
-        let rules = Rules::new(tier, shuffle, ads_every);
         let listen = |source| SimulatorError::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let store = state.as_deref().map(Store::open).transpose()?;
+        let store = settings.state.as_deref().map(Store::open).transpose()?;
         let ledger = store
             .as_ref()
             .map(|store| Ledger::open(store.folder()))
             .transpose()?
             .unwrap_or_default();
-        let seed = match seed {
+        let seed = match settings.seed {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| SimulatorError::Thread(io::Error::other(error.to_string())))?,
         };
-        let mut world = World::new(catalogue, rules, seed, clock, store, ledger);
+        let (sign_in, link, faults) = (settings.sign_in, settings.rules.clone(), settings.faults.clone());
+        let mut world = World::new(catalogue, settings, seed, store, ledger);
         world.account.sign_in = sign_in;
         world.account.rules = link;
         for fault in faults {
@@ -367,6 +381,7 @@ impl Simulator {
         let address = self.address;
         let mut lines = vec![
             format!("playback service simulator on http://{address}"),
+            format!("account {}", self.shared.world().rules_in_words()),
             "plays:".to_owned(),
         ];
         for preset in self.presets() {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::course::{Course, Order, Source};
+use super::course::{Course, Order, Origin, Source, Style};
 use super::entry::{Entry, Item};
 use super::order::{Permutation, Seed, fingerprint};
 use super::tier::{Kind, Rules, Shuffle};
@@ -29,31 +29,6 @@ const INTERLUDE_EVERY: u32 = 4;
 const CHOICE_EVERY: u32 = 3;
 /// Orders tried so that a round does not begin with the track that just ended; with two tracks every other one does.
 const KEYS_MAX: usize = 32;
-
-/// How the order is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Style {
-    /// The source in its order.
-    Ordered,
-    /// The source mixed.
-    Shuffled,
-    /// An endless choice out of everything there is.
-    Station,
-}
-
-/// What a queue is made from.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    /// What was asked for; not empty.
-    pub source: Source,
-    /// Which of it is to sound first, if that was asked for.
-    pub first: Option<usize>,
-    /// What a station, the continuation and the service's own choice are taken from.
-    pub pool: Source,
-    /// Which of the pool is `first` (or the beginning of the source).
-    pub first_of_pool: Option<usize>,
-}
 
 /// What a round goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -471,6 +446,11 @@ impl Queue {
         }
         self.look_back();
         self.fill(AHEAD_MIN);
+    }
+
+    /// How the order is made.
+    pub const fn style(&self) -> Style {
+        self.style
     }
 
     /// The order is random.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
-use super::judge::History;
+use super::judge::{Code, History};
 use super::queue::Queue;
 
 /// One session, as it is kept across restarts.
@@ -26,7 +26,25 @@ pub struct Session {
     /// Last queue call of a client on this machine, so on this clock. Not kept: a restart forgives.
     #[serde(skip)]
     pub last_call_ms: Option<i64>,
+    /// The order was changed, and whether its client was told since when.
+    #[serde(skip)]
+    pub edit: Edit,
 }
+
+/// What a client can know of the order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edit {
+    /// It never changed.
+    None,
+    /// It changed; the client has not been told yet, or not for certain. After a restart nobody knows.
+    #[default]
+    Untold,
+    /// It changed, and at this moment of its clock the client was told what comes.
+    Told(i64),
+}
+
+/// An answer may still be under way so long after it was given.
+const ANSWER_MS_MAX: i64 = 2_000;
 
 impl Session {
     /// A new session.
@@ -40,6 +58,7 @@ impl Session {
             owed: None,
             used_ms: now_ms,
             last_call_ms: None,
+            edit: Edit::None,
         }
     }
 
@@ -54,6 +73,18 @@ impl Session {
             .entries()
             .iter()
             .position(|entry| entry.reference == reference)
+    }
+
+    /// What it is if a client goes on with the entry so far ahead; `None`: right, or it may not know better.
+    pub fn judges_passing(&self, distance: i64, at_ms: i64) -> Option<Code> {
+        if distance <= 1 {
+            return None;
+        }
+        match self.edit {
+            Edit::None => Some(Code::EntryPassed),
+            Edit::Untold => None,
+            Edit::Told(told_ms) => (at_ms > told_ms.saturating_add(ANSWER_MS_MAX)).then_some(Code::StaleOrder),
+        }
     }
 
     /// Entries between the current one and the one at `index`, if that lies ahead.

@@ -168,8 +168,8 @@ fn load<T: DeserializeOwned>(path: &Path) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::course::{Leg, Sort, Source};
-    use crate::simulator::queue::{Origin, Queue, Style};
+    use crate::simulator::course::{Leg, Origin, Sort, Source, Style};
+    use crate::simulator::queue::Queue;
     use crate::simulator::tier::Rules;
 
     fn session(id: &str) -> Session {

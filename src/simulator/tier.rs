@@ -14,7 +14,8 @@ const AD_EVERY_FREE: u32 = 3;
 /// Tracks between two advertisements on the prime tier: rarer, but a queue of one album still meets one.
 const AD_EVERY_PRIME: u32 = 4;
 
-const NO_MORE_SKIPS: &str = "NO_MORE_SKIPS";
+/// No skip is left within the hour.
+pub const NO_MORE_SKIPS: &str = "NO_MORE_SKIPS";
 /// What does not exist here for anybody.
 pub const UNAVAILABLE: &str = "FEATURE_NOT_AVAILABLE";
 const FOR_AD_FREE: &str = "NEED_AMAZON_MUSIC_SUBSCRIPTION_FOR_AD_FREE_PLAYBACK";
@@ -85,6 +86,23 @@ impl Rules {
             ads_every: ads_every.or(tier.ad_every()).filter(|every| *every > 0),
             shuffle,
         }
+    }
+
+    /// In a few words, for people.
+    pub fn words(self) -> String {
+        let tier = match self.tier {
+            Tier::Unlimited => "unlimited: anything is allowed",
+            Tier::Prime => "prime: 6 skips an hour, no way back, no repetition",
+            Tier::Free => "free: 6 skips an hour, no way back, no repetition, no moving inside a track",
+        };
+        let shuffle = match self.shuffle {
+            Shuffle::Plain => "",
+            Shuffle::Augmented => "; always mixed, with tracks of the service's choice",
+        };
+        let ads = self
+            .ads_every
+            .map(|every| format!("; an advertisement after {every} tracks"));
+        format!("{tier}{shuffle}{}", ads.unwrap_or_default())
     }
 
     /// A skip of such an entry counts.

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::catalogue::Track;
+use super::course::Style;
 use super::entry::Entry;
-use super::queue::Style;
 use super::tier::Kind;
 
 /// Entries `POST sessions` may be asked for.
@@ -27,6 +27,8 @@ pub struct Refusal {
     pub code: &'static str,
     /// For people.
     pub message: String,
+    /// Reason of `disableType`, where a bigger subscription would help: the message is made of it.
+    pub why: Option<&'static str>,
 }
 
 impl Refusal {
@@ -36,15 +38,17 @@ impl Refusal {
             status: 400,
             code: "BAD_REQUEST",
             message: message.into(),
+            why: None,
         }
     }
 
     /// 403 because of the tier.
-    pub fn tier(message: impl Into<String>) -> Self {
+    pub fn tier(why: &'static str) -> Self {
         Self {
             status: 403,
             code: "DENIED_SUBSCRIPTION_TIER",
-            message: message.into(),
+            message: why.to_owned(),
+            why: Some(why),
         }
     }
 
@@ -54,6 +58,7 @@ impl Refusal {
             status: 404,
             code: "RESOURCE_NOT_FOUND",
             message: format!("{what} does not exist"),
+            why: None,
         }
     }
 }
@@ -202,14 +207,14 @@ pub fn limit(query: Option<&str>) -> Result<usize, Refusal> {
 }
 
 /// One entry of an answer.
-pub fn playable(entry: &Entry, track: &Track, actions: &Value, base: &str) -> Value {
+pub fn playable(entry: &Entry, track: &Track, actions: &Value, url: &str) -> Value {
     json!({
         "_type": "Playable",
         "entityReferenceId": entry.reference,
         "metricId": entry.metric,
         "entity": entity(entry.kind(), track),
         "playbackInformation": {
-            "url": format!("{base}/media/{}.{}", track.key, track.format.extension()),
+            "url": url,
             "protocol": "PROGRESSIVE",
             "format": track.format.name(),
             "drmType": "NONE",

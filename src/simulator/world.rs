@@ -5,19 +5,22 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use super::Settings;
 use super::account::Account;
+use super::address::Addresses;
 use super::catalogue::{Album, Catalogue, Track};
-use super::clock::{Clock, Time};
+use super::clock::Time;
 use super::conduct::Conduct;
-use super::course::{Leg, Sort, Source};
+use super::course::{Leg, Origin, Sort, Source, Style};
 use super::devices::Stream;
+use super::dialect::Dialect;
 use super::entry::{Entry, Item};
 use super::faults::Faults;
 use super::judge::Code;
 use super::ledger::Ledger;
 use super::order::fingerprint;
-use super::queue::{INSERTED_MAX, LEGS_MAX, Origin, Queue, Style};
-use super::session::Session;
+use super::queue::{INSERTED_MAX, LEGS_MAX, Queue};
+use super::session::{Edit, Session};
 use super::store::Store;
 use super::tier::{self, Action, Circumstances, Kind, Rules, SKIP_WINDOW_MS, SKIPS_MAX};
 use super::wire::{self, Create, PlayParams, Refusal};
@@ -25,6 +28,8 @@ use super::wire::{self, Create, PlayParams, Refusal};
 /// Sessions kept; the one used longest ago is forgotten for a new one.
 const SESSIONS_MAX: usize = 64;
 
+/// How long an inactive session can be restored: 30 days \[O\].
+const RESTORE_MS_MAX: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Tracks of an album in the home view: a long one is shown by its beginning.
 const HOME_TRACKS_MAX: usize = 200;
 
@@ -71,20 +76,19 @@ pub struct World {
     pub(super) skips: Vec<i64>,
     pub(super) store: Option<Store>,
     pub(super) time: Time,
+    /// Addresses of media.
+    pub addresses: Addresses,
+    /// How answers are spelt.
+    pub dialect: Dialect,
     seed: u64,
     created: u64,
 }
 
 impl World {
     /// An account. `seed` decides the names of sessions, and with them every random order.
-    pub fn new(
-        catalogue: Catalogue,
-        rules: Rules,
-        seed: u64,
-        clock: Clock,
-        store: Option<Store>,
-        mut ledger: Ledger,
-    ) -> Self {
+    pub fn new(catalogue: Catalogue, settings: Settings, seed: u64, store: Option<Store>, mut ledger: Ledger) -> Self {
+        let rules = Rules::new(settings.tier, settings.shuffle, settings.ads_every);
+        let clock = settings.clock;
         let sessions = store.as_ref().map(Store::sessions).unwrap_or_default();
         let skips = store.as_ref().map(Store::skips).unwrap_or_default();
         let ahead_ms = store.as_ref().map(Store::ahead_ms).unwrap_or_default();
@@ -101,6 +105,8 @@ impl World {
             skips,
             store,
             time: Time::new(clock, ahead_ms),
+            addresses: Addresses::new(settings.url_life_s, settings.url_expired),
+            dialect: settings.dialect,
             seed,
             created: 0,
         }
@@ -119,6 +125,7 @@ impl World {
         let session = session.ok_or_else(|| Refusal::missing("session"))?;
         session.used_ms = self.time.now_ms();
         let done = act(session)?;
+        session.edit = Edit::Untold;
         if let Some(store) = &self.store {
             store.keep_session(session);
         }
@@ -258,7 +265,15 @@ impl World {
 
     fn playable(&self, session: &Session, entry: &Entry, caller: &Caller) -> Option<Value> {
         let actions = tier::actions(self.circumstances(session, entry, self.time.now_ms()));
-        Some(wire::playable(entry, &*self.track_of(entry)?, &actions, &caller.base))
+        let track = self.track_of(entry)?;
+        let query = self.addresses.query(self.time.now_ms());
+        let url = format!(
+            "{}/media/{}.{}?{query}",
+            caller.base,
+            track.key,
+            track.format.extension()
+        );
+        Some(wire::playable(entry, &track, &actions, &url))
     }
 
     pub(super) fn circumstances(&self, session: &Session, entry: &Entry, at_ms: i64) -> Circumstances {
@@ -293,6 +308,17 @@ impl World {
         Ok(())
     }
 
+    /// The client has its answer to `next` or `queue`: it knows the order.
+    pub fn tell(&mut self, id: &str, caller: &Caller) {
+        let now_ms = self.time.client_ms();
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == id)
+            && caller.local
+            && session.edit == Edit::Untold
+        {
+            session.edit = Edit::Told(now_ms);
+        }
+    }
+
     /// `GET current`, `next`, `previous`, `queue`. Looking moves nothing.
     pub fn look(&self, id: &str, view: View, caller: &Caller) -> Result<Value, Refusal> {
         let session = self.find(id)?;
@@ -305,11 +331,17 @@ impl World {
         })
     }
 
+    /// Used not too long ago to be restored.
+    fn is_remembered(&self, session: &Session) -> bool {
+        self.time.now_ms().saturating_sub(session.used_ms) <= RESTORE_MS_MAX
+    }
+
     /// `GET entities/{entityReferenceId}`: the session an entry belongs to, from that entry on.
     pub fn restore(&self, reference: &str, caller: &Caller) -> Result<Value, Refusal> {
         let found = self
             .sessions
             .iter()
+            .filter(|session| self.is_remembered(session))
             .find_map(|session| Some((session, session.find_reference(reference)?)));
         let (session, index) = found.ok_or_else(|| Refusal::missing("entity"))?;
         Ok(self.answer(session, session.queue.entries().iter().skip(index).take(5), caller))
@@ -318,6 +350,7 @@ impl World {
     /// `GET active`.
     pub fn active(&self) -> Value {
         let sessions = self.sessions.iter().rev().filter_map(|session| {
+            self.is_remembered(session).then_some(())?;
             let entry = session.queue.current()?;
             let track = self.track_of(entry)?;
             let playing = if self.is_playing(session) { "PLAYING" } else { "STOPPED" };
@@ -412,6 +445,16 @@ impl World {
         json!({"entities": self.catalogue.albums().iter().map(album).collect::<Vec<_>>()})
     }
 
+    /// An address of media with this query is good.
+    pub fn is_good_address(&self, query: &str) -> bool {
+        self.addresses.is_good(query, self.time.now_ms())
+    }
+
+    /// What the account may do, for people.
+    pub fn rules_in_words(&self) -> String {
+        self.rules.words()
+    }
+
     /// Moves the account's time forward: what ages or runs out does so at once.
     pub fn advance(&mut self, seconds: u32) {
         self.time.advance(seconds);
@@ -438,7 +481,7 @@ impl World {
             });
             let entries: Vec<Value> = entries.collect();
             json!({"id": session.id, "device": session.device, "used_ms": session.used_ms,
-                "position": session.queue.position(), "entries": entries})
+                "style": session.queue.style(), "position": session.queue.position(), "entries": entries})
         };
         json!({"sessions": self.sessions.iter().map(session).collect::<Vec<_>>()})
     }

@@ -11,6 +11,7 @@
 mod alsa;
 mod commands;
 mod going_on;
+mod expiry;
 mod kill;
 mod mistakes;
 mod music;

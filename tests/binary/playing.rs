@@ -233,7 +233,7 @@ fn a_preset_starts_in_the_mode_its_configuration_says() {
         until("the queue", || {
             let sessions = service.get("/sim/sessions");
             let sessions = sessions["sessions"].as_array().unwrap();
-            let is_there = sessions.iter().any(|session| session["queue"]["style"] == style);
+            let is_there = sessions.iter().any(|session| session["style"] == style);
             if is_there { Ok(()) } else { Err(format!("{sessions:?}")) }
         });
     };

@@ -17,6 +17,7 @@ pub struct Service {
     agent: Agent,
     port: u16,
     tier: &'static str,
+    more: &'static [&'static str],
     /// Everything of this test is in here, and gone with it.
     pub folder: TempDir,
 }
@@ -74,14 +75,20 @@ impl Music {
 
     /// Serves it to an account of this tier.
     pub fn serve_tier(self, tier: &'static str) -> Service {
+        self.serve_with(tier, &[])
+    }
+
+    /// The same, with more options.
+    pub fn serve_with(self, tier: &'static str, more: &'static [&'static str]) -> Service {
         let port = free_port();
-        let program = start(self.0.path(), port, tier);
+        let program = start(self.0.path(), port, tier, more);
         let (folder, agent) = (self.0, agent());
         let service = Service {
             program,
             agent,
             port,
             tier,
+            more,
             folder,
         };
         service.is_up();
@@ -89,9 +96,9 @@ impl Music {
     }
 }
 
-fn start(folder: &Path, port: u16, tier: &str) -> Program {
+fn start(folder: &Path, port: u16, tier: &str, more: &[&str]) -> Program {
     let listen = format!("127.0.0.1:{port}");
-    let args = [
+    let mut args = vec![
         "simulator",
         "--music",
         "music",
@@ -102,6 +109,7 @@ fn start(folder: &Path, port: u16, tier: &str) -> Program {
         "--listen",
         &listen,
     ];
+    args.extend(more);
     Program::start(folder, "simulator", &args, &[])
 }
 
@@ -137,7 +145,7 @@ impl Service {
     /// Starts it again where it was, with what it remembers on its disk.
     #[track_caller]
     pub fn restart(&mut self) {
-        self.program = start(self.folder.path(), self.port, self.tier);
+        self.program = start(self.folder.path(), self.port, self.tier, self.more);
         self.is_up();
     }
 
@@ -236,23 +244,13 @@ impl Service {
     fn titles(&self) -> Result<HashMap<String, String>, String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let home = self.try_get("/sim/music")?;
-        let tracks: HashMap<String, String> = all(&home["entities"])
-            .iter()
-            .flat_map(|album| all(&album["tracks"]))
-            .map(|track| (text(&track["id"]), text(&track["title"])))
-            .collect();
         let sessions = self.try_get("/sim/sessions")?;
         let entries = all(&sessions["sessions"]).into_iter().flat_map(|session| {
-            let entries = all(&session["queue"]["entries"]);
+            let entries = all(&session["entries"]);
             entries.into_iter()
         });
-        let title = |item: &Value| match item["track"].as_str() {
-            Some(track) => tracks[track].clone(),
-            None => text(item),
-        };
         Ok(entries
-            .map(|entry| (text(&entry["reference"]), title(&entry["item"])))
+            .map(|entry| (text(&entry["reference"]), text(&entry["title"])))
             .collect())
     }
 }

@@ -271,6 +271,28 @@ fn a_restart_loses_no_session_no_position_and_no_count() {
 }
 
 #[test]
+fn an_event_that_a_kill_kept_out_of_the_ledger_is_written_down_when_it_is_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        state: Some(folder.path().to_owned()),
+        ..Settings::default()
+    };
+    let simulator = Simulator::start(settings.clone()).unwrap();
+    let client = Client::of(&simulator);
+    let (_, entries) = client.open(&simulator, &json!({}));
+    client.event(&start(&entries[0], 0));
+    simulator.stop();
+    std::fs::remove_file(folder.path().join("ledger.jsonl")).unwrap();
+    let simulator = Simulator::start(settings).unwrap();
+    let client = Client::of(&simulator);
+    for _ in 0..2 {
+        assert_eq!(client.event(&start(&entries[0], 0)), 200);
+    }
+    let report = simulator.report();
+    assert_eq!((report.events, report.tracks, report.repeats), (1, 1, 1));
+}
+
+#[test]
 fn a_taken_address_is_an_error_that_names_it() {
     let first = start_simulator(Tier::Unlimited);
     let error = Simulator::start(Settings {
@@ -293,6 +315,7 @@ fn the_lines_at_the_start_say_where_it_is_and_what_it_plays() {
     for part in [
         simulator.address().to_string(),
         simulator.presets()[0].name.clone(),
+        "account unlimited".to_owned(),
         "base_url".to_owned(),
     ] {
         assert!(text.contains(&part), "{part} in {text}");

@@ -278,3 +278,86 @@ fn waiting_as_long_as_was_named_is_fine() {
     );
     assert_eq!(client.found(), Vec::<String>::new());
 }
+
+/// The last second of an entry that began at `second`.
+fn finish(client: &Client, entry: &Value, second: i64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds, as a client reports them")]
+    let length = entry["entity"]["duration"].as_f64().unwrap() as i64;
+    assert_eq!(client.event(&start(entry, second)), 200);
+    assert_eq!(
+        client.event(&stop(entry, second + length, "trackFinished", length)),
+        200
+    );
+    second + length
+}
+
+#[test]
+fn going_on_with_another_entry_than_the_next_is_found() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    let (_, entries) = client.open(&simulator, &json!({}));
+    let end = finish(&client, &entries[0], 0);
+    client.event(&start(&entries[2], end));
+    assert_eq!(client.found(), ["entry_passed"]);
+}
+
+#[test]
+fn going_on_in_an_old_order_is_found_once_the_client_was_told_the_new_one() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let client = Client::of(&simulator);
+    for is_told in [false, true] {
+        let (id, entries) = client.open(&simulator, &json!({}));
+        let path = |what: &str| format!("/v1/playback/sessions/{id}/{what}");
+        let mut end = finish(&client, &entries[0], 0);
+        let body = json!({"playParams": {"id": entries[4]["entity"]["id"]}});
+        assert_eq!(client.call("POST", &path("queue/next"), &body).0, 200);
+        if is_told {
+            client.get(&path("next?limit=10"));
+        }
+        client.event(&start(&entries[1], end));
+        end += 1;
+        client.event(&stop(&entries[1], end, "userStop", 1));
+        let expected = if is_told { vec!["stale_order"] } else { Vec::new() };
+        assert_eq!(client.found(), expected);
+    }
+}
+
+#[test]
+fn a_second_session_of_a_device_that_still_plays_the_first_is_found() {
+    let simulator = start_simulator(Tier::Unlimited);
+    let (client, _, entries) = one_start(&simulator);
+    let (_, others) = client.open(&simulator, &json!({}));
+    client.event(&start(&others[0], 5));
+    assert_eq!(client.found(), ["start_while_open"]);
+    client.event(&stop(&others[0], 6, "userStop", 1));
+    client.event(&stop(&entries[0], 7, "userStop", 7));
+    assert_eq!(client.found().len(), 1);
+}
+
+#[test]
+fn an_entry_of_the_order_before_is_taken_where_the_client_did_not_know_better() {
+    let simulator = Simulator::start(Settings {
+        seed: Some(1),
+        tracks: 1_000,
+        ..Settings::default()
+    })
+    .unwrap();
+    let client = Client::of(&simulator);
+    let params = json!({"containerIds": simulator.presets()[1].container_ids});
+    let (_, answer) = client.call(
+        "POST",
+        "/v1/playback/sessions",
+        &json!({"playParams": params, "limit": 11}),
+    );
+    let id = answer["sessionId"].as_str().unwrap();
+    let path = |what: &str| format!("/v1/playback/sessions/{id}/{what}");
+    let shuffle = json!({"shuffleMode": "SHUFFLE_ON"});
+    assert_eq!(client.call("PUT", &path("shuffle"), &shuffle).0, 200);
+    assert_eq!(client.event(&start(&answer["playables"][5], 0)), 200);
+    let current = client.get(&path("current")).1;
+    assert_eq!(
+        references(&current),
+        [answer["playables"][5]["entityReferenceId"].as_str().unwrap()]
+    );
+    assert_eq!(client.found(), Vec::<String>::new());
+}

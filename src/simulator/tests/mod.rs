@@ -7,6 +7,7 @@ mod media;
 mod queue;
 mod second_device;
 mod signing_in;
+mod rules;
 mod time;
 mod tokens;
 

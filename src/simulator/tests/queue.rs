@@ -1,8 +1,8 @@
 //! Orders of a queue: plain, mixed, endless; of any length.
 
-use super::super::course::{Leg, Sort, Source};
+use super::super::course::{Leg, Origin, Sort, Source, Style};
 use super::super::entry::{Entry, Item, Place};
-use super::super::queue::{Origin, Queue, Style};
+use super::super::queue::Queue;
 use super::super::tier::{Kind, Rules};
 use super::*;
 
