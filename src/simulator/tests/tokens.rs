@@ -185,6 +185,7 @@ fn no_secret_is_kept_or_shown() {
     for file in std::fs::read_dir(folder.path()).unwrap() {
         kept += &std::fs::read_to_string(file.unwrap().path()).unwrap();
     }
+    assert!(kept.contains("/auth/o2/create/codepair") && kept.contains("/auth/o2/token"));
     for secret in [&pair["device_code"], &tokens["access_token"], &tokens["refresh_token"]] {
         let secret = secret.as_str().unwrap();
         assert!(kept.len() > 1_000 && !kept.contains(&secret[5..14]), "{kept}");
