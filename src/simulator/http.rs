@@ -93,6 +93,7 @@ pub fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
+<<<<<<< HEAD
 /// Puts an answer of the contract into the words of the day.
 fn speak(world: &World, answer: Value, form: Form) -> Answer {
     match world.dialect.speak(answer, form) {
@@ -100,6 +101,10 @@ fn speak(world: &World, answer: Value, form: Form) -> Answer {
         Spoken::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
         Spoken::NotFound => Err(Refusal::missing("another entry")),
     }
+=======
+async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
+    shared.world().create(&body, &caller).map(Json)
+>>>>>>> simauth
 }
 
 async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
@@ -197,9 +202,13 @@ async fn set_shuffled(State(shared): State<Shared>, caller: Who, Path(session): 
 }
 
 async fn event(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
+<<<<<<< HEAD
     let mut world = shared.world();
     let answer = world.stream_event(&body, &caller)?;
     speak(&world, answer, Form::Other)
+=======
+    shared.world().event(&body, &caller).map(Json)
+>>>>>>> simauth
 }
 
 async fn home(State(shared): State<Shared>) -> Json<Value> {
