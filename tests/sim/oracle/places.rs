@@ -75,7 +75,9 @@ impl Oracle {
             self.own.insert(*session);
         }
         match call {
-            Call::Current(session) if self.own.contains(&session) => self.places.lapsed |= refused,
+            Call::Current(session) if self.own.contains(&session) => {
+                self.places.lapsed |= refused || *answer == Answer::Failed(Failure::TakenOver);
+            }
             Call::Restore(_) => {
                 self.places.alone |= refused;
                 self.places.lapsed &= !(refused || matches!(answer, Answer::Opened { .. }));
