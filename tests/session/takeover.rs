@@ -192,3 +192,14 @@ fn an_offer_that_may_not_be_looked_at_stays() {
     assert!(speaker.refusal().is_some());
     assert_eq!(speaker.view().offer, Some(crate::speaker::KITCHEN));
 }
+
+#[test]
+fn news_of_the_time_before_the_press_does_not_stop_what_was_asked_for() {
+    let mut speaker = stolen();
+    speaker.slow.insert(1);
+    speaker.forget().press(Press::Play).wait(60_000);
+    assert_eq!(speaker.state(), State::Buffering, "it is not loaded yet");
+    speaker.loaded(1).wait(1000);
+    assert_eq!((speaker.state(), speaker.claims()), (State::Playing, vec![1]));
+    assert!(speaker.notices.is_empty());
+}
