@@ -171,3 +171,35 @@ fn a_heartbeat_claims_nothing() {
     speaker.press(Press::Shuffle).press(Press::Play).wait(30_000);
     assert_eq!(speaker.claims(), [1]);
 }
+
+#[test]
+fn a_restart_while_the_stream_is_elsewhere_prepares_the_place_and_play_claims_it() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.wait(9000).press(Press::Play).stolen = true;
+    speaker.forget().pull_plug(1000).wait(1000);
+    assert_eq!((speaker.state(), speaker.current()), (State::Paused, Some(1)));
+    speaker.press(Press::Play);
+    assert_eq!(speaker.story(), ["1 from 9000"]);
+    assert_eq!(speaker.claims(), [1]);
+}
+
+#[test]
+fn an_offer_that_may_not_be_looked_at_stays() {
+    let mut speaker = Speaker::with_album(5);
+    speaker.kitchen_plays().pull_plug(1000);
+    speaker.stolen = true;
+    speaker.press(Press::TakeOver);
+    assert!(speaker.refusal().is_some());
+    assert_eq!(speaker.view().offer, Some(crate::speaker::KITCHEN));
+}
+
+#[test]
+fn news_of_the_time_before_the_press_does_not_stop_what_was_asked_for() {
+    let mut speaker = stolen();
+    speaker.slow.insert(1);
+    speaker.forget().press(Press::Play).wait(60_000);
+    assert_eq!(speaker.state(), State::Buffering, "it is not loaded yet");
+    speaker.loaded(1).wait(1000);
+    assert_eq!((speaker.state(), speaker.claims()), (State::Playing, vec![1]));
+    assert!(speaker.notices.is_empty());
+}
