@@ -34,7 +34,7 @@ use super::worker::{News, Service};
 /// Answers of one server, which remembers every request: few enough for its memory, and for the ports of this machine.
 const ROUND: u64 = 500;
 /// Answers that are read without HTTP for each that is read with it: they cost much less.
-const DIRECTLY: usize = 3;
+const DIRECTLY: usize = 5;
 /// Most that one call may have allocated at a time: an answer of 1 MiB that is nothing but short values costs 41 MB while it
 /// is read, because a value of the tree takes more room than its text.
 const CALL_BYTES_MAX: u64 = 48 * 1024 * 1024;
