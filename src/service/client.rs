@@ -14,7 +14,7 @@ use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::base::{BaseUrl, BaseUrlError};
-use super::credentials::{Credentials, Token};
+use super::credentials::{Credentials, NoToken, Token};
 use super::model::{EventReport, Quality, Question, Reply};
 use super::wire;
 
@@ -216,13 +216,15 @@ impl Client {
 
     /// One request; a second one where a renewed token may cure a 401.
     fn exchange(&self, operation: &str, method: &Method, path: &str, body: Option<&[u8]>) -> Result<Answer, Failure> {
-        let token = self.credentials.token();
+        let token = self.credentials.token().map_err(|why| no_token(operation, why))?;
         let answer = self.send(operation, method, path, body, token.as_ref())?;
         if answer.status != 401 {
             return Ok(answer);
         }
-        let Some(renewed) = self.credentials.renew(token.as_ref()) else {
-            return Ok(answer);
+        let renewed = match self.credentials.renew(token.as_ref()) {
+            Ok(renewed) => renewed,
+            Err(NoToken::NotLinked) => return Ok(answer),
+            Err(NoToken::Later) => return Err(no_token(operation, NoToken::Later)),
         };
         log::info!("service: {operation}: 401, repeating with a renewed token");
         self.send(operation, method, path, body, Some(&renewed))
@@ -317,6 +319,20 @@ fn read_reply(question: &Question, answer: Answer) -> Result<Reply, Failure> {
         log::warn!("service: {operation}: status {}, {error} (Garbled)", answer.status);
         Failure::Garbled
     })
+}
+
+/// Meaning of a request that cannot be sent for want of a token.
+fn no_token(operation: &str, why: NoToken) -> Failure {
+    match why {
+        NoToken::NotLinked => {
+            log::debug!("service: {operation} not sent: no account is linked");
+            Failure::Unauthorised
+        }
+        NoToken::Later => {
+            log::warn!("service: {operation}: 401, and the token cannot be renewed at the moment");
+            Failure::Unreachable
+        }
+    }
 }
 
 /// Meaning of an exchange that failed below HTTP.

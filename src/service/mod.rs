@@ -6,6 +6,7 @@
 //!
 //! It translates and reports back; it never decides what plays, never retries (the session does) and never stores.
 
+pub mod account;
 mod base;
 mod client;
 mod credentials;
@@ -22,6 +23,6 @@ mod worker;
 mod scripted;
 
 pub use client::{Client, Patience, Settings, roots};
-pub use credentials::FixedToken;
+pub use credentials::{Credentials, FixedToken};
 pub use model::{EventReport, PlayParams, Playable, Quality, Question, Reply};
 pub use worker::{News, Service};

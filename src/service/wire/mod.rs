@@ -12,7 +12,7 @@ mod write;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Method;
 
-pub use fault::{fault, verdict_of};
+pub use fault::{fault, verdict_of, wait_of};
 pub use read::{Unreadable, opened, playables, sessions};
 pub use write::{create_body, event_body, loop_body, shuffle_body};
 
