@@ -114,6 +114,16 @@ impl Client {
         self.post("/api/play", &json!({ "playParams": params, "mode": mode }))
     }
 
+    /// Asks for a code to link an account with; it is in the status a moment later.
+    pub fn link(&self) -> Result<(), ClientError> {
+        self.post("/api/account/link", &json!({}))
+    }
+
+    /// Has the account forgotten.
+    pub fn unlink(&self) -> Result<(), ClientError> {
+        self.post("/api/account/unlink", &json!({}))
+    }
+
     fn get(&self, path: &str) -> Result<String, ClientError> {
         self.read(self.agent.get(self.url(path)).call())
     }

@@ -11,7 +11,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{Ask, Button, PlayRequest, Reason};
-pub use client::Client;
+pub use ask::{AccountWish, Ask, Button, PlayRequest, Reason};
+pub use client::{Client, ClientError};
 pub use server::{Settings, serve};
-pub use status::{Account, Action, Actions, Fault, Item, Link, Load, Now, Outbox, State, Status, kind_name};
+pub use status::{Account, Action, Actions, Code, Fault, Item, Link, Load, Now, Outbox, State, Status, kind_name};
