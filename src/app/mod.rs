@@ -2,6 +2,7 @@
 //!
 //! It translates between the adapters' words and the core's; it decides nothing. Everything here runs on one thread.
 
+mod account;
 pub mod catalogue;
 mod dispatch;
 mod metrics;
@@ -43,6 +44,8 @@ pub enum News {
     Press(Press),
     /// The service's client.
     Service(service::News),
+    /// Signing in.
+    Account(service::account::News),
     /// The fetcher.
     Media(media::News),
     /// The audio path.
@@ -85,6 +88,8 @@ impl Post {
 pub struct Adapters {
     /// The playback service's client.
     pub service: Service,
+    /// Signing in; `None`: this speaker signs in nowhere.
+    pub account: Option<service::account::Account>,
     /// What is loaded.
     pub library: Library,
     /// The audio path.
@@ -117,6 +122,8 @@ pub struct App {
     clock: Trust,
     /// Whether the service answered when last looked at.
     reach: Reach,
+    /// How signing in stands.
+    standing: account::Standing,
     exit: Exit,
 }
 
@@ -170,6 +177,7 @@ impl App {
             calendar: clock::Calendar::default(),
             clock: Trust::Doubtful,
             reach: Reach::Up,
+            standing: account::Standing::default(),
             exit: Exit::No,
         }
     }
@@ -216,6 +224,7 @@ impl App {
                     answer: translate::answer(result, asked, &mut self.catalogue),
                 }
             }
+            News::Account(news) => return self.account_news(news),
             News::Shutdown => Input::Shutdown,
         };
         self.handle(input);
@@ -258,6 +267,10 @@ impl App {
             Ask::Press { button, reply } => (presence::press(button), reply),
             Ask::Seek { position, reply } => (Press::Seek(position), reply),
             Ask::Play { request, reply } => (presence::start(request, &mut self.catalogue), reply),
+            Ask::Account { wish, reply } => {
+                drop(reply.send(self.standing.ask(wish, self.adapters.account.as_ref())));
+                return;
+            }
             Ask::Status { reply } => {
                 drop(reply.send(self.current_status()));
                 return;
@@ -285,7 +298,14 @@ impl App {
     }
 
     fn current_status(&self) -> Status {
-        presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, clock::now())
+        let now = clock::now();
+        let status = presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, now);
+        Status {
+            account: self.standing.shown(status.account),
+            linking: self.standing.code(now),
+            account_problem: self.standing.problem(),
+            ..status
+        }
     }
 
     fn show(&self) {

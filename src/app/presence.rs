@@ -91,6 +91,8 @@ pub(super) fn status(
             Reach::Down => Link::Down,
         },
         account: account(session, &view),
+        linking: None,
+        account_problem: None,
         actions: actions(session, now),
         problem: view.problem.map(page::Fault::from),
     }

@@ -11,11 +11,13 @@ use tonearm_core::id::Seq;
 use tonearm_core::limits::{BUTTONS_MAX, PRESETS_MAX};
 use tonearm_core::unit::Millis;
 use tonearm_core::{Boot, ButtonSetup, OnElsewhere, Session, Settings};
+use ureq::tls::RootCerts;
 
+use super::sign_in;
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
-use crate::config::Config;
+use crate::config::{Config, Linking};
 use crate::device::board::Board;
 use crate::device::buttons::{self, Buttons};
 use crate::device::clock;
@@ -23,7 +25,8 @@ use crate::device::lights::Lights;
 use crate::journal::{Journal, Recovered};
 use crate::media::{self, Library};
 use crate::page::{self, Status};
-use crate::service::{self, FixedToken, PlayParams, Quality, Service};
+use crate::service::account::Start;
+use crate::service::{self, Credentials, PlayParams, Quality, Service};
 use crate::state::{Saved, SavedPlace, StateDir, StateWriter};
 
 /// Folder of the journal within the state folder.
@@ -63,7 +66,13 @@ impl Speaker {
             ..media::Settings::with_memory(config.window.memory_bytes)
         };
         let library = Library::start(memory, post.callback(News::Media))?;
-        let service = Service::start(service_settings(config, &dir, roots)?, post.callback(News::Service))?;
+        let start = match config.service.linking {
+            Linking::Auto => Start::ByItself,
+            Linking::OnRequest => Start::OnRequest,
+        };
+        let account = sign_in::start(config, &dir, roots.clone(), start, post.callback(News::Account))?;
+        let service = service_settings(config, &dir, roots, sign_in::credentials(account.as_ref()))?;
+        let service = Service::start(service, post.callback(News::Service))?;
         let lights = Lights::start(&board.lights);
         let state = StateWriter::start(dir)?;
         let edges = post.clone();
@@ -99,6 +108,7 @@ impl Speaker {
         );
         let adapters = Adapters {
             service,
+            account,
             library,
             engine,
             journal,
@@ -156,6 +166,9 @@ impl Speaker {
         adapters.engine.close();
         adapters.library.close();
         adapters.service.close();
+        if let Some(account) = adapters.account {
+            account.close();
+        }
         adapters.state.close();
         let waiting = adapters.journal.summary().waiting;
         if let Err(error) = adapters.journal.close() {
@@ -245,7 +258,8 @@ fn play_params(preset: &crate::config::Preset) -> PlayParams {
 pub fn service_settings(
     config: &Config,
     dir: &StateDir,
-    roots: ureq::tls::RootCerts,
+    roots: RootCerts,
+    credentials: Arc<dyn Credentials>,
 ) -> anyhow::Result<service::Settings> {
     Ok(service::Settings {
         base_url: config.service.base_url.clone(),
@@ -254,8 +268,7 @@ pub fn service_settings(
         qualities: vec![Quality::Standard, Quality::High],
         api_key: config.service.api_key.as_ref().map(|key| key.reveal().to_owned()),
         roots,
-        // Signing in comes with a later version; the local service asks for no token.
-        credentials: Arc::new(FixedToken(None)),
+        credentials,
     })
 }
 

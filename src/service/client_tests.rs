@@ -333,21 +333,22 @@ fn a_redirect_is_not_followed() {
     assert_eq!(elsewhere.requests().len(), 0);
 }
 
-/// Tokens that are renewed at most `left` times.
+/// Tokens that are renewed at most `left` times, and how it goes then.
 struct Renewable {
     left: Mutex<u8>,
+    then: NoToken,
 }
 
 impl Credentials for Renewable {
-    fn token(&self) -> Option<Token> {
-        Some(Token::new("old"))
+    fn token(&self) -> Result<Option<Token>, NoToken> {
+        Ok(Some(Token::new("old")))
     }
 
-    fn renew(&self, refused: Option<&Token>) -> Option<Token> {
+    fn renew(&self, refused: Option<&Token>) -> Result<Token, NoToken> {
         assert_eq!(refused, Some(&Token::new("old")));
         let mut left = self.left.lock().unwrap();
-        *left = left.checked_sub(1)?;
-        Some(Token::new("new"))
+        *left = left.checked_sub(1).ok_or(self.then)?;
+        Ok(Token::new("new"))
     }
 }
 
@@ -361,7 +362,10 @@ fn accepting_only_new(request: &Request, wire: &Wire<'_>) -> Then {
 #[test]
 fn a_401_is_repeated_once_with_a_renewed_token() {
     let server = Server::start(accepting_only_new);
-    let credentials = Arc::new(Renewable { left: Mutex::new(1) });
+    let credentials = Arc::new(Renewable {
+        left: Mutex::new(1),
+        then: NoToken::NotLinked,
+    });
     let settings = Settings {
         credentials,
         ..settings(server.url(""))
@@ -370,6 +374,48 @@ fn a_401_is_repeated_once_with_a_renewed_token() {
     assert!(matches!(client.ask(&next()), Ok(Reply::Listed(list)) if list.len() == 1));
     assert_eq!(client.ask(&next()), Err(Failure::Unauthorised));
     assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_at_the_moment_is_no_lost_account() {
+    let server = Server::start(accepting_only_new);
+    let credentials = Arc::new(Renewable {
+        left: Mutex::new(0),
+        then: NoToken::Later,
+    });
+    let settings = Settings {
+        credentials,
+        ..settings(server.url(""))
+    };
+    let mut client = Client::new(settings, Patience::default()).unwrap();
+    assert_eq!(client.ask(&next()), Err(Failure::Unreachable));
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// No account is linked.
+struct Unlinked;
+
+impl Credentials for Unlinked {
+    fn token(&self) -> Result<Option<Token>, NoToken> {
+        Err(NoToken::NotLinked)
+    }
+
+    fn renew(&self, _refused: Option<&Token>) -> Result<Token, NoToken> {
+        Err(NoToken::NotLinked)
+    }
+}
+
+#[test]
+fn without_an_account_nothing_is_sent() {
+    let server = answering(200, &[], OPENED);
+    let settings = Settings {
+        credentials: Arc::new(Unlinked),
+        ..settings(server.url(""))
+    };
+    let mut client = Client::new(settings, Patience::default()).unwrap();
+    assert_eq!(client.ask(&create()), Err(Failure::Unauthorised));
+    assert_eq!(client.report(&report()), Verdict::Failed(Failure::Unauthorised));
+    assert_eq!(server.requests().len(), 0);
 }
 
 #[test]

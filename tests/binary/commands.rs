@@ -6,11 +6,12 @@ use crate::process::{Outcome, free_port, run_in};
 use crate::service::Music;
 use crate::speaker::Speaker;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "run",
     "demo",
     "simulator",
     "check",
+    "link",
     "journal",
     "press",
     "status",

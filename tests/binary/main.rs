@@ -16,7 +16,11 @@ mod music;
 mod offline;
 mod playing;
 mod process;
+#[path = "../support/scripted.rs"]
+mod scripted;
 mod service;
+mod sign_in;
+mod signing_in;
 mod speaker;
 mod tiers;
 mod trouble;

@@ -104,7 +104,10 @@ mod tests {
         file.save(&grant(1)).unwrap();
         file.save(&grant(2)).unwrap();
         assert_eq!(file.load().unwrap(), Some(grant(2)));
-        let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(folder.path().join(FILE))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

@@ -29,7 +29,7 @@ use ureq::Agent;
 use ureq::tls::RootCerts;
 
 use super::base::{BaseUrl, BaseUrlError};
-use super::credentials::Credentials;
+use super::credentials::{Credentials, FixedToken};
 use crate::state::{StateDir, StateError};
 use desk::{Desk, Wish};
 use grant::GrantFile;
@@ -131,6 +131,12 @@ pub enum AccountError {
     /// No thread to be had.
     #[error("start the account thread")]
     Thread(#[source] std::io::Error),
+}
+
+/// The stored access token as it is, not to be renewed; none if none is stored. For a look beside a running speaker.
+pub fn stored(state: &StateDir) -> Result<Arc<dyn Credentials>, StateError> {
+    let grant = GrantFile::new(state.clone()).load()?;
+    Ok(Arc::new(FixedToken(grant.map(|grant| grant.access))))
 }
 
 /// How long the thread waits. Only tests differ from the default.

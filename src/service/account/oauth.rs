@@ -20,19 +20,21 @@ const CREATE_PATH: &str = "/auth/o2/create/codepair";
 /// Where tokens come from \[P\].
 const TOKEN_PATH: &str = "/auth/o2/token";
 
+/// Polled too fast \[P\].
+const SLOW_DOWN: &str = "slow_down";
 /// What each word of `error` means.
 const WORDS: [(&str, Word); 12] = [
-    ("authorization_pending", Word::Pending),            // [P]
-    ("slow_down", Word::SlowDown),                       // [P]
-    ("invalid_code_pair", Word::PairGone),               // [S]
-    ("expired_token", Word::PairGone),                   // [S]
-    ("access_denied", Word::Declined),                   // [A]
-    ("invalid_grant", Word::GrantGone),                  // [P]
-    ("invalid_client", Word::Misconfigured(CLIENT)),     // [P]
-    ("unauthorized_client", Word::Misconfigured(CLIENT)), // [P]
-    ("invalid_request", Word::Misconfigured(ALL)),       // [P]
-    ("invalid_scope", Word::Misconfigured(SCOPE)),       // [A]
-    ("unsupported_grant_type", Word::Misconfigured(ALL)), // [A]
+    ("authorization_pending", Word::Pending),                // [P]
+    (SLOW_DOWN, Word::SlowDown),                             // [P]
+    ("invalid_code_pair", Word::PairGone),                   // [S]
+    ("expired_token", Word::PairGone),                       // [S]
+    ("access_denied", Word::Declined),                       // [A]
+    ("invalid_grant", Word::GrantGone),                      // [P]
+    ("invalid_client", Word::Misconfigured(CLIENT)),         // [P]
+    ("unauthorized_client", Word::Misconfigured(CLIENT)),    // [P]
+    ("invalid_request", Word::Misconfigured(ALL)),           // [P]
+    ("invalid_scope", Word::Misconfigured(SCOPE)),           // [A]
+    ("unsupported_grant_type", Word::Misconfigured(ALL)),    // [A]
     ("unsupported_response_type", Word::Misconfigured(ALL)), // [A]
 ];
 /// What to correct, by what is refused.
@@ -245,10 +247,7 @@ impl Client {
     }
 
     fn run(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
-        let mut response = self
-            .agent
-            .post(self.base.join(path))
-            .send_form(form.iter().copied())?;
+        let mut response = self.agent.post(self.base.join(path)).send_form(form.iter().copied())?;
         let text = |name: HeaderName| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (retry_after, date) = (text(header::RETRY_AFTER), text(header::DATE));
         Ok(Answer {
@@ -268,9 +267,12 @@ impl Client {
 fn trouble(answer: &Answer) -> Trouble {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     let word = json.get("error").and_then(Value::as_str).unwrap_or_default();
-    let known = WORDS
-        .iter()
-        .find(|(known, _)| *known == word && (400..500).contains(&answer.status));
+    let is_believed = match answer.status {
+        // Too much traffic, whatever else it says.
+        408 | 429 => word == SLOW_DOWN,
+        status => (400..500).contains(&status),
+    };
+    let known = WORDS.iter().find(|(known, _)| is_believed && *known == word);
     match known {
         Some((_, Word::Pending)) => Trouble::Pending,
         Some((_, Word::SlowDown)) => Trouble::SlowDown,
