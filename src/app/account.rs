@@ -4,7 +4,7 @@ use tonearm_core::input;
 use tonearm_core::unit::Moment;
 
 use super::{App, Input};
-use crate::page::{self, AccountWish, Code, Reason};
+use crate::page::{self, AccountWish, Invitation, Reason};
 use crate::service::account::{Account, News, Why};
 
 /// What the account thread said last. A speaker without sign-in never hears of it.
@@ -61,9 +61,9 @@ impl Standing {
     }
 
     /// The code that waits to be entered; a lapsed one is not shown while the next is on its way.
-    pub(super) fn code(&self, now: Moment) -> Option<Code> {
+    pub(super) fn code(&self, now: Moment) -> Option<Invitation> {
         let shown = self.code.as_ref().filter(|shown| now < shown.until)?;
-        Some(Code {
+        Some(Invitation {
             address: shown.address.clone(),
             code: shown.code.clone(),
             expires_in_s: shown.until.since(now).0 / 1000,
@@ -129,7 +129,7 @@ fn log(news: &News) {
         News::Unlinked(Why::Never) => log::info!("no account is linked"),
         News::Unlinked(Why::Asked) => log::info!("the account was forgotten, as asked"),
         News::Unlinked(Why::Revoked) => {
-            log::warn!("the service does not know the link any more; link the account again")
+            log::warn!("the service does not know the link any more; link the account again");
         }
         News::Unlinked(Why::Declined) => {
             log::warn!("linking was declined at the service; `tonearm link` or the page asks for another code");

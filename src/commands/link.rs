@@ -15,7 +15,7 @@ use super::sign_in;
 use crate::cli::LinkArgs;
 use crate::config::{self, Config};
 use crate::device::clock;
-use crate::page::{self, Client, ClientError, Code};
+use crate::page::{self, Client, ClientError, Invitation};
 use crate::service;
 use crate::service::account::{Account, News, Start, Why};
 use crate::state::StateDir;
@@ -71,7 +71,7 @@ async fn watch(speaker: &Client) -> anyhow::Result<ExitCode> {
         return linked_already();
     }
     speaker.link()?;
-    let mut shown: Option<Code> = None;
+    let mut shown: Option<Invitation> = None;
     loop {
         let status = speaker.status()?;
         if let Some(text) = status.account_problem {
@@ -125,7 +125,7 @@ async fn link(config: &Config) -> anyhow::Result<ExitCode> {
         match next(&mut news).await? {
             News::Linking { address, code, until } => {
                 let expires_in_s = until.since(clock::now()).0 / 1000;
-                say(&invitation(&Code {
+                say(&invitation(&Invitation {
                     address,
                     code,
                     expires_in_s,
@@ -154,12 +154,12 @@ async fn next(news: &mut mpsc::Receiver<News>) -> anyhow::Result<News> {
     news.recv().await.context("the account thread ended")
 }
 
-fn invitation(code: &Code) -> String {
-    let Code {
+fn invitation(invitation: &Invitation) -> String {
+    let Invitation {
         address,
         code,
         expires_in_s,
-    } = code;
+    } = invitation;
     let minutes = expires_in_s.div_ceil(60);
     format!(
         "To link an account with this speaker, open\n\n    {address}\n\non any device and enter this code:\n\n    \

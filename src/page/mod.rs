@@ -14,4 +14,6 @@ mod tests;
 pub use ask::{AccountWish, Ask, Button, PlayRequest, Reason};
 pub use client::{Client, ClientError};
 pub use server::{Settings, serve};
-pub use status::{Account, Action, Actions, Code, Fault, Item, Link, Load, Now, Outbox, State, Status, kind_name};
+pub use status::{
+    Account, Action, Actions, Fault, Invitation, Item, Link, Load, Now, Outbox, State, Status, kind_name,
+};

@@ -35,7 +35,7 @@ pub struct Status {
     pub account: Account,
     /// The code that waits to be entered; `null` while there is none.
     #[serde(default)]
-    pub linking: Option<Code>,
+    pub linking: Option<Invitation>,
     /// What somebody must correct before an account can be linked or used; `null` where nothing is wrong.
     #[serde(default)]
     pub account_problem: Option<String>,
@@ -169,9 +169,9 @@ impl Account {
     }
 }
 
-/// A code to link an account with.
+/// To link an account: a code, and where it is entered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Code {
+pub struct Invitation {
     /// Where it is entered, on any other device.
     pub address: String,
     /// What is entered there.
@@ -324,7 +324,7 @@ impl fmt::Display for Status {
             write!(f, " (oldest {age_s} s)")?;
         }
         writeln!(f, ", set aside {}", self.outbox.set_aside)?;
-        if let Some(Code { address, code, .. }) = &self.linking {
+        if let Some(Invitation { address, code, .. }) = &self.linking {
             writeln!(f, "to link an account, open {address} and enter {code}")?;
         }
         if let Some(text) = &self.account_problem {

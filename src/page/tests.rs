@@ -50,8 +50,9 @@ fn answer(ask: Ask, status: &Status) -> Option<String> {
                 }))
                 .unwrap();
         }
-        Ask::Account { reply, .. } => reply.send(Ok(())).unwrap(),
-        Ask::Press { reply, .. } | Ask::Seek { reply, .. } | Ask::Play { reply, .. } => reply.send(Ok(())).unwrap(),
+        Ask::Press { reply, .. } | Ask::Seek { reply, .. } | Ask::Play { reply, .. } | Ask::Account { reply, .. } => {
+            reply.send(Ok(())).unwrap();
+        }
         Ask::Status { reply } => {
             reply.send(status.clone()).unwrap();
             return None;
@@ -277,7 +278,7 @@ fn presses_are_passed_on_and_a_refusal_is_told_with_its_reason() {
 #[test]
 fn the_account_is_shown_linked_and_unlinked() {
     let speaker = speaker();
-    let code = Code {
+    let code = Invitation {
         address: "https://example.com/code".into(),
         code: "ABC-DEF".into(),
         expires_in_s: 599,

@@ -384,3 +384,7 @@ fn fixed_headers(device_id: &str, qualities: &[Quality], api_key: Option<&str>) 
 #[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "client_token_tests.rs"]
+mod token_tests;

@@ -157,7 +157,8 @@ enum Word {
 pub struct Client {
     agent: Agent,
     base: BaseUrl,
-    client_id: String,
+    /// Name of this product.
+    product: String,
     scope: String,
 }
 
@@ -170,7 +171,7 @@ struct Answer {
 
 impl Client {
     /// Connects to nobody yet.
-    pub fn new(base: BaseUrl, client_id: &str, scope: &str, roots: RootCerts, patience: Patience) -> Self {
+    pub fn new(base: BaseUrl, product: &str, scope: &str, roots: RootCerts, patience: Patience) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -190,7 +191,7 @@ impl Client {
         Self {
             agent,
             base,
-            client_id: client_id.to_owned(),
+            product: product.to_owned(),
             scope: scope.to_owned(),
         }
     }
@@ -204,7 +205,7 @@ impl Client {
     pub fn create(&self) -> Result<CodePair, Trouble> {
         let form = [
             ("response_type", "device_code"),
-            ("client_id", &self.client_id),
+            ("client_id", &self.product),
             ("scope", &self.scope),
         ];
         pair(&self.exchange(CREATE_PATH, &form)?)
@@ -229,7 +230,7 @@ impl Client {
         let form = [
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh.secret()),
-            ("client_id", &self.client_id),
+            ("client_id", &self.product),
         ];
         tokens(&self.exchange(TOKEN_PATH, &form)?)
     }

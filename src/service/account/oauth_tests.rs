@@ -57,8 +57,10 @@ fn a_pair() -> CodePair {
     .unwrap()
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+
 /// What a refresh that is answered like this means.
-fn refreshed(status: u16, headers: &'static [(&str, &str)], body: &'static [u8]) -> Result<Tokens, Trouble> {
+fn refreshed(status: u16, headers: Headers, body: &'static [u8]) -> Result<Tokens, Trouble> {
     client(&answering(status, headers, body)).refresh(&Token::new("Atzr|old"))
 }
 
@@ -188,7 +190,7 @@ fn a_busy_service_is_asked_later_and_its_time_is_honoured() {
 
 #[test]
 fn what_is_not_the_sign_in_is_trouble_that_passes() {
-    let not_yet: [(u16, &'static [(&str, &str)], &'static [u8]); 5] = [
+    let not_yet: [(u16, Headers, &'static [u8]); 5] = [
         (200, &[("content-type", "text/html")], b"<html>Welcome to our hotel"),
         (302, &[("location", "http://hotel.example/")], b""),
         (200, &[], br#"{"access_token":""}"#),
