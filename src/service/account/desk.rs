@@ -21,15 +21,15 @@ pub enum Wish {
 pub struct Wishes {
     /// The listener's last word.
     pub listener: Option<Wish>,
-    /// The access token that the playback service refused.
-    pub refused: Option<Token>,
+    /// The playback service refused the token in use.
+    pub is_refused: bool,
     /// The speaker leaves.
     pub closing: bool,
 }
 
 impl Wishes {
     fn are_none(&self) -> bool {
-        self.listener.is_none() && self.refused.is_none() && !self.closing
+        self.listener.is_none() && !self.is_refused && !self.closing
     }
 }
 
@@ -118,7 +118,7 @@ impl Desk {
     pub fn publish(&self, access: Option<Token>) {
         let mut state = self.state();
         state.access = access;
-        state.wishes.refused = None;
+        state.wishes.is_refused = false;
         self.renewed.notify_all();
     }
 
@@ -127,7 +127,7 @@ impl Desk {
         let mut state = self.state();
         state.failures += 1;
         state.failure = failure;
-        state.wishes.refused = None;
+        state.wishes.is_refused = false;
         self.renewed.notify_all();
     }
 }
@@ -155,10 +155,8 @@ impl Credentials for Desk {
             if state.closed || left.is_zero() {
                 return Err(NoToken::Later);
             }
-            if state.wishes.refused.is_none() {
-                state.wishes.refused = refused.cloned();
-                self.wished.notify_one();
-            }
+            state.wishes.is_refused = true;
+            self.wished.notify_one();
             let woken = self.renewed.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -60,8 +60,8 @@ impl Keeper {
             if let Some(wish) = wishes.listener {
                 self.heed(wish);
             }
-            if let Some(refused) = wishes.refused {
-                self.cure(&refused);
+            if wishes.is_refused {
+                self.cure();
             }
             wait = Some(Duration::ZERO);
             match self.next(self.now()) {
@@ -172,12 +172,10 @@ impl Keeper {
         }
     }
 
-    /// The playback service refused a token.
-    fn cure(&mut self, refused: &Token) {
+    /// The playback service refused the token in use.
+    fn cure(&mut self) {
         match &self.grant {
             None => self.desk.failed(NoToken::NotLinked),
-            // Whoever was refused with an older one takes this one.
-            Some(grant) if grant.access != *refused => self.desk.publish(Some(grant.access.clone())),
             Some(_) => match self.renewal.cure(self.now()) {
                 Cure::Renew => self.refresh(),
                 Cure::Later => self.desk.failed(NoToken::Later),
