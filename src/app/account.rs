@@ -93,7 +93,7 @@ impl Standing {
         match (account, wish) {
             (None, _) => refused(
                 "no_client_id",
-                "this speaker signs in nowhere: set [service] client_id in its configuration",
+                "this speaker signs in nowhere: set [service] client_id in its configuration and restart it",
             ),
             (Some(_), AccountWish::Link) if self.state == State::Linked => refused(
                 "already_linked",
@@ -125,7 +125,7 @@ fn log(news: &News) {
         News::Linking { address, code, .. } => {
             log::info!("to link an account with this speaker, open {address} and enter {code}");
         }
-        News::Linked => log::info!("an account is linked"),
+        News::Linked => log::debug!("an account is linked"),
         News::Unlinked(Why::Never) => log::info!("no account is linked"),
         News::Unlinked(Why::Asked) => log::info!("the account was forgotten, as asked"),
         News::Unlinked(Why::Revoked) => {

@@ -9,8 +9,10 @@ use super::back_off::BackOff;
 /// A token is renewed at a moment between these parts of its life, in percent, so that a fleet that was switched on
 /// together does not ask together.
 const RENEW_AT_PERCENT: std::ops::RangeInclusive<u32> = 80..=90;
-/// A token that had to be renewed early is followed by one that is left in peace at least this long: another one would be
-/// refused as well. Doubled for each further token in a row that did not live to half of its life, up to that half.
+/// Tokens in a row that may be refused early and are renewed at once all the same: somebody may have ended them.
+const EARLY_MAX: u32 = 3;
+/// The token after those is left in peace at least this long: another one would be refused as well. Doubled for each
+/// further token in a row that did not live to half of its life, up to that half.
 const FRESH_MS_MIN: u32 = 10_000;
 /// Without a refusal, two renewals are at least this far apart, however short a life the service names.
 const RENEW_EVERY_MS_MIN: u32 = 10_000;
@@ -73,7 +75,7 @@ impl Renewal {
     pub fn obtained(&mut self, life: Millis, now: Moment) {
         let half = Millis(life.0 / 2);
         self.short_lived = if now < self.half_at { self.short_lived + 1 } else { 0 };
-        let early = self.short_lived.checked_sub(1);
+        let early = self.short_lived.checked_sub(EARLY_MAX);
         let fresh = early.map_or(0, |early| FRESH_MS_MIN.saturating_mul(1 << early.min(16)).min(half.0));
         self.fresh_until = now + Millis(fresh);
         self.half_at = now + half;
@@ -153,13 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn a_second_token_that_is_refused_at_once_causes_no_storm() {
+    fn tokens_that_are_refused_as_soon_as_they_came_cause_no_storm() {
         let mut renewal = Renewal::new(1);
-        renewal.obtained(HOUR, Moment(0));
-        assert_eq!(renewal.cure(Moment(1)), Cure::Renew, "somebody may have ended it early");
-        renewal.obtained(HOUR, Moment(1));
-        assert_eq!(renewal.cure(Moment(10_000)), Cure::None);
-        assert_eq!(renewal.cure(Moment(10_001)), Cure::Renew);
+        for now in (0..4).map(Moment) {
+            assert_eq!(renewal.cure(now), Cure::Renew, "somebody may have ended it early");
+            renewal.obtained(HOUR, now);
+        }
+        assert_eq!(renewal.cure(Moment(10_002)), Cure::None);
+        assert_eq!(renewal.cure(Moment(10_003)), Cure::Renew);
+        renewal.obtained(HOUR, Moment(10_003));
+        assert_eq!(renewal.cure(Moment(30_002)), Cure::None);
+        assert_eq!(renewal.cure(Moment(30_003)), Cure::Renew);
     }
 
     #[test]
@@ -173,7 +179,7 @@ mod tests {
                 renewals += 1;
             }
         }
-        assert!((5..=9).contains(&renewals), "{renewals}");
+        assert!((8..=12).contains(&renewals), "{renewals}");
     }
 
     #[test]
