@@ -22,6 +22,8 @@ use crate::state::StateDir;
 
 /// How often a running speaker is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After so many looks without a code somebody wants to know why.
+const LOOKS_IN_VAIN: usize = 20;
 /// A speaker that was asked to forget does so at once, or after the request it is waiting for.
 const FORGET_LOOKS_MAX: usize = 40;
 /// News that wait to be printed: a few in ten minutes.
@@ -72,7 +74,12 @@ async fn watch(speaker: &Client) -> anyhow::Result<ExitCode> {
     }
     speaker.link()?;
     let mut shown: Option<Invitation> = None;
+    let mut looks = 0_usize;
     loop {
+        looks = looks.saturating_add(1);
+        if looks == LOOKS_IN_VAIN && shown.is_none() {
+            say("No code yet: the speaker does not reach the sign-in, and its log says why. Waiting; Ctrl-C leaves.")?;
+        }
         let status = speaker.status()?;
         if let Some(text) = status.account_problem {
             bail!("{text}");
