@@ -114,6 +114,12 @@ impl Desk {
         std::mem::take(&mut state.wishes)
     }
 
+    /// Somebody was refused and nobody looked at it yet.
+    #[cfg(test)]
+    pub fn is_refusal_waiting(&self) -> bool {
+        self.state().wishes.is_refused
+    }
+
     /// From now on this token is sent; `None`: the account is gone.
     pub fn publish(&self, access: Option<Token>) {
         let mut state = self.state();

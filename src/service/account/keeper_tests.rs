@@ -8,6 +8,7 @@ use std::time::Instant;
 use ureq::tls::RootCerts;
 
 use super::super::super::base::BaseUrl;
+use super::super::super::credentials::Credentials as _;
 use super::super::super::scripted::{Request, Server, Then, Wire};
 use super::super::linking::Pace;
 use super::super::{Account, Now, Patience, Settings};
@@ -356,6 +357,37 @@ fn keeper(server: &Server, state: &StateDir, now: &Arc<Mutex<Now>>) -> Keeper {
         save_at: None,
         complaint: String::new(),
     }
+}
+
+#[test]
+fn who_is_refused_while_a_token_is_being_renewed_causes_no_second_renewal() {
+    let (_folder, state) = folder();
+    let desk = Arc::new(Desk::new(Some(access(1)), PATIENCE));
+    let refused = |desk: &Arc<Desk>| {
+        let desk = Arc::clone(desk);
+        std::thread::spawn(move || desk.renew(Some(&access(1))))
+    };
+    let (late, waiting) = (Arc::clone(&desk), Mutex::new(Vec::new()));
+    let server = Server::start(move |_, wire| {
+        waiting.lock().unwrap().push(refused(&late));
+        let until = Instant::now() + PATIENCE;
+        while !late.is_refusal_waiting() {
+            assert!(Instant::now() < until, "the late one does not wait");
+            std::thread::yield_now();
+        }
+        wire.answer(200, &[], tokens(2).as_bytes())
+    });
+    let mut keeper = Keeper {
+        desk: Arc::clone(&desk),
+        grant: Some(grant(1, None)),
+        ..keeper(&server, &state, &at(0, None))
+    };
+    let first = refused(&desk);
+    assert!(desk.wishes(Some(PATIENCE)).is_refused);
+    keeper.cure();
+    assert_eq!(first.join().unwrap(), Ok(access(2)));
+    assert!(!desk.is_refusal_waiting());
+    assert_eq!(server.requests().len(), 1);
 }
 
 fn at(now_ms: u64, wall_s: Option<i64>) -> Arc<Mutex<Now>> {
