@@ -35,6 +35,8 @@ pub enum Command {
     Simulator(crate::simulator::Arguments),
     /// Check configuration, board, sound device, pins, clock and service: a line each.
     Check(ConfigArgs),
+    /// Link an account: shows an address and a code to enter there, and waits.
+    Link(LinkArgs),
     /// Show the events that wait to be reported, and those set aside.
     Journal(JournalArgs),
     /// Press a button of a running speaker.
@@ -78,6 +80,16 @@ pub struct DemoArgs {
     /// Sound device: any ALSA PCM name, or "paced" for none [default: ALSA's default, else paced].
     #[arg(long, value_name = "PCM")]
     pub output: Option<String>,
+}
+
+/// Options of `link`.
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Forget the account that is linked.
+    #[arg(long)]
+    pub forget: bool,
 }
 
 /// Options of `journal`.

@@ -55,6 +55,8 @@ pub struct Service {
     pub client_id: Option<String>,
     /// What the account is asked to allow.
     pub scope: String,
+    /// When linking an account starts.
+    pub linking: Linking,
     /// Certificates that are trusted in place of the built-in ones.
     pub ca_file: Option<PathBuf>,
     /// Language of the service's own words (`de-DE`); `None` leaves it to the account.
@@ -65,6 +67,37 @@ pub struct Service {
     pub elsewhere: OnElsewhere,
     /// Time between two heartbeats; `None`: none are sent.
     pub heartbeat: Option<Duration>,
+}
+
+/// Where an account is at home: each region has a sign-in of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// North America.
+    NorthAmerica,
+    /// Europe.
+    Europe,
+    /// Far East.
+    FarEast,
+}
+
+impl Region {
+    /// Address of the sign-in: the first \[P\], the others \[S\].
+    pub const fn auth_url(self) -> &'static str {
+        match self {
+            Self::NorthAmerica => "https://api.amazon.com",
+            Self::Europe => "https://api.amazon.co.uk",
+            Self::FarEast => "https://api.amazon.co.jp",
+        }
+    }
+}
+
+/// When linking an account starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linking {
+    /// By itself, whenever there is no account.
+    Auto,
+    /// When somebody asks for it.
+    OnRequest,
 }
 
 /// A text that never shows in a log.
@@ -177,10 +210,11 @@ impl Default for Config {
             file: None,
             service: Service {
                 base_url: "https://api.music.amazon.dev".to_owned(),
-                auth_url: "https://api.amazon.com".to_owned(),
+                auth_url: Region::NorthAmerica.auth_url().to_owned(),
                 api_key: None,
                 client_id: None,
                 scope: "music::playback".to_owned(),
+                linking: Linking::Auto,
                 ca_file: None,
                 language: None,
                 event_batch_path: None,
@@ -274,6 +308,21 @@ mod tests {
         );
         assert_eq!(config.presets.len(), 2);
         assert_eq!(config.presets.last().unwrap().mode, Mode::Station);
+    }
+
+    #[test]
+    fn a_region_chooses_the_sign_in_and_an_address_of_its_own_overrides_it() {
+        let auth_url = |text: &str| parse(text).unwrap().service.auth_url;
+        assert_eq!(auth_url("[service]\nregion = \"na\""), "https://api.amazon.com");
+        assert_eq!(auth_url("[service]\nregion = \"eu\""), "https://api.amazon.co.uk");
+        assert_eq!(auth_url("[service]\nregion = \"fe\""), "https://api.amazon.co.jp");
+        let both = "[service]\nauth_url = \"http://127.0.0.1:8700\"\nregion = \"eu\"";
+        assert_eq!(auth_url(both), "http://127.0.0.1:8700");
+        let error = parse("[service]\nregion = \"us\"").unwrap_err();
+        assert!(
+            error.contains("line 2: service.region: found \"us\", expected one of \"na\", \"eu\", \"fe\""),
+            "{error}"
+        );
     }
 
     #[test]

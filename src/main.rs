@@ -30,6 +30,9 @@ use cli::{Cli, Command};
 /// What the log says unless `RUST_LOG` says otherwise. The decoders remark on every tag they step over.
 const LOG: &str = "info,symphonia=error";
 
+/// Where the HTTP client dumps bytes, at level trace.
+const DUMPS: &str = "ureq_proto::util";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli.command) {
@@ -86,6 +89,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             log_to_stderr("error");
             return commands::check::run(args.config.as_deref());
         }
+        Command::Link(args) => {
+            log_to_stderr("warn");
+            return commands::link::run(&args);
+        }
         Command::Journal(args) => {
             log_to_stderr("warn");
             commands::journal::run(&args)?;
@@ -122,14 +129,35 @@ fn log_to_stderr(usual: &str) {
     logger(usual).init();
 }
 
-/// `RUST_LOG` decides; without it, `usual`.
+/// `RUST_LOG` decides; without it, `usual`. What no level shows are the bytes of requests and answers: they hold tokens.
 fn logger(usual: &str) -> env_logger::Builder {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(usual))
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(usual));
+    hide_dumps(&mut logger);
+    logger
+}
+
+fn hide_dumps(logger: &mut env_logger::Builder) {
+    logger.filter_module(DUMPS, log::LevelFilter::Debug);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::in_words;
+    use log::{Level, Log as _, Metadata};
+
+    use super::{hide_dumps, in_words};
+
+    #[test]
+    fn no_level_shows_the_bytes_of_requests() {
+        for filters in ["trace", "ureq_proto=trace", "trace,ureq_proto::util=trace"] {
+            let mut logger = env_logger::Builder::new();
+            logger.parse_filters(filters);
+            hide_dumps(&mut logger);
+            let logger = logger.build();
+            let shows = |target| logger.enabled(&Metadata::builder().level(Level::Trace).target(target).build());
+            assert!(!shows("ureq_proto::util"), "{filters}");
+            assert!(shows("ureq_proto::client"), "{filters}");
+        }
+    }
 
     #[test]
     fn a_cause_that_was_said_is_not_said_again() {

@@ -155,6 +155,26 @@ impl StateDir {
         File::open(&self.dir)?.sync_all()
     }
 
+    /// Replaces a file by a document, as [`StateDir::write`] does.
+    pub fn write_json(&self, name: &str, document: &impl Serialize) -> Result<(), StateError> {
+        let mut bytes = serde_json::to_vec_pretty(document).map_err(|error| StateError::Write {
+            path: self.path(name),
+            source: io::Error::other(error),
+        })?;
+        bytes.push(b'\n');
+        self.write(name, &bytes)
+    }
+
+    /// Removes a file. `Ok`: there is none, even after a power cut.
+    pub fn remove(&self, name: &str) -> Result<(), StateError> {
+        let path = self.path(name);
+        let removed = match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.and_then(|()| File::open(&self.dir)?.sync_all()),
+        };
+        removed.map_err(|source| StateError::Write { path, source })
+    }
+
     /// Puts a damaged file out of the way, replacing one that was put there earlier, and says so in the log.
     pub fn set_aside(&self, name: &str, what_is_wrong: &str) {
         let path = self.path(name);
@@ -209,13 +229,7 @@ impl StateDir {
 
     /// Saves at once, waiting for the disk. The running speaker uses [`StateWriter`].
     pub fn save_session(&self, saved: &Saved) -> Result<(), StateError> {
-        let path = self.path(SESSION);
-        let mut bytes = serde_json::to_vec_pretty(saved).map_err(|error| StateError::Write {
-            path,
-            source: io::Error::other(error),
-        })?;
-        bytes.push(b'\n');
-        self.write(SESSION, &bytes)
+        self.write_json(SESSION, saved)
     }
 }
 

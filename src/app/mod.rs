@@ -2,6 +2,7 @@
 //!
 //! It translates between the adapters' words and the core's; it decides nothing. Everything here runs on one thread.
 
+mod account;
 pub mod catalogue;
 mod dispatch;
 mod look;
@@ -47,6 +48,8 @@ pub enum News {
     Press(Press),
     /// The service's client.
     Service(service::News),
+    /// Signing in.
+    Account(service::account::News),
     /// The fetcher.
     Media(media::News),
     /// The audio path.
@@ -89,6 +92,8 @@ impl Post {
 pub struct Adapters {
     /// The playback service's client.
     pub service: Service,
+    /// Signing in; `None`: this speaker signs in nowhere.
+    pub account: Option<service::account::Account>,
     /// What is loaded.
     pub library: Library,
     /// The audio path.
@@ -128,6 +133,8 @@ pub struct App {
     clock: Trust,
     /// Whether the service answered when last looked at.
     reach: Reach,
+    /// How signing in stands.
+    standing: account::Standing,
     exit: Exit,
 }
 
@@ -184,6 +191,7 @@ impl App {
             calendar: clock::Calendar::default(),
             clock: Trust::Doubtful,
             reach: Reach::Up,
+            standing: account::Standing::default(),
             exit: Exit::No,
         }
     }
@@ -241,6 +249,7 @@ impl App {
                     answer: translate::answer(call, result, &self.device, &mut self.catalogue),
                 }
             }
+            News::Account(news) => return self.account_news(news),
             News::Shutdown => Input::Shutdown,
         };
         self.handle(input);
@@ -285,6 +294,10 @@ impl App {
             Ask::Play { request, reply } => (presence::start(request, &mut self.catalogue), reply),
             Ask::Enqueue { play, place, reply } => (presence::enqueue(play, place, &mut self.catalogue), reply),
             Ask::Queue { reply } => return self.look(reply),
+            Ask::Account { wish, reply } => {
+                drop(reply.send(self.standing.ask(wish, self.adapters.account.as_ref())));
+                return;
+            }
             Ask::Status { reply } => {
                 drop(reply.send(self.current_status()));
                 return;
@@ -323,9 +336,14 @@ impl App {
     }
 
     fn current_status(&self) -> Status {
+        let now = clock::now();
+        let status = presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, now);
         Status {
             upsell: self.words.shown(),
-            ..presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, clock::now())
+            account: self.standing.shown(status.account),
+            linking: self.standing.code(now),
+            account_problem: self.standing.problem(),
+            ..status
         }
     }
 

@@ -138,6 +138,8 @@ pub(super) fn status(
             Reach::Down => Link::Down,
         },
         account: account(session, &view),
+        linking: None,
+        account_problem: None,
         actions: actions(session, now),
         problem: view.problem.map(page::Fault::from),
         offer: view.offer.and_then(|session| offer(session, catalogue)),

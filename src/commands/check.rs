@@ -3,17 +3,24 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::sign_in;
 use super::speaker::{JOURNAL, service_settings, tls};
 use crate::config::Config;
 use crate::device::board::Board;
 use crate::device::check::{self, Finding, State};
 use crate::journal;
-use crate::service::{Client, Patience, Question};
+use crate::page;
+use crate::service::account::{self, Start};
+use crate::service::{Client, Credentials, Patience, Question};
 use crate::state::StateDir;
 use tonearm_core::input::Failure;
+
+/// The way out where no account is accepted.
+const LINK: &str = "link one: `tonearm link`";
 
 /// Looks at everything; the exit code is 0 only if all is well.
 pub fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -49,7 +56,10 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
         Ok(dir) => {
             findings.push(Finding::well("state", config.state_dir.display().to_string()));
             findings.push(events(config));
-            findings.push(account(config, &dir));
+            match account(config, &dir) {
+                Ok(found) => findings.extend(found),
+                Err(error) => findings.push(Finding::wrong("account", crate::in_words(&error))),
+            }
         }
         Err(error) => findings.push(Finding::wrong("state", error.to_string())),
     }
@@ -60,7 +70,7 @@ fn page(config: &Config) -> Finding {
     let listen = config.page.listen;
     match std::net::TcpListener::bind(listen) {
         Ok(_) => Finding::well("page", format!("can listen on {listen}")),
-        Err(_) if crate::page::Client::local(listen).status().is_ok() => {
+        Err(_) if page::Client::local(listen).status().is_ok() => {
             Finding::well("page", format!("a speaker answers on {listen}"))
         }
         Err(error) => Finding::wrong("page", format!("listen on {listen}: {error}"))
@@ -84,10 +94,55 @@ fn events(config: &Config) -> Finding {
     }
 }
 
-/// Asks the service something harmless, with what the speaker would send.
-fn account(config: &Config, dir: &StateDir) -> Finding {
+/// Whether an account is linked, and what the service says to what the speaker would send.
+///
+/// A running speaker renews its tokens itself; renewing them here as well would take them away from it.
+fn account(config: &Config, dir: &StateDir) -> anyhow::Result<Vec<Finding>> {
+    if config.service.client_id.is_none() {
+        let account = Finding::well("account", "none; [service] client_id is not set, so nobody signs in");
+        return Ok(vec![account, service(config, dir, sign_in::credentials(None))]);
+    }
+    if let Ok(status) = page::Client::local(config.page.listen).status() {
+        let mut findings = vec![account_of(&status)];
+        if status.account == page::Account::Linked {
+            findings.push(service(config, dir, account::stored(dir)?));
+        }
+        return Ok(findings);
+    }
+    let account = sign_in::start(config, dir, tls(config)?, Start::OnRequest, Arc::new(drop))?;
+    let credentials = sign_in::credentials(account.as_ref());
+    if credentials.token().is_err() {
+        return Ok(vec![
+            Finding::wrong("account", "not linked, so the service was not asked").remedied(LINK),
+        ]);
+    }
+    let answer = service(config, dir, Arc::clone(&credentials));
+    let account = match credentials.token() {
+        Ok(_) => Finding::well("account", "linked"),
+        Err(_) => Finding::wrong("account", "the sign-in does not know the link any more").remedied(LINK),
+    };
+    Ok(vec![account, answer])
+}
+
+/// The account as the running speaker has it.
+fn account_of(status: &page::Status) -> Finding {
+    let says = format!("{}, says the running speaker", status.account.name());
+    match (&status.account_problem, &status.linking, status.account) {
+        (Some(text), _, _) => Finding::wrong("account", text),
+        (None, Some(code), _) => {
+            Finding::wrong("account", says).remedied(format!("open {} and enter {}", code.address, code.code))
+        }
+        (None, None, page::Account::Linked) => Finding::well("account", says),
+        (None, None, page::Account::NotLinked | page::Account::Linking | page::Account::Unknown) => {
+            Finding::wrong("account", says).remedied(LINK)
+        }
+    }
+}
+
+/// Asks the service something harmless.
+fn service(config: &Config, dir: &StateDir, credentials: Arc<dyn Credentials>) -> Finding {
     let answer = tls(config)
-        .and_then(|tls| service_settings(config, dir, tls))
+        .and_then(|tls| service_settings(config, dir, tls, credentials))
         .and_then(|settings| Ok(Client::new(settings, Patience::default())?));
     let mut client = match answer {
         Ok(client) => client,
@@ -107,7 +162,7 @@ fn account(config: &Config, dir: &StateDir) -> Finding {
                     "set the clock or let it be set by the network",
                 ),
                 Failure::Busy { .. } => ("is busy", "try again later"),
-                Failure::Unauthorised => ("does not accept the account", "link the account"),
+                Failure::Unauthorised => ("does not accept the account", LINK),
                 Failure::Forbidden => ("forbids it", "check the account's plan and [service] api_key"),
                 Failure::NotFound => ("does not know this call", "check [service] base_url"),
                 Failure::Refused => ("refuses the request", "check [service] api_key and client_id"),

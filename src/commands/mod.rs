@@ -4,10 +4,12 @@ pub mod check;
 #[cfg(feature = "simulator")]
 pub mod demo;
 pub mod journal;
+pub mod link;
 pub mod remote;
 pub mod run;
 #[cfg(feature = "simulator")]
 pub mod screen;
+mod sign_in;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod sound;

@@ -13,10 +13,11 @@ use tonearm_core::limits::{BUTTONS_MAX, PRESETS_MAX};
 use tonearm_core::unit::Millis;
 use tonearm_core::{Boot, ButtonSetup, Session, Settings};
 
+use super::sign_in;
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
-use crate::config::Config;
+use crate::config::{Config, Linking};
 use crate::device::board::Board;
 use crate::device::buttons::{self, Buttons};
 use crate::device::clock::{self, Trust};
@@ -24,7 +25,8 @@ use crate::device::lights::Lights;
 use crate::journal::{Journal, Recovered};
 use crate::media::{self, Library};
 use crate::page;
-use crate::service::{self, FixedToken, PlayParams, Quality, Service};
+use crate::service::account::Start;
+use crate::service::{self, Credentials, PlayParams, Quality, Service};
 use crate::state::{Saved, SavedPlace, StateDir, StateWriter};
 use crate::tls::{Tls, Wall};
 
@@ -63,7 +65,12 @@ impl Speaker {
         let tls = tls(config)?;
         let memory = media::Settings::with_memory(config.window.memory_bytes, tls.clone());
         let library = Library::start(memory, post.callback(News::Media))?;
-        let about_service = service_settings(config, &dir, tls)?;
+        let start = match config.service.linking {
+            Linking::Auto => Start::ByItself,
+            Linking::OnRequest => Start::OnRequest,
+        };
+        let account = sign_in::start(config, &dir, tls.clone(), start, post.callback(News::Account))?;
+        let about_service = service_settings(config, &dir, tls, sign_in::credentials(account.as_ref()))?;
         let device = about_service.device_id.clone();
         let service = Service::start(about_service, post.callback(News::Service))?;
         let lights = Lights::start(&board.lights);
@@ -101,6 +108,7 @@ impl Speaker {
         );
         let adapters = Adapters {
             service,
+            account,
             library,
             engine,
             journal,
@@ -151,6 +159,9 @@ impl Speaker {
         adapters.engine.close();
         adapters.library.close();
         adapters.service.close();
+        if let Some(account) = adapters.account {
+            account.close();
+        }
         adapters.state.close();
         let waiting = adapters.journal.summary().waiting;
         if let Err(error) = adapters.journal.close() {
@@ -252,7 +263,12 @@ fn wall() -> Wall {
     }
 }
 
-pub fn service_settings(config: &Config, dir: &StateDir, tls: Tls) -> anyhow::Result<service::Settings> {
+pub fn service_settings(
+    config: &Config,
+    dir: &StateDir,
+    tls: Tls,
+    credentials: Arc<dyn Credentials>,
+) -> anyhow::Result<service::Settings> {
     Ok(service::Settings {
         base_url: config.service.base_url.clone(),
         device_id: dir.device_id()?,
@@ -262,8 +278,7 @@ pub fn service_settings(config: &Config, dir: &StateDir, tls: Tls) -> anyhow::Re
         language: config.service.language.clone(),
         event_batch_path: config.service.event_batch_path.clone(),
         tls,
-        // Signing in comes with a later version; the local service asks for no token.
-        credentials: Arc::new(FixedToken(None)),
+        credentials,
     })
 }
 

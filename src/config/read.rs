@@ -10,7 +10,7 @@ use tonearm_core::input::Mode;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
 use ureq::http::Uri;
 
-use super::{BoardFile, Chosen, Config, PRESETS_MAX, Page, Preset, Secret, Service, Window};
+use super::{BoardFile, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window};
 use crate::document::{Found, Table};
 
 /// Parents of one preset (album, playlist, ...). The service names one or two.
@@ -63,8 +63,19 @@ fn read_service(table: &Table, folder: &Path, service: &mut Service) {
     if let Some(url) = url(table, "base_url") {
         service.base_url = url;
     }
-    if let Some(url) = url(table, "auth_url") {
+    let regions = [
+        ("na", Region::NorthAmerica),
+        ("eu", Region::Europe),
+        ("fe", Region::FarEast),
+    ];
+    let region = table.choice("region", &regions);
+    let auth_url = url(table, "auth_url").or(region.map(|region| region.auth_url().to_owned()));
+    if let Some(url) = auth_url {
         service.auth_url = url;
+    }
+    let linkings = [("auto", Linking::Auto), ("on_request", Linking::OnRequest)];
+    if let Some(linking) = table.choice("linking", &linkings) {
+        service.linking = linking;
     }
     service.api_key = header_text(table, "api_key").map(Secret);
     service.client_id = header_text(table, "client_id");

@@ -57,6 +57,13 @@ pub enum Ask {
         /// May take as long as the service does.
         reply: oneshot::Sender<Result<Queue, Reason>>,
     },
+    /// Link or forget the account.
+    Account {
+        /// Which.
+        wish: AccountWish,
+        /// Must be answered within seconds.
+        reply: Reply,
+    },
     /// What the speaker does at this moment.
     Status {
         /// Must be answered within seconds.
@@ -72,6 +79,15 @@ pub enum Ask {
         /// Must be answered within seconds.
         reply: oneshot::Sender<String>,
     },
+}
+
+/// What is wanted of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountWish {
+    /// A code to link one with.
+    Link,
+    /// To forget it.
+    Unlink,
 }
 
 /// A button of the page.

@@ -131,6 +131,16 @@ impl Client {
         self.post(path, &json!({ "playParams": play_params(id, container_ids) }))
     }
 
+    /// Asks for a code to link an account with; it is in the status a moment later.
+    pub fn link(&self) -> Result<(), ClientError> {
+        self.post("/api/account/link", &json!({}))
+    }
+
+    /// Has the account forgotten.
+    pub fn unlink(&self) -> Result<(), ClientError> {
+        self.post("/api/account/unlink", &json!({}))
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let text = self.read(self.agent.get(self.url(path)).call())?;
         serde_json::from_str(&text).map_err(|error| self.not_a_speaker(&error))

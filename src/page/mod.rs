@@ -14,10 +14,10 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{Ask, Button, Place, PlayParams, PlayRequest, Reason};
-pub use client::Client;
+pub use ask::{AccountWish, Ask, Button, Place, PlayParams, PlayRequest, Reason};
+pub use client::{Client, ClientError};
 pub use queue::{Queue, Queued};
 pub use server::{Settings, serve};
 pub use status::{
-    Account, Action, Actions, Fault, Item, Link, Load, Now, Offer, Outbox, State, Status, Upsell, kind_name,
+    Account, Action, Actions, Fault, Invitation, Item, Link, Load, Now, Offer, Outbox, State, Status, Upsell, kind_name,
 };

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonearm_core::unit::Millis;
 
-use super::ask::{Ask, Button, Place, PlayBody, QueueBody, Reason, Reply, SeekBody};
+use super::ask::{AccountWish, Ask, Button, Place, PlayBody, QueueBody, Reason, Reply, SeekBody};
 use super::guard::{self, Stranger};
 use super::status::Status;
 
@@ -105,6 +105,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/queue", get(queue))
         .route("/api/queue/next", post(queue_next))
         .route("/api/queue/last", post(queue_last))
+        .route("/api/account", get(account))
+        .route("/api/account/link", post(link))
+        .route("/api/account/unlink", post(unlink))
         .route("/api/events", get(follow))
         .route("/metrics", get(measure))
         .fallback(|| async {
@@ -175,6 +178,9 @@ async fn index(State(shared): State<Arc<Shared>>) -> Html<String> {
          GET  /api/queue             the queue around the current entry\n\
          POST /api/queue/next        {{\"playParams\": {{\"id\": \"...\"}}}}: after the current entry\n\
          POST /api/queue/last        the same: after everything else\n\
+         GET  /api/account           whether an account is linked, and the code to link one with\n\
+         POST /api/account/link      ask for a code; it is in the status a moment later\n\
+         POST /api/account/unlink    forget the account\n\
          GET  /metrics               Prometheus text\n</pre>\n",
         Button::NAMES
     ))
@@ -190,6 +196,31 @@ async fn show(State(shared): State<Arc<Shared>>) -> Response {
         Ok(status) => ([(header::CACHE_CONTROL, "no-store")], Json(status)).into_response(),
         Err(refused) => refused,
     }
+}
+
+/// The part of the status that is about the account.
+async fn account(State(shared): State<Arc<Shared>>) -> Response {
+    match ask(&shared, |reply| Ask::Status { reply }).await {
+        Ok(status) => {
+            let body = json!({
+                "account": status.account,
+                "linking": status.linking,
+                "problem": status.account_problem,
+            });
+            ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+        }
+        Err(refused) => refused,
+    }
+}
+
+async fn link(State(shared): State<Arc<Shared>>) -> Response {
+    let wish = AccountWish::Link;
+    pass_on(&shared, |reply| Ask::Account { wish, reply }).await
+}
+
+async fn unlink(State(shared): State<Arc<Shared>>) -> Response {
+    let wish = AccountWish::Unlink;
+    pass_on(&shared, |reply| Ask::Account { wish, reply }).await
 }
 
 async fn measure(State(shared): State<Arc<Shared>>) -> Response {

@@ -33,6 +33,12 @@ pub struct Status {
     pub link: Link,
     /// The account.
     pub account: Account,
+    /// The code that waits to be entered; `null` while there is none.
+    #[serde(default)]
+    pub linking: Option<Invitation>,
+    /// What somebody must correct before an account can be linked or used; `null` where nothing is wrong.
+    #[serde(default)]
+    pub account_problem: Option<String>,
     /// What the service allows at the moment.
     pub actions: Actions,
     /// What is wrong, until it is cured.
@@ -56,6 +62,8 @@ impl Default for Status {
             outbox: Outbox::default(),
             link: Link::Down,
             account: Account::Unknown,
+            linking: None,
+            account_problem: None,
             actions: Actions::default(),
             problem: None,
             offer: None,
@@ -153,6 +161,29 @@ pub enum Account {
     Linking,
     /// Not looked at yet.
     Unknown,
+}
+
+impl Account {
+    /// For people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linked => "linked",
+            Self::NotLinked => "not linked",
+            Self::Linking => "linking",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// To link an account: a code, and where it is entered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// Where it is entered, on any other device.
+    pub address: String,
+    /// What is entered there.
+    pub code: String,
+    /// How long it is good for; then another one is shown.
+    pub expires_in_s: u32,
 }
 
 /// What the service allows.
@@ -307,12 +338,7 @@ impl fmt::Display for Status {
             Link::Up => "up",
             Link::Down => "down",
         };
-        let account = match self.account {
-            Account::Linked => "linked",
-            Account::NotLinked => "not linked",
-            Account::Linking => "linking",
-            Account::Unknown => "unknown",
-        };
+        let account = self.account.name();
         write!(
             f,
             "service {link}, account {account}, events waiting {}",
@@ -322,6 +348,12 @@ impl fmt::Display for Status {
             write!(f, " (oldest {age_s} s)")?;
         }
         writeln!(f, ", set aside {}", self.outbox.set_aside)?;
+        if let Some(Invitation { address, code, .. }) = &self.linking {
+            writeln!(f, "to link an account, open {address} and enter {code}")?;
+        }
+        if let Some(text) = &self.account_problem {
+            writeln!(f, "account: {text}")?;
+        }
         if let Some(problem) = &self.problem {
             writeln!(f, "problem: {}", problem.text)?;
         }

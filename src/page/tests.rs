@@ -93,7 +93,7 @@ fn the_status_has_the_promised_form() {
         "window": [{"title": "Blue", "kind": "track", "loaded_ms": 200_000, "state": "loaded"}],
         "cursor": 0,
         "outbox": {"waiting": 2, "set_aside": 1, "oldest_age_s": 7},
-        "link": "up", "account": "linked",
+        "link": "up", "account": "linked", "linking": null, "account_problem": null,
         "actions": {
             "next": {"allowed": true, "reason": null, "remaining": 6},
             "previous": denied, "scrub_forward": denied, "scrub_backward": denied, "loop": denied, "shuffle": denied,
@@ -212,6 +212,55 @@ fn where_there_is_no_queue_the_reason_is_told() {
     let (status, body) = speaker.raw("GET /api/queue HTTP/1.1\r\nhost: localhost", "");
     assert_eq!((status, body["error"].as_str()), (409, Some("nothing_playing")));
     assert!(!body["reason"].as_str().unwrap().is_empty());
+}
+
+#[test]
+fn the_account_is_shown_linked_and_unlinked() {
+    let speaker = speaker();
+    let code = Invitation {
+        address: "https://example.com/code".into(),
+        code: "ABC-DEF".into(),
+        expires_in_s: 599,
+    };
+    let status = Status {
+        account: Account::Linking,
+        linking: Some(code),
+        ..playing()
+    };
+    assert!(
+        status
+            .to_string()
+            .contains("open https://example.com/code and enter ABC-DEF\n")
+    );
+    speaker.status.send_replace(Arc::new(status));
+    let (status, body) = speaker.raw("GET /api/account HTTP/1.1\r\nhost: localhost", "");
+    assert_eq!(status, 200);
+    assert_eq!(
+        body,
+        json!({
+            "account": "linking",
+            "linking": {"address": "https://example.com/code", "code": "ABC-DEF", "expires_in_s": 599},
+            "problem": null,
+        })
+    );
+    speaker.client().unlink().unwrap();
+    let refused = speaker.client().link().unwrap_err();
+    assert!(
+        matches!(&refused, ClientError::Refused { status: 409, reason } if reason.contains("already")),
+        "{refused}"
+    );
+    let foreign = "POST /api/account/unlink HTTP/1.1\r\nhost: tonearm\r\norigin: https://evil.example";
+    assert_eq!(speaker.raw(foreign, "").0, 403);
+    assert_eq!(speaker.asked(), ["Account { wish: Unlink", "Account { wish: Link"]);
+}
+
+#[test]
+fn a_status_of_a_speaker_that_knows_no_accounts_is_understood() {
+    let mut json = serde_json::to_value(playing()).unwrap();
+    let fields = json.as_object_mut().unwrap();
+    fields.remove("linking").unwrap();
+    fields.remove("account_problem").unwrap();
+    assert_eq!(serde_json::from_value::<Status>(json).unwrap(), playing());
 }
 
 #[test]

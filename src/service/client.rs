@@ -11,7 +11,7 @@ use ureq::Agent;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, header};
 
 use super::base::BaseUrl;
-use super::credentials::{Credentials, Token};
+use super::credentials::{Credentials, NoToken, Token};
 use super::model::{EventReport, Question, Reply, Said};
 use super::settings::{ServiceError, Settings, fixed_headers};
 use super::wire::{self, CreateLimit, Request};
@@ -166,13 +166,15 @@ impl Client {
 
     /// One request; a second one where a renewed token may cure a 401.
     fn exchange(&self, operation: &str, request: &Request) -> Result<Answer, Failure> {
-        let token = self.credentials.token();
+        let token = self.credentials.token().map_err(|why| no_token(operation, why))?;
         let answer = self.send(operation, request, token.as_ref())?;
         if answer.status != 401 {
             return Ok(answer);
         }
-        let Some(renewed) = self.credentials.renew(token.as_ref()) else {
-            return Ok(answer);
+        let renewed = match self.credentials.renew(token.as_ref()) {
+            Ok(renewed) => renewed,
+            Err(NoToken::NotLinked) => return Ok(answer),
+            Err(NoToken::Later) => return Err(no_token(operation, NoToken::Later)),
         };
         log::info!("service: {operation}: 401, repeating with a renewed token");
         self.send(operation, request, Some(&renewed))
@@ -259,6 +261,20 @@ fn read_reply(question: &Question, answer: Answer) -> Result<Reply, Failure> {
     }
 }
 
+/// Meaning of a request that cannot be sent for want of a token.
+fn no_token(operation: &str, why: NoToken) -> Failure {
+    match why {
+        NoToken::NotLinked => {
+            log::debug!("service: {operation} not sent: no account is linked");
+            Failure::Unauthorised
+        }
+        NoToken::Later => {
+            log::warn!("service: {operation}: 401, and the token cannot be renewed at the moment");
+            Failure::Unreachable
+        }
+    }
+}
+
 /// Meaning of an exchange that failed below HTTP.
 fn failure_of(error: &ureq::Error) -> Failure {
     use ureq::Error as E;
@@ -278,3 +294,7 @@ fn failure_of(error: &ureq::Error) -> Failure {
 #[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "client_token_tests.rs"]
+mod token_tests;

@@ -1,6 +1,5 @@
 //! What the client sends: headers, tokens, limits, batches - and where it does not send anything.
 
-use std::sync::Mutex;
 
 use super::super::credentials::FixedToken;
 use super::super::fixture::{LIST, OPENED, answering, ask, client, create, next, questions, report, settings, verdict};
@@ -100,60 +99,6 @@ fn a_redirect_is_not_followed() {
         Err(Failure::Garbled)
     );
     assert_eq!(elsewhere.requests().len(), 0);
-}
-
-/// Tokens that are renewed at most `left` times.
-struct Renewable {
-    left: Mutex<u8>,
-}
-
-impl Credentials for Renewable {
-    fn token(&self) -> Option<Token> {
-        Some(Token::new("old"))
-    }
-
-    fn renew(&self, refused: Option<&Token>) -> Option<Token> {
-        assert_eq!(refused, Some(&Token::new("old")));
-        let mut left = self.left.lock().unwrap();
-        *left = left.checked_sub(1)?;
-        Some(Token::new("new"))
-    }
-}
-
-fn accepting_only_new(request: &Request, wire: &Wire<'_>) -> Then {
-    match request.header("authorization") {
-        Some("Bearer new") => wire.answer(200, &[], LIST),
-        _ => wire.answer(401, &[], br#"{"error":{"code":"INVALID_ACCESS_TOKEN"}}"#),
-    }
-}
-
-#[test]
-fn a_401_is_repeated_once_with_a_renewed_token() {
-    let server = Server::start(accepting_only_new);
-    let credentials = Arc::new(Renewable { left: Mutex::new(1) });
-    let settings = Settings {
-        credentials,
-        ..settings(server.url(""))
-    };
-    let mut client = Client::new(settings, Patience::default()).unwrap();
-    assert!(matches!(ask(&mut client, &next()), Ok(Reply::Listed(list)) if list.len() == 1));
-    assert_eq!(ask(&mut client, &next()), Err(Failure::Unauthorised));
-    assert_eq!(server.requests().len(), 3);
-}
-
-#[test]
-fn a_token_that_would_split_the_header_is_not_sent() {
-    let server = answering(200, &[], LIST);
-    let token = FixedToken(Some(Token::new("a\r\nx-evil: 1")));
-    let settings = Settings {
-        credentials: Arc::new(token),
-        ..settings(server.url(""))
-    };
-    assert_eq!(
-        ask(&mut Client::new(settings, Patience::default()).unwrap(), &next()),
-        Err(Failure::Unauthorised)
-    );
-    assert_eq!(server.requests().len(), 0);
 }
 
 fn refusing_a_limit(request: &Request, wire: &Wire<'_>) -> Then {

@@ -6,6 +6,7 @@
 //!
 //! It translates and reports back; it never decides what plays, never retries (the session does) and never stores.
 
+pub mod account;
 mod base;
 mod client;
 mod credentials;
@@ -29,7 +30,7 @@ mod fuzz;
 mod scripted;
 
 pub use client::{Client, Patience};
-pub use credentials::FixedToken;
+pub use credentials::{Credentials, FixedToken};
 pub use model::{ActiveSession, EventReport, PlayParams, Playable, Quality, Question, Reply, Said};
 pub use settings::Settings;
 pub use worker::{News, Service};

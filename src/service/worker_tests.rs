@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use super::super::credentials::{Credentials, FixedToken, Token};
+use super::super::credentials::{Credentials, FixedToken, NoToken, Token};
 use super::super::fixture::{self, answering, create, current, settings};
 use super::super::scripted::Server;
 use super::*;
@@ -91,12 +91,12 @@ fn more_work_than_fits_is_refused_at_once() {
 struct Panicking;
 
 impl Credentials for Panicking {
-    fn token(&self) -> Option<Token> {
+    fn token(&self) -> Result<Option<Token>, NoToken> {
         panic!("on purpose")
     }
 
-    fn renew(&self, _refused: Option<&Token>) -> Option<Token> {
-        None
+    fn renew(&self, _refused: Option<&Token>) -> Result<Token, NoToken> {
+        Err(NoToken::NotLinked)
     }
 }
 

@@ -11,6 +11,7 @@ const COMMANDS: [&str; 11] = [
     "demo",
     "simulator",
     "check",
+    "link",
     "journal",
     "press",
     "status",

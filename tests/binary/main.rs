@@ -19,8 +19,12 @@ mod offline;
 mod playing;
 mod process;
 mod queue;
+#[path = "../support/scripted.rs"]
+mod scripted;
 mod second_device;
 mod service;
+mod sign_in;
+mod signing_in;
 mod simulator;
 mod speaker;
 mod tiers;

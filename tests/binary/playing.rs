@@ -216,10 +216,14 @@ fn the_key_of_the_product_is_in_no_log_and_not_sent_for_media() {
     service.is_content();
     let log = speaker.log();
     assert!(
-        log.contains("TRACE") && log.contains("x-amzn"),
+        log.contains("TRACE") && log.contains("/v1/playback/sessions"),
         "the log shows requests"
     );
-    assert!(!log.contains(API_KEY), "{log}");
+    // A piece of it, because a dump of bytes breaks lines anywhere.
+    let pieces = API_KEY.split('-').filter_map(|piece| piece.rsplit('.').next());
+    for piece in pieces {
+        assert_eq!(log.lines().find(|line| line.contains(piece)), None, "{piece}");
+    }
 }
 
 #[test]

@@ -110,6 +110,11 @@ impl Program {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
+    /// Presses Ctrl-C.
+    pub fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+    }
+
     /// As a pulled plug: it has no time for anything.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -87,6 +87,21 @@ impl Setup {
         self.folder.join("state")
     }
 
+    /// Runs a command with this configuration, whether a speaker runs or not.
+    #[track_caller]
+    pub fn command(&self, args: &[&str]) -> Outcome {
+        let mut args = args.to_vec();
+        args.extend(["--config", "tonearm.toml"]);
+        run_in(&self.folder, &args)
+    }
+
+    /// Starts a command with this configuration that the test watches.
+    pub fn start_command(&self, name: &'static str, args: &[&str]) -> Program {
+        let mut args = args.to_vec();
+        args.extend(["--config", "tonearm.toml"]);
+        Program::start(&self.folder, name, &args, &[])
+    }
+
     /// What a first run would have saved.
     pub fn with_saved(self, saved: &Value) -> Self {
         fs::create_dir(self.state()).unwrap();
@@ -224,6 +239,18 @@ impl Speaker {
         assert_eq!(status, 202, "{button}: {body}");
     }
 
+    /// The account as the page has it.
+    #[track_caller]
+    pub fn account(&self) -> Value {
+        let mut answer = self.agent.get(self.url("/api/account")).call().unwrap();
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+    }
+
+    /// Asks the page to `link` or `unlink`: status and body of the answer.
+    pub fn ask_account(&self, wish: &str) -> (u16, Value) {
+        self.post(&format!("/api/account/{wish}"), &json!({}))
+    }
+
     /// Goes to a position.
     #[track_caller]
     pub fn seek(&self, position_ms: u32) {
@@ -234,9 +261,12 @@ impl Speaker {
     /// Runs a command with this speaker's configuration.
     #[track_caller]
     pub fn command(&self, args: &[&str]) -> Outcome {
-        let mut args = args.to_vec();
-        args.extend(["--config", "tonearm.toml"]);
-        run_in(&self.setup.folder, &args)
+        self.setup.command(args)
+    }
+
+    /// How it is set up.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// As a pulled plug; starts again with [`Setup::start`].

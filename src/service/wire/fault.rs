@@ -149,7 +149,7 @@ fn failure_of(status: u16, retry_after: impl FnOnce() -> Option<Millis>) -> Fail
 }
 
 /// `Retry-After`: seconds, or a date, counted from the answer's own `Date` because this device's clock may be wrong.
-fn wait_of(value: &str, date: Option<&str>) -> Option<Millis> {
+pub fn wait_of(value: &str, date: Option<&str>) -> Option<Millis> {
     let value = value.trim();
     if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         return Some(Millis::from_secs(value.parse().unwrap_or(u32::MAX)));
