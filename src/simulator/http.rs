@@ -284,7 +284,10 @@ async fn devices(State(shared): State<Shared>) -> Json<Value> {
 
 async fn play_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
     let play: Play = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
-    shared.world().play_elsewhere(play).map(|done| Json(done).into_response())
+    shared
+        .world()
+        .play_elsewhere(play)
+        .map(|done| Json(done).into_response())
 }
 
 async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
@@ -294,7 +297,10 @@ async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
         device: String,
     }
     let stop: Stop = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
-    shared.world().stop_elsewhere(&stop.device).map(|done| Json(done).into_response())
+    shared
+        .world()
+        .stop_elsewhere(&stop.device)
+        .map(|done| Json(done).into_response())
 }
 
 /// Body of `PUT /sim/dialect`.

@@ -2,8 +2,8 @@
 //! album, and keeps a ledger that judges its clients. Reads the contract on its own: shares no code with the client.
 
 mod account;
-mod admission;
 mod address;
+mod admission;
 mod album;
 mod auth;
 mod catalogue;
