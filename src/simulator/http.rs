@@ -93,7 +93,6 @@ pub fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-<<<<<<< HEAD
 /// Puts an answer of the contract into the words of the day.
 fn speak(world: &World, answer: Value, form: Form) -> Answer {
     match world.dialect.speak(answer, form) {
@@ -101,15 +100,11 @@ fn speak(world: &World, answer: Value, form: Form) -> Answer {
         Spoken::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
         Spoken::NotFound => Err(Refusal::missing("another entry")),
     }
-=======
-async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().create(&body, &caller).map(Json)
->>>>>>> simauth
 }
 
 async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
     let mut world = shared.world();
-    let answer = world.stream_create(&body, &caller)?;
+    let answer = world.create(&body, &caller)?;
     speak(&world, answer, Form::Other)
 }
 
@@ -202,13 +197,9 @@ async fn set_shuffled(State(shared): State<Shared>, caller: Who, Path(session): 
 }
 
 async fn event(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-<<<<<<< HEAD
     let mut world = shared.world();
-    let answer = world.stream_event(&body, &caller)?;
+    let answer = world.event(&body, &caller)?;
     speak(&world, answer, Form::Other)
-=======
-    shared.world().event(&body, &caller).map(Json)
->>>>>>> simauth
 }
 
 async fn home(State(shared): State<Shared>) -> Json<Value> {
@@ -293,7 +284,10 @@ async fn devices(State(shared): State<Shared>) -> Json<Value> {
 
 async fn play_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
     let play: Play = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
-    shared.world().play_elsewhere(play).map(|done| Json(done).into_response())
+    shared
+        .world()
+        .play_elsewhere(play)
+        .map(|done| Json(done).into_response())
 }
 
 async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
@@ -303,7 +297,10 @@ async fn stop_elsewhere(State(shared): State<Shared>, body: Bytes) -> Answer {
         device: String,
     }
     let stop: Stop = serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?;
-    shared.world().stop_elsewhere(&stop.device).map(|done| Json(done).into_response())
+    shared
+        .world()
+        .stop_elsewhere(&stop.device)
+        .map(|done| Json(done).into_response())
 }
 
 /// Body of `PUT /sim/dialect`.

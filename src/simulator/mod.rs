@@ -2,8 +2,8 @@
 //! album, and keeps a ledger that judges its clients. Reads the contract on its own: shares no code with the client.
 
 mod account;
-mod admission;
 mod address;
+mod admission;
 mod album;
 mod auth;
 mod catalogue;
@@ -46,12 +46,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-<<<<<<< HEAD
-pub use account::{Rules as LinkRules, SignIn};
-pub use address::Expired;
-=======
 pub use account::{Linking, SignIn};
->>>>>>> simauth
+pub use address::Expired;
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
 pub use dialect::Dialect;
@@ -96,11 +92,7 @@ pub struct Settings {
     /// Whether requests need a token.
     pub sign_in: SignIn,
     /// How signing in goes.
-<<<<<<< HEAD
-    pub rules: LinkRules,
-=======
     pub linking: Linking,
->>>>>>> simauth
     /// What goes wrong from the start.
     pub faults: Vec<Planned>,
     /// How long an address of media is good, seconds.
@@ -126,11 +118,7 @@ impl Default for Settings {
             ads_every: None,
             shuffle: Shuffle::default(),
             sign_in: SignIn::default(),
-<<<<<<< HEAD
-            rules: LinkRules::default(),
-=======
             linking: Linking::default(),
->>>>>>> simauth
             faults: Vec::new(),
             url_life_s: address::LIFE_S,
             url_expired: Expired::default(),
@@ -173,11 +161,7 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, default_missing_value = "required", num_args = 0..=1)]
     pub sign_in: SignIn,
     #[command(flatten)]
-<<<<<<< HEAD
-    pub rules: LinkRules,
-=======
     pub linking: Linking,
->>>>>>> simauth
     /// Something that goes wrong, such as scope=queue,kind=status,status=503,count=3; may be given more than once
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<Planned>,
@@ -310,22 +294,8 @@ pub struct Simulator {
 impl Simulator {
     /// Reads the music and starts to serve on a thread of its own. Requests are answered as soon as this returns.
     pub fn start(settings: Settings) -> Result<Self, SimulatorError> {
-<<<<<<< HEAD
         let address = settings.listen;
         let mut catalogue = match &settings.music {
-=======
-        let Settings {
-            listen: address,
-            music,
-            tier,
-            state,
-            seed,
-            sign_in,
-            linking,
-            faults,
-        } = settings;
-        let catalogue = match &music {
->>>>>>> simauth
             Some(path) => Catalogue::of_directory(path)?,
             None => Catalogue::built_in()?,
         };
@@ -349,14 +319,10 @@ impl Simulator {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| SimulatorError::Thread(io::Error::other(error.to_string())))?,
         };
-        let (sign_in, link, faults) = (settings.sign_in, settings.rules.clone(), settings.faults.clone());
+        let (sign_in, linking, faults) = (settings.sign_in, settings.linking.clone(), settings.faults.clone());
         let mut world = World::new(catalogue, settings, seed, store, ledger);
         world.account.sign_in = sign_in;
-<<<<<<< HEAD
-        world.account.rules = link;
-=======
         world.account.linking = linking;
->>>>>>> simauth
         for fault in faults {
             world.faults.plan(fault).map_err(SimulatorError::Fault)?;
         }

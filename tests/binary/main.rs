@@ -10,8 +10,8 @@
 
 mod alsa;
 mod commands;
-mod going_on;
 mod expiry;
+mod going_on;
 mod kill;
 mod mistakes;
 mod music;

@@ -5,6 +5,7 @@ use tonearm_core::State;
 use tonearm_core::effect::{Call, Effect};
 use tonearm_core::id::{SessionKey, SourceKey};
 use tonearm_core::input::{Answer, Input, Mode, Press};
+use tonearm_core::unit::Moment;
 
 #[test]
 fn a_pause_is_told_as_a_pause_even_if_a_skip_follows_before_it_is_reported() {
@@ -114,30 +115,26 @@ fn an_answer_that_was_asked_for_before_a_skip_is_read_from_the_new_place_on() {
 #[test]
 fn a_call_does_not_wait_in_line_behind_an_event_while_its_own_session_gets_events() {
     let mut speaker = Speaker::playing_album(20);
-    // The stop and the start of the skip: the first is on its way and stays there.
-    speaker.hold_answers().press(Press::Next).press(Press::Start {
-        source: SourceKey(2),
-        mode: Mode::Play,
-    });
-    let create = speaker.effects.iter().rev().find_map(|effect| match effect {
-        Effect::Call { request, .. } => Some(*request),
+    // The stop of the skip is on its way and stays there.
+    speaker.hold_answers().press(Press::Next);
+    let (source, mode) = (SourceKey(2), Mode::Play);
+    speaker.press(Press::Start { source, mode });
+    let asked = speaker.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Call { request, call } => Some((*request, *call)),
         _ => None,
     });
+    let (request, create) = asked.unwrap();
+    assert_eq!(create, Call::Create { source, mode });
+    let session = SessionKey(2);
     let entries = speaker.view().entries[..2].iter().copied().collect();
-    speaker.calls.clear();
-    speaker.input(Input::Answer {
-        request: create.unwrap(),
-        answer: Answer::Opened {
-            session: SessionKey(2),
-            entries,
-        },
-    });
-    assert!(speaker.is_sounding(), "the new session plays at once");
-    assert_eq!(speaker.calls, [], "and its start is still to be sent");
-    speaker.let_through();
-    assert!(
-        matches!(speaker.calls[..], [Call::Next { .. }, ..]),
-        "{:?}",
-        speaker.calls
+    let answer = Answer::Opened { session, entries };
+    let now = Moment(speaker.now);
+    speaker.session.handle(Input::Answer { request, answer }, now);
+    assert_eq!(speaker.session.service_session(), Some(session));
+    let mut follows = std::iter::from_fn(|| speaker.session.poll());
+    let call = follows.find(|effect| matches!(effect, Effect::Call { .. }));
+    assert_eq!(
+        call, None,
+        "its first entry is about to sound, and that is to be told first"
     );
 }

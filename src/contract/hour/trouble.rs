@@ -98,6 +98,7 @@ struct UnderWay {
 impl Troubles {
     pub fn new(rng: &mut Rng) -> Self {
         let mut waiting: Vec<Trouble> = all().into_iter().map(Trouble::Fault).collect();
+        waiting.extend([422, 429].map(Trouble::SecondDevice));
         waiting.extend([
             Trouble::Link,
             Trouble::Link,

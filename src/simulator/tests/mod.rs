@@ -5,9 +5,9 @@ mod faults;
 mod judgement;
 mod media;
 mod queue;
+mod rules;
 mod second_device;
 mod signing_in;
-mod rules;
 mod time;
 mod tokens;
 

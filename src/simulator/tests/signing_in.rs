@@ -4,11 +4,7 @@ use super::*;
 
 pub(super) const HOME: &str = "/v1/views/home";
 
-<<<<<<< HEAD
-pub(super) fn start_with(rules: LinkRules) -> Simulator {
-=======
 pub(super) fn start_with(linking: Linking) -> Simulator {
->>>>>>> simauth
     Simulator::start(Settings {
         sign_in: SignIn::Required,
         linking,
@@ -19,15 +15,9 @@ pub(super) fn start_with(linking: Linking) -> Simulator {
 
 /// Polls as fast as it likes.
 pub(super) fn start_quick() -> Simulator {
-<<<<<<< HEAD
-    start_with(LinkRules {
-        code_interval: 0,
-        ..LinkRules::default()
-=======
     start_with(Linking {
         code_interval: 0,
         ..Linking::default()
->>>>>>> simauth
     })
 }
 
@@ -145,22 +135,14 @@ fn a_code_is_shown_approved_and_exchanged_for_tokens_that_open_the_service() {
 
 #[test]
 fn the_contracts_times_are_the_default() {
-<<<<<<< HEAD
-    let simulator = start_with(LinkRules::default());
-=======
     let simulator = start_with(Linking::default());
->>>>>>> simauth
     let pair = Device::of(&simulator).pair();
     assert_eq!((&pair["expires_in"], &pair["interval"]), (&json!(600), &json!(30)));
 }
 
 #[test]
 fn polling_faster_than_the_interval_is_slowed_down_and_found() {
-<<<<<<< HEAD
-    let simulator = start_with(LinkRules::default());
-=======
     let simulator = start_with(Linking::default());
->>>>>>> simauth
     let device = Device::of(&simulator);
     let pair = device.pair();
     denied("authorization_pending", &device.poll(&pair));
@@ -170,11 +152,7 @@ fn polling_faster_than_the_interval_is_slowed_down_and_found() {
 
 #[test]
 fn a_device_can_be_told_to_slow_down_without_having_hurried() {
-<<<<<<< HEAD
-    let simulator = start_with(LinkRules::default());
-=======
     let simulator = start_with(Linking::default());
->>>>>>> simauth
     let device = Device::of(&simulator);
     let pair = device.pair();
     device.order("slow_down", &Value::Null);
@@ -205,15 +183,9 @@ fn codes_that_are_wrong_denied_used_or_over_are_told_apart() {
 
 #[test]
 fn requests_that_are_configured_wrongly_are_named() {
-<<<<<<< HEAD
-    let simulator = start_with(LinkRules {
-        client_id: Some("app".to_owned()),
-        ..LinkRules::default()
-=======
     let simulator = start_with(Linking {
         client_id: Some("app".to_owned()),
         ..Linking::default()
->>>>>>> simauth
     });
     let device = Device::of(&simulator);
     let create = |response_type, client_id, scope| {
@@ -261,15 +233,9 @@ fn links_and_codes_survive_a_restart() {
     let settings = || Settings {
         sign_in: SignIn::Required,
         state: Some(folder.path().to_owned()),
-<<<<<<< HEAD
-        rules: LinkRules {
-            code_interval: 0,
-            ..LinkRules::default()
-=======
         linking: Linking {
             code_interval: 0,
             ..Linking::default()
->>>>>>> simauth
         },
         ..Settings::default()
     };
