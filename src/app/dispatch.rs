@@ -2,7 +2,7 @@
 
 use tonearm_core::Effect;
 use tonearm_core::effect::{Bookmark, Call, Wishes};
-use tonearm_core::event::Event;
+use tonearm_core::event::{Claim, Event};
 use tonearm_core::id::{RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
@@ -21,7 +21,8 @@ impl App {
         match effect {
             Effect::Call { request, call } => self.call(request, call),
             Effect::Record(event) => self.record(&event),
-            Effect::Report(seq) => self.report(seq),
+            // Events are sent singly, so both are the same one.
+            Effect::Report { last, .. } => self.report(last),
             Effect::Settle { seq, accepted } => {
                 let reason = || "refused by the service; the log of that moment has its words".to_owned();
                 let outcome = if accepted {
@@ -78,13 +79,13 @@ impl App {
     }
 
     fn call(&mut self, request: RequestId, call: Call) {
-        let Some(question) = translate::question(call, &self.catalogue) else {
-            log::error!("a call names something that is not known any more: {call:?}");
-            return self.unasked(request);
+        let question = match translate::question(call, &self.catalogue) {
+            Ok(question) => question,
+            Err(failure) => return self.unasked(request, failure),
         };
         self.calls.insert(request, call);
         if self.adapters.service.call(request, question).is_err() {
-            self.unasked(request);
+            self.unasked(request, Failure::Unreachable);
         }
     }
 
@@ -109,6 +110,7 @@ impl App {
             metric_id: known.and_then(|playable| playable.metric_id.clone()),
             initial_delay: event.initial_delay,
             what: event.what,
+            claim: event.claim,
         });
     }
 
@@ -125,6 +127,7 @@ impl App {
             metric_id: record.metric_id,
             initial_delay: record.initial_delay,
             what: record.what,
+            take_over: record.claim == Claim::TakesOver,
         };
         if self.adapters.service.report(seq, report).is_err() {
             self.unreported(seq, Verdict::Failed(Failure::Unreachable));

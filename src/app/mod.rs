@@ -205,7 +205,7 @@ impl App {
                 durable: stored.durable,
             },
             News::Media(media::News { slot, entry, fault }) => Input::Media { slot, entry, fault },
-            News::Service(service::News::Reported { seq, verdict }) => Input::Reported { seq, verdict },
+            News::Service(service::News::Reported { seq, verdict }) => Input::Reported { last: seq, verdict },
             News::Service(service::News::Answered { request, result }) => {
                 let Some(call) = self.calls.remove(&request) else {
                     return;
@@ -273,15 +273,15 @@ impl App {
         drop(reply.send(permitted));
     }
 
-    /// The call could not even be handed over: as if nobody had answered.
-    fn unasked(&mut self, request: RequestId) {
+    /// The call could not even be handed over.
+    fn unasked(&mut self, request: RequestId, failure: Failure) {
         self.calls.remove(&request);
-        let answer = tonearm_core::input::Answer::Failed(Failure::Unreachable);
+        let answer = tonearm_core::input::Answer::Failed(failure);
         self.own.push(Input::Answer { request, answer });
     }
 
     fn unreported(&mut self, seq: Seq, verdict: Verdict) {
-        self.own.push(Input::Reported { seq, verdict });
+        self.own.push(Input::Reported { last: seq, verdict });
     }
 
     fn current_status(&self) -> Status {

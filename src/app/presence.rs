@@ -1,7 +1,7 @@
 //! How the session looks from outside: status, words for people, and what the page asks in the core's words.
 
 use tonearm_core::entry::Kind;
-use tonearm_core::input::Press;
+use tonearm_core::input::{self, Press};
 use tonearm_core::refusal::{Notice, Problem};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Reach, Session, State, View};
@@ -45,6 +45,9 @@ pub(super) fn told(notice: Notice) -> String {
         Notice::Refused(refusal) => format!("a press was refused: {}", Reason::from(refusal).text),
         Notice::VolumeEnd => "the volume is at its end".to_owned(),
         Notice::QueueEnded => "the queue ends here".to_owned(),
+        Notice::TakenOver => "another device took over the stream".to_owned(),
+        Notice::Linked => "an account is linked".to_owned(),
+        Notice::Unlinked => "the account is not linked any more".to_owned(),
     }
 }
 
@@ -136,10 +139,11 @@ fn outbox(view: &View<'_>, adapters: &Adapters, boot: journal::Boot, now: Moment
 }
 
 fn account(session: &Session, view: &View<'_>) -> Account {
-    match (view.problem, session.service_session()) {
-        (Some(Problem::NotLinked), _) => Account::NotLinked,
-        (_, Some(_)) => Account::Linked,
-        (_, None) => Account::Unknown,
+    match (view.account, view.problem, session.service_session()) {
+        (input::Account::Linking, _, _) => Account::Linking,
+        (input::Account::Unlinked, _, _) | (_, Some(Problem::NotLinked), _) => Account::NotLinked,
+        (input::Account::Linked, _, Some(_)) => Account::Linked,
+        (input::Account::Linked, _, None) => Account::Unknown,
     }
 }
 

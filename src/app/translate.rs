@@ -7,12 +7,19 @@ use tonearm_core::input::{Answer, Failure};
 use super::catalogue::Catalogue;
 use crate::service::{Question, Reply};
 
-/// The question a call stands for. `None`: the core names something the catalogue no longer has.
-pub(super) fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
-    let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned);
-    Some(match call {
+/// The question a call stands for.
+///
+/// # Errors
+/// How the call fails instead: the catalogue no longer has what it names, or the service's client does not know it.
+pub(super) fn question(call: Call, catalogue: &Catalogue) -> Result<Question, Failure> {
+    let gone = || {
+        log::error!("a call names something that is not known any more: {call:?}");
+        Failure::Unreachable
+    };
+    let named = |session: SessionKey| catalogue.session_name(session).map(str::to_owned).ok_or_else(gone);
+    Ok(match call {
         Call::Create { source, mode } => Question::Create {
-            play: catalogue.source(source)?.clone(),
+            play: catalogue.source(source).ok_or_else(gone)?.clone(),
             mode,
             looping: false,
         },
@@ -35,6 +42,9 @@ pub(super) fn question(call: Call, catalogue: &Catalogue) -> Option<Question> {
             session: named(session)?,
             on,
         },
+        Call::Active | Call::Restore(_) | Call::QueueNext { .. } | Call::QueueLast { .. } => {
+            return Err(Failure::Refused);
+        }
     })
 }
 
@@ -58,11 +68,13 @@ pub(super) fn answer(result: Result<Reply, Failure>, asked: Option<SessionKey>, 
 /// The session a call asks about.
 pub(super) fn asked_session(call: Call) -> Option<SessionKey> {
     match call {
-        Call::Create { .. } => None,
+        Call::Create { .. } | Call::Active | Call::Restore(_) => None,
         Call::Current(session)
         | Call::Next { session, .. }
         | Call::Previous { session, .. }
         | Call::Loop { session, .. }
-        | Call::Shuffle { session, .. } => Some(session),
+        | Call::Shuffle { session, .. }
+        | Call::QueueNext { session, .. }
+        | Call::QueueLast { session, .. } => Some(session),
     }
 }

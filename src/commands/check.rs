@@ -103,6 +103,10 @@ fn account(config: &Config, dir: &StateDir) -> Finding {
                     "does not answer",
                     "check network, name server, clock and [service] base_url",
                 ),
+                Failure::WrongClock => (
+                    "has a certificate that is not valid at this device's time",
+                    "set the clock or let it be set by the network",
+                ),
                 Failure::Busy { .. } => ("is busy", "try again later"),
                 Failure::Unauthorised => ("does not accept the account", "link the account"),
                 Failure::Forbidden => ("forbids it", "check the account's plan and [service] api_key"),

@@ -10,7 +10,7 @@ use tonearm_core::effect::{Bookmark, Place};
 use tonearm_core::id::Seq;
 use tonearm_core::limits::{BUTTONS_MAX, PRESETS_MAX};
 use tonearm_core::unit::Millis;
-use tonearm_core::{Boot, ButtonSetup, Session, Settings};
+use tonearm_core::{Boot, ButtonSetup, OnElsewhere, Session, Settings};
 
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
@@ -84,6 +84,8 @@ impl Speaker {
                 .service
                 .heartbeat
                 .map(|every| Millis(u32::try_from(every.as_millis()).unwrap_or(u32::MAX))),
+            elsewhere: OnElsewhere::Offer,
+            batch: 1,
             seed: getrandom::u64().map_err(|error| anyhow::anyhow!("seed the retry jitter: {error}"))?,
         };
         let session = Session::new(

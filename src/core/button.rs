@@ -129,6 +129,9 @@ fn repeats(press: Press) -> bool {
         | Press::Loop
         | Press::Seek(_)
         | Press::Start { .. }
+        | Press::QueueNext(_)
+        | Press::QueueLast(_)
+        | Press::TakeOver
         | Press::Preset(_) => false,
     }
 }

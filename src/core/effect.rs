@@ -22,8 +22,13 @@ pub enum Effect {
     },
     /// Store an event durably. Answered by [`crate::Input::Stored`].
     Record(Event),
-    /// Send a stored event. Answered by exactly one [`crate::Input::Reported`].
-    Report(Seq),
+    /// Send stored events, in one piece where there are several. Answered by exactly one [`crate::Input::Reported`].
+    Report {
+        /// The first; those before it are settled.
+        first: Seq,
+        /// The last, `first` itself where events are sent singly.
+        last: Seq,
+    },
     /// The service's word on an event is final: forget it, or set it aside with its reason.
     Settle {
         /// The event; those before it are settled.
@@ -123,6 +128,24 @@ pub enum Call {
         session: SessionKey,
         /// On or off.
         on: bool,
+    },
+    /// The account's sessions on all devices. Answered by [`crate::input::Answer::Sessions`].
+    Active,
+    /// Bring back the session of an earlier run by an entry of its queue. Answered by [`crate::input::Answer::Opened`].
+    Restore(EntryKey),
+    /// Put `source` right after the current entry. Answered by [`crate::input::Answer::Done`].
+    QueueNext {
+        /// Which session.
+        session: SessionKey,
+        /// What.
+        source: SourceKey,
+    },
+    /// Put `source` at the end of the queue. Answered by [`crate::input::Answer::Done`].
+    QueueLast {
+        /// Which session.
+        session: SessionKey,
+        /// What.
+        source: SourceKey,
     },
 }
 

@@ -18,6 +18,18 @@ pub struct Event {
     pub initial_delay: Millis,
     /// What happened.
     pub what: What,
+    /// Whether it takes the stream over from another device.
+    pub claim: Claim,
+}
+
+/// What a start says about who owns the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claim {
+    /// This device has it already, as far as it knows.
+    #[default]
+    Held,
+    /// The listener wants it here, in place of the device that had it: the first start after that press.
+    TakesOver,
 }
 
 /// What happened to the sound.

@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use crate::entry::Entry;
 use crate::id::{ButtonId, EntryKey, PlayId, RequestId, Seq, SessionKey, SlotId, SourceKey};
-use crate::limits::ANSWER_MAX;
+use crate::limits::{ANSWER_MAX, ELSEWHERE_MAX};
 use crate::unit::Millis;
 
 /// Something happened outside.
@@ -32,11 +32,11 @@ pub enum Input {
         /// What came back.
         answer: Answer,
     },
-    /// What became of sending one event.
+    /// What became of sending events.
     Reported {
-        /// The event.
-        seq: Seq,
-        /// The service's word on it.
+        /// The last of them.
+        last: Seq,
+        /// The service's word on all of them.
         verdict: Verdict,
     },
     /// An event is stored (or, with `durable: false`, only kept in memory: the disk is full or read-only).
@@ -57,6 +57,8 @@ pub enum Input {
     },
     /// The audio path reports.
     Audio(AudioNews),
+    /// How signing in stands. Never said where no sign-in is needed.
+    Account(Account),
     /// The network interface came up: worth trying at once.
     LinkUp,
     /// The network interface went down.
@@ -106,6 +108,24 @@ pub enum Press {
     },
     /// Start the n-th preset, from 1.
     Preset(u8),
+    /// Play this after the current entry.
+    QueueNext(SourceKey),
+    /// Play this after everything else in the queue.
+    QueueLast(SourceKey),
+    /// Go on here with what another device plays.
+    TakeOver,
+}
+
+/// How signing in stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Account {
+    /// The service knows the listener, or needs no account.
+    #[default]
+    Linked,
+    /// A code waits to be entered.
+    Linking,
+    /// There is no account, or it was unlinked.
+    Unlinked,
 }
 
 /// The playback modes a source may be started in (`selections`) \[O\].
@@ -135,10 +155,34 @@ pub enum Answer {
     },
     /// Entries, nearest first. None: the queue ends (or begins) here.
     Listed(Entries),
+    /// Sessions on other devices.
+    Sessions(Vec<Elsewhere, ELSEWHERE_MAX>),
     /// Done, nothing to tell.
     Done,
     /// Not done.
     Failed(Failure),
+}
+
+/// A session of the account on another device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Which session.
+    pub session: SessionKey,
+    /// Its current entry, if the service named it.
+    pub entry: Option<EntryKey>,
+    /// Whether it sounds there.
+    pub sounding: Sounding,
+}
+
+/// Whether a session on another device sounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sounding {
+    /// It plays at the moment.
+    Yes,
+    /// It is paused or stopped.
+    No,
+    /// The service did not say.
+    Unsaid,
 }
 
 /// Why the service did not do what it was asked.
@@ -146,6 +190,8 @@ pub enum Answer {
 pub enum Failure {
     /// No answer, no connection, no name, no valid certificate: nobody was reached.
     Unreachable,
+    /// Nobody was reached because certificates are not valid at the time this device believes it is.
+    WrongClock,
     /// 429 or 5xx: later, not before `retry_after` if the service named a time.
     Busy {
         /// `Retry-After`.

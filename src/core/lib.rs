@@ -36,4 +36,4 @@ pub use button::ButtonSetup;
 pub use effect::Effect;
 pub use input::Input;
 pub use link::Reach;
-pub use session::{Availability, Boot, Session, Settings, State, View};
+pub use session::{Availability, Boot, OnElsewhere, Session, Settings, State, View};

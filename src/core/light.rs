@@ -14,6 +14,8 @@ pub enum Scene {
     Paused,
     /// The service cannot be reached. Shown in place of ready, buffering and paused; music that goes on stays `Playing`.
     Offline,
+    /// A code waits to be entered. Shown in place of ready, buffering and paused.
+    Linking,
     /// Something needs attention.
     Problem,
     /// A press was refused: a short flash over any other scene.

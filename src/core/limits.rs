@@ -14,6 +14,8 @@ pub const QUEUE_MAX: usize = BEHIND_MAX + 1 + AHEAD_MAX;
 pub const SLOTS_MAX: usize = QUEUE_MAX;
 /// Entries in one answer of the service: the current one and everything ahead (create may return both).
 pub const ANSWER_MAX: usize = 1 + AHEAD_MAX;
+/// Sessions on other devices in one answer. A household's devices; one of them is offered.
+pub const ELSEWHERE_MAX: usize = 8;
 
 // ---- inputs and effects ----
 

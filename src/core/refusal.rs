@@ -26,6 +26,12 @@ pub enum Notice {
     VolumeEnd,
     /// The queue is played to its end.
     QueueEnded,
+    /// Another device took over the stream.
+    TakenOver,
+    /// An account was linked.
+    Linked,
+    /// The account is gone.
+    Unlinked,
 }
 
 /// What is wrong at the moment, until it is cured.
@@ -33,8 +39,12 @@ pub enum Notice {
 pub enum Problem {
     /// The service cannot be reached; it is being tried again.
     Offline,
-    /// The account is not accepted.
+    /// Nobody can be reached because this device does not know what time it is.
+    WrongClock,
+    /// There is no account, or it is not accepted.
     NotLinked,
+    /// A code waits to be entered.
+    Linking,
     /// The service refused what it was asked and repeating would not help.
     ServiceRefused,
     /// Another device took over the stream.

@@ -3,12 +3,14 @@
 use crate::refusal::Problem;
 
 /// Most important first.
-const BY_IMPORTANCE: [Problem; 8] = [
+const BY_IMPORTANCE: [Problem; 10] = [
     Problem::NoSoundDevice,
     Problem::NotLinked,
+    Problem::Linking,
     Problem::TakenOver,
     Problem::ManyUnplayable,
     Problem::ServiceRefused,
+    Problem::WrongClock,
     Problem::Offline,
     Problem::StorageFailed,
     Problem::EntryUnplayable,

@@ -58,7 +58,15 @@ pub fn usual_hold(press: Press) -> Option<Press> {
         Press::Next => Some(Press::ScrubForward),
         Press::Previous => Some(Press::ScrubBackward),
         Press::VolumeUp | Press::VolumeDown | Press::ScrubForward | Press::ScrubBackward => Some(press),
-        Press::Play | Press::Shuffle | Press::Loop | Press::Seek(_) | Press::Start { .. } | Press::Preset(_) => None,
+        Press::Play
+        | Press::Shuffle
+        | Press::Loop
+        | Press::Seek(_)
+        | Press::Start { .. }
+        | Press::Preset(_)
+        | Press::QueueNext(_)
+        | Press::QueueLast(_)
+        | Press::TakeOver => None,
     }
 }
 

@@ -35,6 +35,7 @@ fn steps(scene: Scene) -> &'static [Step] {
         Scene::Paused => &const { [on(1000), off(1000)] },
         Scene::Buffering => &const { [on(125), off(125)] },
         Scene::Offline => &const { [on(80), off(160), on(80), off(1680)] },
+        Scene::Linking => &const { [on(900), off(100)] },
         Scene::Problem => &const { [on(250), off(250)] },
         Scene::Refused => &const { [off(60), on(60)] },
         Scene::Leaving => &const { [off(STEADY)] },
@@ -187,12 +188,13 @@ mod tests {
 
     use super::*;
 
-    const SCENES: [Scene; 8] = [
+    const SCENES: [Scene; 9] = [
         Scene::Ready,
         Scene::Buffering,
         Scene::Playing,
         Scene::Paused,
         Scene::Offline,
+        Scene::Linking,
         Scene::Problem,
         Scene::Refused,
         Scene::Leaving,

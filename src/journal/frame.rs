@@ -1,7 +1,7 @@
 //! Bytes of the journal: frames with a checksum, and the search for the valid ones. No files, no decisions.
 
 use serde::{Deserialize, Serialize};
-use tonearm_core::event::{StopReason, What};
+use tonearm_core::event::{Claim, StopReason, What};
 use tonearm_core::unit::Millis;
 
 use super::record::{Boot, Checkpoint};
@@ -117,13 +117,15 @@ pub struct Spelled {
     pub metric_id: Option<String>,
 }
 
-/// The core's [`What`] as it is stored.
+/// The core's [`What`] and [`Claim`] as they are stored. The order of variants is part of the format: add at the end only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WhatBody {
     /// Offset.
     Start(u32),
     /// Reason, played, progress, rebuffers.
     Stop(ReasonBody, u32, u32, u16),
+    /// Offset of a start that takes the stream over.
+    TakingStart(u32),
 }
 
 /// The core's [`StopReason`] as it is stored.
@@ -161,10 +163,13 @@ pub struct CheckpointBody {
     pub checkpoint: Checkpoint,
 }
 
-impl From<What> for WhatBody {
-    fn from(what: What) -> Self {
+impl From<(What, Claim)> for WhatBody {
+    fn from((what, claim): (What, Claim)) -> Self {
         match what {
-            What::Start { offset } => Self::Start(offset.0),
+            What::Start { offset } => match claim {
+                Claim::Held => Self::Start(offset.0),
+                Claim::TakesOver => Self::TakingStart(offset.0),
+            },
             What::Stop {
                 reason,
                 played,
@@ -185,10 +190,11 @@ impl From<What> for WhatBody {
     }
 }
 
-impl From<WhatBody> for What {
+impl From<WhatBody> for (What, Claim) {
     fn from(body: WhatBody) -> Self {
         match body {
-            WhatBody::Start(offset) => Self::Start { offset: Millis(offset) },
+            WhatBody::Start(offset) => (What::Start { offset: Millis(offset) }, Claim::Held),
+            WhatBody::TakingStart(offset) => (What::Start { offset: Millis(offset) }, Claim::TakesOver),
             WhatBody::Stop(reason, played, progress, rebuffers) => {
                 let reason = match reason {
                     ReasonBody::TrackFinished => StopReason::TrackFinished,
@@ -198,12 +204,13 @@ impl From<WhatBody> for What {
                     ReasonBody::TrackScrub => StopReason::TrackScrub,
                     ReasonBody::SystemStop => StopReason::SystemStop,
                 };
-                Self::Stop {
+                let stop = What::Stop {
                     reason,
                     played: Millis(played),
                     progress: Millis(progress),
                     rebuffers,
-                }
+                };
+                (stop, Claim::Held)
             }
         }
     }

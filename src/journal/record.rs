@@ -1,7 +1,7 @@
 //! What the journal stores and what it finds again. Plain values; how they look on disk is `frame`'s business.
 
 use serde::{Deserialize, Serialize};
-use tonearm_core::event::{StopReason, What};
+use tonearm_core::event::{Claim, StopReason, What};
 use tonearm_core::id::Seq;
 use tonearm_core::unit::{Millis, Moment};
 
@@ -31,6 +31,8 @@ pub struct Record {
     pub initial_delay: Millis,
     /// What happened.
     pub what: What,
+    /// Whether it takes the stream over from another device.
+    pub claim: Claim,
 }
 
 impl Record {
@@ -48,8 +50,9 @@ impl Record {
             metric_id,
             initial_delay: _,
             what,
+            claim,
         } = self;
-        (seq, boot, at, what) == (&other.seq, &other.boot, &other.at, &other.what)
+        (seq, boot, at, what, claim) == (&other.seq, &other.boot, &other.at, &other.what, &other.claim)
             && (session, reference, metric_id) == (&other.session, &other.reference, &other.metric_id)
     }
 }
@@ -115,6 +118,7 @@ impl Open {
                 progress: last.position,
                 rebuffers: last.rebuffers,
             },
+            claim: Claim::Held,
             ..self.start.clone()
         }
     }
@@ -220,6 +224,7 @@ pub mod tests {
             reference: format!("0:6f1c2d3e-8a9b-4c0d-9e1f-{pair:012x}"),
             metric_id: Some(format!("m:{pair:08x}:{}", "q".repeat(86))),
             initial_delay: Millis(if seq == 1 { 420 } else { 0 }),
+            claim: Claim::Held,
             what,
         }
     }

@@ -106,12 +106,13 @@ pub fn event(record: &Record, names: Names) -> EventBody {
         wall_ms: record.wall_ms,
         zone_minutes: record.zone_minutes,
         initial_delay_ms: record.initial_delay.0,
-        what: record.what.into(),
+        what: (record.what, record.claim).into(),
     }
 }
 
 /// Record of a body.
 pub fn record(event: &EventBody, spelled: Spelled) -> Record {
+    let (what, claim) = event.what.into();
     Record {
         seq: Seq(event.seq),
         boot: spelled.boot,
@@ -122,7 +123,8 @@ pub fn record(event: &EventBody, spelled: Spelled) -> Record {
         reference: spelled.reference,
         metric_id: spelled.metric_id,
         initial_delay: Millis(event.initial_delay_ms),
-        what: event.what.into(),
+        what,
+        claim,
     }
 }
 

@@ -210,6 +210,11 @@ impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
         let (code, text) = match problem {
             Problem::Offline => ("offline", "the service cannot be reached; it is being tried again"),
+            Problem::WrongClock => (
+                "wrong_clock",
+                "the service cannot be trusted because this device does not know the time; it is being tried again",
+            ),
+            Problem::Linking => ("linking", "a code waits to be entered; `tonearm link` shows it"),
             Problem::NotLinked => ("not_linked", "the account is not accepted; link it with `tonearm link`"),
             Problem::ServiceRefused => ("service_refused", "the service refused what it was asked"),
             Problem::TakenOver => (

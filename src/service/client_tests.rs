@@ -63,6 +63,7 @@ fn report() -> EventReport {
         zone: "+00:00".into(),
         initial_delay: Millis(2),
         what: What::Start { offset: Millis(3) },
+        take_over: false,
     }
 }
 

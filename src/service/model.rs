@@ -254,4 +254,6 @@ pub struct EventReport {
     pub initial_delay: Millis,
     /// What happened.
     pub what: What,
+    /// The stream is taken over from another device by this start.
+    pub take_over: bool,
 }

@@ -38,6 +38,7 @@ fn report() -> EventReport {
         zone: "+00:00".into(),
         initial_delay: Millis(0),
         what: What::Start { offset: Millis(0) },
+        take_over: false,
     }
 }
 

@@ -129,6 +129,8 @@ impl Service {
                     after.sort_unstable();
                 }
             }),
+            Call::Active => Answer::Sessions(heapless::Vec::new()),
+            Call::Restore(_) | Call::QueueNext { .. } | Call::QueueLast { .. } => Answer::Failed(Failure::NotFound),
         }
     }
 

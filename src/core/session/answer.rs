@@ -54,7 +54,9 @@ impl Session {
                 None
             }
             (_, Answer::Failed(failure)) => Some(*failure),
-            (_, Answer::Opened { .. } | Answer::Listed(_) | Answer::Done) => Some(Failure::Garbled),
+            (_, Answer::Opened { .. } | Answer::Listed(_) | Answer::Sessions(_) | Answer::Done) => {
+                Some(Failure::Garbled)
+            }
         };
         match failure {
             None => {
@@ -229,7 +231,11 @@ impl Session {
     /// What becomes of what was asked for. The link's part is [`Self::not_now`].
     fn call_failed(&mut self, call: Call, failure: Failure, now: Moment) {
         let later = match failure {
-            Failure::Unreachable | Failure::Busy { .. } | Failure::Garbled | Failure::Unauthorised => Want::Yes,
+            Failure::Unreachable
+            | Failure::WrongClock
+            | Failure::Busy { .. }
+            | Failure::Garbled
+            | Failure::Unauthorised => Want::Yes,
             // Never repeated unchanged.
             Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => Want::No,
         };
@@ -257,6 +263,8 @@ impl Session {
                     self.playback.wanted = Wanted::Silence;
                 }
             }
+            Call::Active | Call::Restore(_) => {}
+            Call::QueueNext { .. } | Call::QueueLast { .. } => self.refuse(refusal(failure), now),
             Call::Next { .. } => {
                 self.service.want_next = later;
                 self.step_failed(failure, later, now);
@@ -298,9 +306,17 @@ impl Session {
         self.step_failed(failure, Want::Yes, now);
         let asked = match self.service.pending.map(|pending| pending.call) {
             Some(Call::Shuffle { .. } | Call::Loop { .. }) => return,
-            Some(Call::Create { .. } | Call::Current(_) | Call::Next { .. } | Call::Previous { .. }) | None => {
-                [self.service.shuffle.wanted.take(), self.service.looping.wanted.take()]
-            }
+            Some(
+                Call::Create { .. }
+                | Call::Current(_)
+                | Call::Next { .. }
+                | Call::Previous { .. }
+                | Call::Active
+                | Call::Restore(_)
+                | Call::QueueNext { .. }
+                | Call::QueueLast { .. },
+            )
+            | None => [self.service.shuffle.wanted.take(), self.service.looping.wanted.take()],
         };
         if asked.iter().any(Option::is_some) {
             self.refuse(refusal(failure), now);
@@ -310,7 +326,7 @@ impl Session {
     /// What a failure says about the link, the account and the stream, whatever was asked.
     pub(super) fn not_now(&mut self, failure: Failure, now: Moment) {
         match failure {
-            Failure::Unreachable => self.link.unreachable(now),
+            Failure::Unreachable | Failure::WrongClock => self.link.unreachable(now),
             Failure::Busy { retry_after } => self.link.busy(now, retry_after),
             Failure::Garbled => self.link.busy(now, None),
             Failure::Unauthorised => {
@@ -400,7 +416,7 @@ impl Session {
 /// How a failure is told to somebody who pressed a button.
 fn refusal(failure: Failure) -> Refusal {
     match failure {
-        Failure::Unreachable | Failure::Busy { .. } | Failure::Garbled => Refusal::NoNetwork,
+        Failure::Unreachable | Failure::WrongClock | Failure::Busy { .. } | Failure::Garbled => Refusal::NoNetwork,
         Failure::Unauthorised | Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => {
             Refusal::Denied(Denial::Unavailable)
         }

@@ -18,7 +18,7 @@ use heapless::{Deque, Vec};
 use crate::button::{ButtonSetup, Buttons};
 use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
-use crate::input::{Failure, Input, MediaFault, Mode, Verdict};
+use crate::input::{Account, Failure, Input, MediaFault, Mode, Verdict};
 use crate::light::Scene;
 use crate::limits::{BUTTONS_MAX, EFFECTS_MAX, PRESETS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX};
 use crate::link::Link;
@@ -45,8 +45,22 @@ pub struct Settings {
     pub buttons: Vec<ButtonSetup, BUTTONS_MAX>,
     /// Report a stop and a start this often while playing; `None`: only real starts and stops.
     pub heartbeat: Option<Millis>,
+    /// What becomes of a session on another device when there is nothing of this one's own to go on with.
+    pub elsewhere: OnElsewhere,
+    /// Events sent in one piece at most; 1: singly.
+    pub batch: u8,
     /// Seed of the retry jitter: different on every device and at every start.
     pub seed: u64,
+}
+
+/// What is done about a session on another device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnElsewhere {
+    /// The listener is told of it and decides.
+    #[default]
+    Offer,
+    /// It goes on here.
+    TakeOver,
 }
 
 /// What an earlier run left behind.
@@ -72,6 +86,7 @@ pub struct Session {
     buttons: Buttons,
     service: Service,
     troubles: Troubles,
+    account: Account,
     volume: u8,
     /// Position to start at when this entry is next started: a place to come back to.
     resume_at: Option<(EntryKey, Millis)>,
@@ -213,6 +228,7 @@ impl Session {
                 ..Service::default()
             },
             troubles: Troubles::default(),
+            account: Account::default(),
             volume: saved.volume.min(VOLUME_MAX),
             resume_at: None,
             strikes: 0,
@@ -258,10 +274,11 @@ impl Session {
             }
             Input::Press(press) => self.press(press, now),
             Input::Answer { request, answer } => self.answer(request, &answer, now),
-            Input::Reported { seq, verdict } => self.reported(seq, verdict, now),
+            Input::Reported { last, verdict } => self.reported(last, verdict, now),
             Input::Stored { seq, durable } => self.stored(seq, durable),
             Input::Media { entry, fault, .. } => self.media_fault(entry, fault),
             Input::Audio(news) => self.sound(news, now),
+            Input::Account(account) => self.account = account,
             Input::LinkUp => self.link.found(),
             Input::LinkDown => {
                 self.link.lost(now);
@@ -321,6 +338,7 @@ impl Session {
             }
             Verdict::Failed(
                 failure @ (Failure::Unreachable
+                | Failure::WrongClock
                 | Failure::Busy { .. }
                 | Failure::Unauthorised
                 | Failure::TakenOver

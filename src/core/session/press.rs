@@ -35,6 +35,7 @@ impl Session {
             Press::ScrubBackward => self.seek(self.position(now).saturating_sub(SCRUB_STEP), now),
             Press::Seek(position) => self.seek(position, now),
             Press::Start { source, mode } => self.open(source, mode, now),
+            Press::QueueNext(_) | Press::QueueLast(_) | Press::TakeOver => {}
             Press::Preset(number) => {
                 if let Some((source, mode)) = self.preset(number) {
                     self.open(source, mode, now);
@@ -61,6 +62,8 @@ impl Session {
             Press::Loop => allowed(self.actions()?.loop_all).and_then(|()| self.needs_service(now)),
             Press::ScrubBackward => allowed(self.actions()?.scrub_backward),
             Press::Seek(to) if to < self.position(now) => allowed(self.actions()?.scrub_backward),
+            Press::QueueNext(_) | Press::QueueLast(_) => Err(Refusal::Denied(Denial::Unavailable)),
+            Press::TakeOver => Err(Refusal::NothingPlaying),
             Press::ScrubForward | Press::Seek(_) => allowed(self.actions()?.scrub_forward),
         }
     }

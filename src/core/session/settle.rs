@@ -119,7 +119,7 @@ impl Session {
         }
         if let Some(seq) = self.outbox.due() {
             self.outbox.sent();
-            self.emit(Effect::Report(seq));
+            self.emit(Effect::Report { first: seq, last: seq });
         }
     }
 
@@ -134,7 +134,13 @@ impl Session {
             Call::Current(_) => self.service.want_current = Want::No,
             Call::Next { .. } => self.service.want_next = Want::No,
             Call::Previous { .. } => self.service.want_previous = Want::No,
-            Call::Create { .. } | Call::Loop { .. } | Call::Shuffle { .. } => {}
+            Call::Create { .. }
+            | Call::Loop { .. }
+            | Call::Shuffle { .. }
+            | Call::Active
+            | Call::Restore(_)
+            | Call::QueueNext { .. }
+            | Call::QueueLast { .. } => {}
         }
         if self.is_service_here() && self.outbox.waiting() == 0 && !self.playback.is_leaving() {
             self.service.uncounted = 0;
@@ -265,7 +271,8 @@ impl Session {
             return Scene::Playing;
         }
         match self.troubles.worst() {
-            Some(Problem::Offline) => return Scene::Offline,
+            Some(Problem::Linking) => return Scene::Linking,
+            Some(Problem::Offline | Problem::WrongClock) => return Scene::Offline,
             Some(
                 Problem::NoSoundDevice
                 | Problem::NotLinked

@@ -2,7 +2,7 @@
 
 use super::{Session, Step, Want};
 use crate::effect::Effect;
-use crate::event::{Event, StopReason, What};
+use crate::event::{Claim, Event, StopReason, What};
 use crate::id::{EntryKey, PlayId, Seq, SessionKey};
 use crate::input::{AudioNews, Ending};
 use crate::limits::{CHECKPOINT_EVERY, UNPLAYABLE_IN_A_ROW_MAX};
@@ -332,6 +332,7 @@ impl Session {
             at: now,
             initial_delay,
             what,
+            claim: Claim::Held,
         }));
         seq
     }

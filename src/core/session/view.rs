@@ -3,7 +3,7 @@
 use super::Session;
 use crate::entry::{Entry, Permission};
 use crate::id::{EntryKey, SessionKey, SlotId};
-use crate::input::Press;
+use crate::input::{Account, Press};
 use crate::link::Reach;
 use crate::playback::{Flow, Wanted};
 use crate::refusal::{Problem, Refusal};
@@ -52,6 +52,10 @@ pub struct View<'a> {
     pub waiting: u64,
     /// Whether the service answers.
     pub reach: Reach,
+    /// How signing in stands.
+    pub account: Account,
+    /// A session on another device that could go on here.
+    pub offer: Option<SessionKey>,
     /// The most important thing that is wrong.
     pub problem: Option<Problem>,
 }
@@ -69,6 +73,8 @@ impl Session {
             looping: self.service.looping.on,
             waiting: self.outbox.waiting(),
             reach: self.link.reach(),
+            account: self.account,
+            offer: None,
             problem: self.troubles.worst(),
         }
     }

@@ -110,9 +110,12 @@ fn wait_of(value: &str, date: Option<&str>) -> Option<Millis> {
 pub const fn verdict_of(failure: Failure) -> Verdict {
     match failure {
         Failure::Forbidden | Failure::NotFound | Failure::Refused => Verdict::Refused,
-        Failure::Unreachable | Failure::Busy { .. } | Failure::Unauthorised | Failure::TakenOver | Failure::Garbled => {
-            Verdict::Failed(failure)
-        }
+        Failure::Unreachable
+        | Failure::WrongClock
+        | Failure::Busy { .. }
+        | Failure::Unauthorised
+        | Failure::TakenOver
+        | Failure::Garbled => Verdict::Failed(failure),
     }
 }
 

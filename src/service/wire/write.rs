@@ -210,6 +210,7 @@ mod tests {
             zone: "-08:00".into(),
             initial_delay: Millis(87),
             what,
+            take_over: false,
         }
     }
 

@@ -14,7 +14,7 @@ use tonearm_core::light::Scene;
 use tonearm_core::limits::VOLUME_FIRST;
 use tonearm_core::refusal::{Notice, Refusal};
 use tonearm_core::unit::{Millis, Moment};
-use tonearm_core::{Boot, ButtonSetup, Session, Settings, State, View};
+use tonearm_core::{Boot, ButtonSetup, OnElsewhere, Session, Settings, State, View};
 
 pub const TRACK_MS: u32 = 180_000;
 
@@ -99,6 +99,8 @@ fn settings() -> Settings {
         .into_iter()
         .collect(),
         heartbeat: None,
+        elsewhere: OnElsewhere::Offer,
+        batch: 1,
         seed: 1,
     }
 }
@@ -397,7 +399,7 @@ impl Speaker {
     pub fn refusal(&self) -> Option<Refusal> {
         self.notices.iter().rev().find_map(|notice| match notice {
             Notice::Refused(refusal) => Some(*refusal),
-            Notice::VolumeEnd | Notice::QueueEnded => None,
+            Notice::VolumeEnd | Notice::QueueEnded | Notice::TakenOver | Notice::Linked | Notice::Unlinked => None,
         })
     }
 

@@ -59,7 +59,7 @@ impl Speaker {
                     self.unstored = Some(event.seq);
                 }
             }
-            Effect::Report(seq) => {
+            Effect::Report { last: seq, .. } => {
                 self.sent.push(seq);
                 let verdict = if self.reachable {
                     self.verdicts.pop_front().unwrap_or(Verdict::Accepted)
@@ -69,7 +69,7 @@ impl Speaker {
                 if verdict == Verdict::Accepted {
                     self.move_service(seq);
                 }
-                self.inbox.push_back(Input::Reported { seq, verdict });
+                self.inbox.push_back(Input::Reported { last: seq, verdict });
             }
             Effect::Settle { seq, accepted } => self.settled.push((seq, accepted)),
             Effect::Checkpoint {
@@ -198,6 +198,8 @@ impl Speaker {
                 self.order[after..].reverse();
                 Answer::Done
             }
+            Call::Active => Answer::Sessions(heapless::Vec::new()),
+            Call::Restore(_) | Call::QueueNext { .. } | Call::QueueLast { .. } => Answer::Failed(Failure::NotFound),
         }
     }
 

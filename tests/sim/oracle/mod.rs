@@ -135,7 +135,7 @@ impl Oracle {
                     self.failed(*failure, now);
                 }
             }
-            Input::Reported { seq, verdict } => {
+            Input::Reported { last: seq, verdict } => {
                 self.in_flight = None;
                 self.verdict = match verdict {
                     Verdict::Accepted => Some((*seq, true)),
@@ -160,7 +160,12 @@ impl Oracle {
                 self.unlearn_after_back();
                 self.presses.extend(setup.hold.map(|hold| (now, hold)));
             }
-            Input::Tick | Input::Media { .. } | Input::Audio(_) | Input::LinkUp | Input::LinkDown => {}
+            Input::Tick
+            | Input::Media { .. }
+            | Input::Audio(_)
+            | Input::Account(_)
+            | Input::LinkUp
+            | Input::LinkDown => {}
         }
         Ok(())
     }
@@ -194,7 +199,7 @@ impl Oracle {
         }
         match effect {
             Effect::Call { request, call } => self.call(*request, *call, world),
-            Effect::Report(seq) => self.report(*seq, world),
+            Effect::Report { last: seq, .. } => self.report(*seq, world),
             Effect::Settle { seq, accepted } => match self.verdict.take() {
                 Some(verdict) if verdict == (*seq, *accepted) && seq.0 == world.journal.settled().0 + 1 => Ok(()),
                 other => Err(format!("settle {seq:?} accepted={accepted} after verdict {other:?}")),
@@ -282,12 +287,14 @@ impl Oracle {
         self.pending = Some((request, call));
         self.exchange(world.now)?;
         let session = match call {
-            Call::Create { .. } => return Ok(()),
+            Call::Create { .. } | Call::Active | Call::Restore(_) => return Ok(()),
             Call::Current(session)
             | Call::Next { session, .. }
             | Call::Previous { session, .. }
             | Call::Loop { session, .. }
-            | Call::Shuffle { session, .. } => session,
+            | Call::Shuffle { session, .. }
+            | Call::QueueNext { session, .. }
+            | Call::QueueLast { session, .. } => session,
         };
         let unsent = world
             .journal

@@ -79,7 +79,7 @@ impl World {
                         run,
                         after,
                         Input::Reported {
-                            seq: record.event.seq,
+                            last: record.event.seq,
                             verdict: Verdict::Refused,
                         },
                         None,
@@ -114,7 +114,7 @@ impl World {
                             run,
                             after,
                             Input::Reported {
-                                seq: record.event.seq,
+                                last: record.event.seq,
                                 verdict,
                             },
                             None,
@@ -144,7 +144,7 @@ impl World {
                 answer: Answer::Failed(failure),
             },
             (Job::Event(record), Err(failure)) => Input::Reported {
-                seq: record.event.seq,
+                last: record.event.seq,
                 verdict: Verdict::Failed(failure),
             },
             (Job::Event(_), Ok(_)) => return,

@@ -9,7 +9,7 @@ use tonearm_core::id::{EntryKey, SessionKey};
 use tonearm_core::input::Mode;
 use tonearm_core::input::{Answer, AudioNews, Input, Press};
 use tonearm_core::unit::Moment;
-use tonearm_core::{Boot, Session, Settings};
+use tonearm_core::{Boot, OnElsewhere, Session, Settings};
 
 impl World {
     pub(super) fn boot(&mut self) -> Check {
@@ -32,6 +32,8 @@ impl World {
             presets: [Mode::Play, Mode::Shuffle, Mode::Station].into_iter().collect(),
             buttons: BUTTONS.into_iter().collect(),
             heartbeat: self.plan.heartbeat,
+            elsewhere: OnElsewhere::Offer,
+            batch: 1,
             seed: self.rng.next(),
         };
         let boot = Boot {
@@ -170,7 +172,7 @@ impl World {
                 let run = self.run;
                 self.enter(after, Happening::Synced { run, seq: event.seq });
             }
-            Effect::Report(seq) => self.jobs.extend(self.journal.get(seq).map(Job::Event)),
+            Effect::Report { last: seq, .. } => self.jobs.extend(self.journal.get(seq).map(Job::Event)),
             Effect::Settle { seq, accepted } => self.journal.settle(seq, accepted),
             Effect::Want(wishes) => self.want(wishes),
             Effect::Play { play, entry, from, .. } => {
@@ -204,19 +206,26 @@ impl World {
             Input::Press(press) => match press {
                 Press::Next => vec![UserNext],
                 Press::Previous => vec![UserPrev, TrackScrub],
-                Press::Play | Press::Start { .. } | Press::Preset(_) => vec![UserStop],
+                Press::Play | Press::Start { .. } | Press::Preset(_) | Press::TakeOver => vec![UserStop],
                 Press::ScrubForward | Press::ScrubBackward | Press::Seek(_) => vec![TrackScrub],
-                Press::VolumeUp | Press::VolumeDown | Press::Shuffle | Press::Loop => Vec::new(),
+                Press::VolumeUp
+                | Press::VolumeDown
+                | Press::Shuffle
+                | Press::Loop
+                | Press::QueueNext(_)
+                | Press::QueueLast(_) => Vec::new(),
             },
             Input::Edge { .. } | Input::Tick => vec![UserNext, UserPrev, TrackScrub, UserStop],
             Input::Answer { answer, .. } => match answer {
                 Answer::Opened { .. } => vec![UserStop],
                 Answer::Listed(_) => vec![UserNext, UserPrev, TrackScrub, SystemStop],
                 // Nothing before it: back to the start.
-                Answer::Done | Answer::Failed(_) => vec![SystemStop, TrackScrub],
+                Answer::Sessions(_) | Answer::Done | Answer::Failed(_) => vec![SystemStop, TrackScrub],
             },
             Input::Shutdown | Input::Audio(_) | Input::Reported { .. } => vec![SystemStop],
-            Input::Stored { .. } | Input::Media { .. } | Input::LinkUp | Input::LinkDown => Vec::new(),
+            Input::Stored { .. } | Input::Media { .. } | Input::Account(_) | Input::LinkUp | Input::LinkDown => {
+                Vec::new()
+            }
         };
         // A held button falls due with any input.
         if self.last_edge.is_some_and(|at| at + 5000 > self.now) {
