@@ -37,6 +37,8 @@ pub struct Config {
     pub page: Page,
     /// What is kept loaded.
     pub window: Window,
+    /// Whether the speaker tells by sound what no screen shows.
+    pub chimes: Chimes,
     /// What the preset buttons start, in their order.
     pub presets: Vec<Preset>,
 }
@@ -102,6 +104,15 @@ pub struct Page {
     pub listen: SocketAddr,
     /// Name of the speaker on the local network, without `.local`.
     pub hostname: String,
+}
+
+/// Whether the speaker chimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chimes {
+    /// It does.
+    On,
+    /// Nothing but music sounds.
+    Off,
 }
 
 /// What is kept loaded.
@@ -191,6 +202,7 @@ impl Default for Config {
                 behind: BEHIND_MAX,
                 memory_bytes: 64 * 1024 * 1024,
             },
+            chimes: Chimes::On,
             presets: Vec::new(),
         }
     }
@@ -279,6 +291,16 @@ mod tests {
         ] {
             assert!(error.contains(part), "{part:?} not in\n{error}");
         }
+    }
+
+    #[test]
+    fn chimes_can_be_switched_off() {
+        assert_eq!(parse("[sound]\nchimes = false\n").unwrap().chimes, Chimes::Off);
+        let error = parse("[sound]\nchimes = \"off\"\n").unwrap_err();
+        assert!(
+            error.contains("line 2: sound.chimes: found \"off\", expected true or false"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Input, Reach, Session};
 
-use crate::audio::Engine;
+use crate::audio::{Chime, Engine};
 use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{self, Journal};
@@ -117,6 +117,8 @@ pub struct App {
     clock: Trust,
     /// Whether the service answered when last looked at.
     reach: Reach,
+    /// The sound of the problem that there is.
+    alarm: Option<Chime>,
     exit: Exit,
 }
 
@@ -170,6 +172,7 @@ impl App {
             calendar: clock::Calendar::default(),
             clock: Trust::Doubtful,
             reach: Reach::Up,
+            alarm: None,
             exit: Exit::No,
         }
     }
@@ -189,6 +192,7 @@ impl App {
             while let Some(input) = self.own.pop() {
                 self.handle(input);
             }
+            self.sound_alarm();
             self.show();
         }
         self.adapters
@@ -286,6 +290,15 @@ impl App {
 
     fn current_status(&self) -> Status {
         presence::status(&self.session, &self.catalogue, &self.adapters, self.boot, clock::now())
+    }
+
+    /// A problem that comes is told once by sound; the page says which, and the light stays.
+    fn sound_alarm(&mut self) {
+        let alarm = self.session.view(clock::now()).problem.and_then(presence::alarm);
+        if let Some(chime) = alarm.filter(|_| alarm != self.alarm) {
+            self.adapters.engine.chime(chime);
+        }
+        self.alarm = alarm;
     }
 
     fn show(&self) {

@@ -12,6 +12,8 @@ use super::output::{CHANNELS, Change, Chiming, Drained, Interest, Opened, Output
 const MIXED_FRAMES: usize = 1024;
 /// Significant bits of mixed samples: all.
 const MIXED_BITS: u8 = 32;
+/// A chime for a device that was never opened is counted in frames of this rate until it is.
+const UNOPENED_RATE_HZ: u32 = 44_100;
 /// Music under a chime is brought down to this: by 6 dB, which leaves room for the chime.
 const DUCKED: f64 = 0.5;
 /// The music goes down and comes up over this time, so that it does not click.
@@ -21,6 +23,7 @@ const DUCK_MS: f64 = 20.0;
 /// held button does not chime on after it is let go.
 pub struct Chimer {
     inner: Box<dyn Output + Send>,
+    /// Frames a second that a chime is counted in: the device's, once it was opened.
     rate: u32,
     now: Option<Ringing>,
     next: Option<(Chime, f64)>,
@@ -67,7 +70,7 @@ impl Chimer {
     pub fn new(inner: Box<dyn Output + Send>) -> Self {
         Self {
             inner,
-            rate: 0,
+            rate: UNOPENED_RATE_HZ,
             now: None,
             next: None,
             unheard: 0,
@@ -290,3 +293,7 @@ impl Output for Chimer {
         self.inner.close();
     }
 }
+
+#[cfg(test)]
+#[path = "chimer_tests.rs"]
+mod tests;

@@ -187,7 +187,7 @@ impl Engine {
 
     /// Sounds `chime`: in what sounds now, or alone. It is no sound of an entry: nothing is reported of it, no position
     /// moves. One that cannot be heard (no device) is dropped; while one sounds, at most one more waits, the newest.
-    pub fn chime(&mut self, chime: Chime) {
+    pub fn chime(&self, chime: Chime) {
         self.shared.set_chime(chime);
         self.shared.wake_output();
     }

@@ -7,6 +7,8 @@ macro_rules! media {
     };
 }
 
+#[path = "engine_chime_tests.rs"]
+mod chimes;
 #[path = "engine_trouble_tests.rs"]
 mod trouble;
 
@@ -17,6 +19,7 @@ use tonearm_core::input::Ending;
 
 use super::super::bench::Bench;
 use super::super::capture::Capture;
+use super::super::chimer::Chimer;
 use super::super::fader::Fader;
 use super::super::paced::Paced;
 use super::super::track::{Step, Track};
@@ -73,7 +76,7 @@ impl Rig {
             ear.0.1.notify_all();
         };
         Self {
-            engine: Engine::start(Box::new(Fader::new(output)), Arc::new(news)).unwrap(),
+            engine: Engine::start(chain(output), Arc::new(news)).unwrap(),
             bench,
             told,
         }
@@ -90,6 +93,11 @@ impl Rig {
     fn heard(&self) -> Vec<i32> {
         self.bench.with(|state| state.heard.clone())
     }
+}
+
+/// What stands before a device in a speaker.
+fn chain(output: Box<dyn Output + Send>) -> Box<dyn Output + Send> {
+    Box::new(Fader::new(Box::new(Chimer::new(output))))
 }
 
 fn source(bytes: &[u8]) -> Source {

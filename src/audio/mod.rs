@@ -46,4 +46,4 @@ pub use fader::Fader;
 pub use output::Output;
 pub use paced::Paced;
 pub use shared::Counters;
-pub use tone::play_tone;
+pub use tone::{play_chime, play_tone};

@@ -173,8 +173,8 @@ impl Pump {
         let next = self.play_out(halt);
         self.release();
         let stalled = self.note_stall(halt);
-        let chiming = self.chime_alone();
         if next == Next::Sleep {
+            let chiming = self.chime_alone();
             self.sleep(halt, available, stalled, chiming);
         }
     }

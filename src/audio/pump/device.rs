@@ -6,7 +6,9 @@ use std::time::Instant;
 use tonearm_core::id::PlayId;
 use tonearm_core::input::{AudioNews, Ending};
 
-use super::{CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES, samples};
+use super::{
+    CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES, samples,
+};
 use crate::audio::output::{Chiming, Drained, OutputError};
 use crate::audio::shared::count;
 
