@@ -73,7 +73,7 @@ pub struct DemoArgs {
     /// Subscription tier that the service plays: what may be skipped, whether advertisements are injected.
     #[arg(long, value_enum, default_value_t)]
     pub tier: crate::simulator::Tier,
-    /// Keep every sample that sounds in a WAV file.
+    /// Keep every sample of the music that sounds in a WAV file.
     #[arg(long, value_name = "OUT.wav")]
     pub capture: Option<PathBuf>,
     /// Sound device: any ALSA PCM name, or "paced" for none [default: ALSA's default, else paced].

@@ -5,7 +5,7 @@ use super::*;
 
 const RATE_HZ: u32 = 44_100;
 /// More than the longest chime has, at any rate here.
-const SILENCE: [i32; 40_000] = [0; 40_000];
+static SILENCE: [i32; 40_000] = [0; 40_000];
 
 /// A device at `rate` that chimes and does not play yet.
 fn chimer(rate: u32) -> (Bench, Chimer) {
@@ -68,7 +68,7 @@ fn without_a_chime_samples_and_their_bits_pass_as_they_are() {
 fn full_scale_music_under_a_chime_is_not_clipped() {
     let (bench, mut chimer) = chimer(RATE_HZ);
     chimer.begin_chime(Chime::Refused, 100);
-    chimer.write(&[i32::MAX; 16_000], 16).unwrap();
+    chimer.write(&vec![i32::MAX; 16_000], 16).unwrap();
     play(&bench, &mut chimer, 8000);
     let under = bench.with(|state| state.heard[2 * 1000..].to_vec());
     let highest = under.iter().max().unwrap();

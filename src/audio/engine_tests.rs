@@ -199,6 +199,49 @@ fn a_paced_device_gets_the_album_in_its_own_time() {
     assert!(std::fs::read(&path).unwrap()[44..] == expected);
 }
 
+/// Plays noise of 24 bits at 96 kHz through any device; gives the samples that must have come out.
+pub fn noise_through(output: Box<dyn Output + Send>) -> Vec<i32> {
+    let told = Told::default();
+    let mut engine = told.listen(output);
+    engine.play(PlayId(1), source(media!("noise96.flac")), Millis::ZERO);
+    told.until(ended(1, 31, 31, Ending::Finished));
+    engine.close();
+    noise(96)
+}
+
+/// The samples of `noise96.flac` (seed 96) and `noise192.flac` (192), computed as when they were made.
+fn noise(seed: u32) -> Vec<i32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+    let sample = |()| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state & !0xff).cast_signed()
+    };
+    std::iter::repeat_n((), 2 * 3001).map(sample).collect()
+}
+
+#[test]
+fn what_comes_in_24_bits_up_to_192_khz_reaches_the_device_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.wav");
+    let told = Told::default();
+    // Next to the device: behind the volume and the chimes.
+    let device = Capture::new(Box::new(Paced::new(1)), &path).unwrap();
+    let mut engine = told.listen(chain(Box::new(device)));
+    engine.play(PlayId(1), source(media!("noise96.flac")), Millis::ZERO);
+    engine.follow(PlayId(2), source(media!("noise192.flac")));
+    told.until(ended(2, 15, 15, Ending::Finished));
+    engine.close();
+    for (name, rate, seed) in [("out.wav", 96_000_u32, 96), ("out-2.wav", 192_000, 192)] {
+        let wave = std::fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(wave[24..28], rate.to_le_bytes());
+        assert_eq!(wave[34], 32, "bits of a sample");
+        let samples = wave[44..].chunks_exact(4).map(|bytes| bytes.try_into().unwrap());
+        assert!(samples.map(i32::from_le_bytes).eq(noise(seed)), "{name}");
+    }
+}
+
 #[test]
 fn an_album_of_flac_is_gapless_to_the_bit() {
     album(

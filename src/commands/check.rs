@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::sound;
 use super::speaker::{JOURNAL, service_settings};
 use crate::config::Config;
 use crate::device::board::Board;
 use crate::device::check::{self, Finding, State};
 use crate::journal;
-use crate::service::{self, Client, Patience, Question};
+use crate::service::{self, Client, Patience, Quality, Question};
 use crate::state::StateDir;
 use tonearm_core::input::Failure;
 
@@ -38,9 +39,11 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
             file.display().to_string()
         });
     findings.push(Finding::well("configuration", named));
+    let mut qualities = vec![Quality::Standard];
     match Board::load(&config.board) {
         Ok(board) => {
             findings.extend(check::findings(&board));
+            qualities = sound::qualities(&board.output);
         }
         Err(error) => findings.push(Finding::wrong("board", error.to_string())),
     }
@@ -49,7 +52,7 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
         Ok(dir) => {
             findings.push(Finding::well("state", config.state_dir.display().to_string()));
             findings.push(events(config));
-            findings.push(account(config, &dir));
+            findings.push(account(config, &dir, qualities));
         }
         Err(error) => findings.push(Finding::wrong("state", error.to_string())),
     }
@@ -85,10 +88,10 @@ fn events(config: &Config) -> Finding {
 }
 
 /// Asks the service something harmless, with what the speaker would send.
-fn account(config: &Config, dir: &StateDir) -> Finding {
+fn account(config: &Config, dir: &StateDir, qualities: Vec<Quality>) -> Finding {
     let answer = service::roots(config.service.ca_file.as_deref())
         .map_err(anyhow::Error::from)
-        .and_then(|roots| service_settings(config, dir, roots))
+        .and_then(|roots| service_settings(config, dir, roots, qualities))
         .and_then(|settings| Ok(Client::new(settings, Patience::default())?));
     let mut client = match answer {
         Ok(client) => client,

@@ -9,7 +9,9 @@ use crate::audio::{self, Alsa, AlsaSettings, Chimer, Fader, Output, Paced};
 use crate::cli::{ChimeChoice, PlayToneArgs};
 use crate::config::{Chimes, Config};
 use crate::device::board::{Board, OutputSetup, PACED};
+use crate::device::sound::{self, DacRange};
 use crate::device::watch;
+use crate::service::Quality;
 
 /// Rate of the test tone: what nearly every device runs at.
 const TONE_RATE_HZ: u32 = 48_000;
@@ -52,6 +54,35 @@ pub fn output_or_paced(asked: Option<&str>, setup: &OutputSetup, chimes: Chimes)
     (output(&setup, chimes), told)
 }
 
+/// What the service is asked for: nothing that the board's converter does not play as it is, because nobody here
+/// converts. A quality counts only if all that comes in it is played: up to 24 bits and 192 kHz in the highest. What
+/// cannot be asked (a plugin, a sound server, a card that is busy or absent) is taken for what every converter plays;
+/// the next start asks again. Never more than two channels.
+pub fn qualities(setup: &OutputSetup) -> Vec<Quality> {
+    match sound::dac_range(setup) {
+        Ok(range) => {
+            log::info!("pcm {} plays as it is: {range}", setup.pcm);
+            qualities_within(range)
+        }
+        Err(error) => {
+            log::info!("{error}; the service is asked for no more than 16 bits");
+            vec![Quality::Standard, Quality::High]
+        }
+    }
+}
+
+fn qualities_within(range: DacRange) -> Vec<Quality> {
+    let plays = |bits, rate_hz| range.bits_max >= bits && range.rate_max_hz >= rate_hz;
+    let mut qualities = vec![Quality::Standard];
+    if plays(16, 44_100) {
+        qualities.push(Quality::High);
+    }
+    if plays(24, 192_000) {
+        qualities.push(Quality::Ultra);
+    }
+    qualities
+}
+
 /// Plays a tone through the board's device.
 pub fn play_tone(args: &PlayToneArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.config.as_deref())?;
@@ -86,4 +117,28 @@ pub fn watch_buttons(config: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let board = Board::load(&config.board)?;
     watch::run(&board, &mut io::stdout()).context("watch the buttons")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quality_is_asked_for_only_if_all_that_comes_in_it_is_played() {
+        let asked = |bits_max, rate_max_hz| qualities_within(DacRange { bits_max, rate_max_hz });
+        let (standard, high, ultra) = (Quality::Standard, Quality::High, Quality::Ultra);
+        assert_eq!(asked(32, 192_000), [standard, high, ultra]);
+        assert_eq!(asked(24, 96_000), [standard, high]);
+        assert_eq!(asked(16, 192_000), [standard, high]);
+        assert_eq!(asked(24, 44_100), [standard, high]);
+        assert_eq!(asked(24, 0), [standard]);
+    }
+
+    #[test]
+    fn a_device_that_is_no_card_is_asked_for_what_every_converter_plays() {
+        for pcm in ["null", "default", PACED, "hw:CARD=NoSuchCard"] {
+            let asked = qualities(&OutputSetup::of(pcm));
+            assert_eq!(asked, [Quality::Standard, Quality::High], "{pcm}");
+        }
+    }
 }

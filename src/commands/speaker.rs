@@ -12,6 +12,7 @@ use tonearm_core::limits::{BUTTONS_MAX, PRESETS_MAX};
 use tonearm_core::unit::Millis;
 use tonearm_core::{Boot, ButtonSetup, OnElsewhere, Session, Settings};
 
+use super::sound;
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
@@ -63,7 +64,10 @@ impl Speaker {
             ..media::Settings::with_memory(config.window.memory_bytes)
         };
         let library = Library::start(memory, post.callback(News::Media))?;
-        let service = Service::start(service_settings(config, &dir, roots)?, post.callback(News::Service))?;
+        let service = Service::start(
+            service_settings(config, &dir, roots, sound::qualities(&board.output))?,
+            post.callback(News::Service),
+        )?;
         let lights = Lights::start(&board.lights);
         let state = StateWriter::start(dir)?;
         let edges = post.clone();
@@ -246,12 +250,12 @@ pub fn service_settings(
     config: &Config,
     dir: &StateDir,
     roots: ureq::tls::RootCerts,
+    qualities: Vec<Quality>,
 ) -> anyhow::Result<service::Settings> {
     Ok(service::Settings {
         base_url: config.service.base_url.clone(),
         device_id: dir.device_id()?,
-        // Until a board file can limit rates and formats: what every converter plays.
-        qualities: vec![Quality::Standard, Quality::High],
+        qualities,
         api_key: config.service.api_key.as_ref().map(|key| key.reveal().to_owned()),
         roots,
         // Signing in comes with a later version; the local service asks for no token.

@@ -60,6 +60,7 @@ fn what_is_mistyped_is_an_error_that_names_the_nearest() {
         (&["press"], "<BUTTON>"),
         (&["play"], "--id"),
         (&["demo", "--for", "soon"], "30s"),
+        (&["play-tone", "--chime", "refusd"], "'refused'"),
     ] {
         let outcome = run(args);
         assert_eq!(outcome.code, Some(2), "{args:?}");
