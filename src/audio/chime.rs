@@ -5,9 +5,6 @@ use std::f64::consts::TAU;
 
 use super::gain::factor;
 
-/// Length of the longest chime: a hint, not a tune; whoever presses again is not kept waiting.
-#[cfg(test)]
-const LENGTH_MS_MAX: u32 = 400;
 /// Every note swells this long, so that it does not click.
 const ATTACK_MS: f64 = 8.0;
 /// Every note fades to nothing over this long at its end.
@@ -147,6 +144,8 @@ mod tests {
     use super::*;
 
     const RATE: u32 = 48_000;
+    /// Length of the longest chime: a hint, not a tune; whoever presses again is not kept waiting.
+    const LENGTH_MS_MAX: u32 = 400;
 
     fn samples(chime: Chime) -> Vec<f64> {
         let frames = u32::try_from(chime.frames(RATE)).unwrap();
