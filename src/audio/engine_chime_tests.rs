@@ -116,9 +116,8 @@ fn a_chime_in_a_pause_makes_way_for_the_music_and_goes_on_in_it() {
     rig.bench.sound(2000);
     assert_eq!(rig.engine.heard(), Some((PlayId(7), Millis(22))));
     rig.engine.resume();
-    rig.bench.until("the music in place of the chime", |state| {
-        state.dropped > 7000 && state.bits.len() > 3
-    });
+    rig.bench
+        .until("the music in place of the chime", |state| state.dropped > 7000);
     rig.bench.with(|state| state.allowance = ENDLESS);
     rig.told.until(ended(7, 179, 157, Ending::Finished));
     let expected = [
@@ -145,8 +144,12 @@ fn a_skip_under_a_chime_is_told_as_any_other() {
     rig.play(1, media!("long.ogg"));
     rig.bench.fill();
     rig.chime_next(Chime::Refused);
-    // More than the device held: some of the chime was heard, some is in the device.
-    rig.bench.sound(10_000);
+    // More than the device held: some of the chime was heard, some is in the device. In two steps, so that the decoder
+    // keeps up: in a gap of the music the chime would sound alone.
+    for _ in 0..2 {
+        rig.bench.sound(5000);
+        rig.bench.fill();
+    }
     rig.play(3, media!("album-3.flac"));
     rig.told.until(ended(1, 226, 226, Ending::Cut));
     rig.bench.with(|state| state.allowance = ENDLESS);
