@@ -10,7 +10,10 @@ use std::path::PathBuf;
 #[cfg(feature = "simulator")]
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+
+use crate::audio::Chime;
 
 /// Firmware of a network speaker.
 #[derive(Debug, Parser)]
@@ -74,7 +77,7 @@ pub struct DemoArgs {
     /// Subscription tier that the service plays: what may be skipped, whether advertisements are injected.
     #[arg(long, value_enum, default_value_t)]
     pub tier: crate::simulator::Tier,
-    /// Keep every sample that sounds in a WAV file.
+    /// Keep every sample of the music that sounds in a WAV file.
     #[arg(long, value_name = "OUT.wav")]
     pub capture: Option<PathBuf>,
     /// Sound device: any ALSA PCM name, or "paced" for none [default: ALSA's default, else paced].
@@ -182,9 +185,27 @@ pub struct PlayToneArgs {
     /// Sound device in place of the board's: any ALSA PCM name.
     #[arg(long, value_name = "PCM")]
     pub output: Option<String>,
+    /// Sound a chime of the speaker in place of the tone, or all of them in turn.
+    #[arg(long, value_name = "NAME", value_parser = ChimeChoice::parser(), conflicts_with = "seconds")]
+    pub chime: Option<ChimeChoice>,
     /// Length of the tone.
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub seconds: u32,
+}
+
+/// Chimes that somebody asks for.
+#[derive(Clone, Debug)]
+pub struct ChimeChoice(pub Vec<Chime>);
+
+impl ChimeChoice {
+    /// Reads the name of one, or "all"; help lists the names.
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        let names = Chime::ALL.map(Chime::name);
+        PossibleValuesParser::new(names.into_iter().chain(["all"])).map(|name| {
+            let is_asked = |chime: &Chime| name == "all" || name == chime.name();
+            Self(Chime::ALL.into_iter().filter(is_asked).collect())
+        })
+    }
 }
 
 /// A length of time as people write it.

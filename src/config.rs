@@ -38,6 +38,8 @@ pub struct Config {
     pub page: Page,
     /// What is kept loaded.
     pub window: Window,
+    /// Whether the speaker tells by sound what no screen shows.
+    pub chimes: Chimes,
     /// What the preset buttons start, in their order.
     pub presets: Vec<Preset>,
 }
@@ -144,6 +146,15 @@ pub struct Page {
     pub hostname: String,
 }
 
+/// Whether the speaker chimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chimes {
+    /// It does.
+    On,
+    /// Nothing but music sounds.
+    Off,
+}
+
 /// What is kept loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -235,6 +246,7 @@ impl Default for Config {
                 behind: BEHIND_MAX,
                 memory_bytes: 64 * 1024 * 1024,
             },
+            chimes: Chimes::On,
             presets: Vec::new(),
         }
     }
@@ -373,6 +385,16 @@ mod tests {
             parse("[service]\nelsewhere = \"grab\"")
                 .unwrap_err()
                 .contains("\"offer\", \"take_over\"")
+        );
+    }
+
+    #[test]
+    fn chimes_can_be_switched_off() {
+        assert_eq!(parse("[sound]\nchimes = false\n").unwrap().chimes, Chimes::Off);
+        let error = parse("[sound]\nchimes = \"off\"\n").unwrap_err();
+        assert!(
+            error.contains("line 2: sound.chimes: found \"off\", expected true or false"),
+            "{error}"
         );
     }
 

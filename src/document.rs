@@ -217,6 +217,12 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// `true` or `false`, as what each of them means.
+    pub fn either<T>(&self, key: &'static str, when_true: T, when_false: T) -> Option<T> {
+        let found = self.take(key, "true or false", DeValue::as_bool)?;
+        Some(if found.value { when_true } else { when_false })
+    }
+
     /// One of the words of `choices`.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
         let found = self.take(key, &any_of(choices.iter().map(|(word, _)| *word)), |value| {

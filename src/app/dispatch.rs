@@ -7,7 +7,7 @@ use tonearm_core::id::{RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
 
-use super::{App, Exit, translate};
+use super::{App, Exit, presence, translate};
 use crate::audio::Source;
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
@@ -71,7 +71,10 @@ impl App {
             Effect::Silence => self.adapters.engine.silence(),
             Effect::Volume(volume) => self.adapters.engine.volume(volume),
             Effect::Light(scene) => self.adapters.lights.show(scene),
-            Effect::Tell(notice) => log::warn!("{}", super::presence::told(notice)),
+            Effect::Tell(notice) => {
+                log::warn!("{}", presence::told(notice));
+                self.adapters.engine.chime(presence::sounded(notice));
+            }
             Effect::Save(bookmark) => self.save(bookmark),
             Effect::Exit => self.exit = Exit::Asked,
         }

@@ -22,7 +22,7 @@ use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Input, Reach, Session};
 
-use crate::audio::Engine;
+use crate::audio::{Chime, Engine};
 use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{self, Journal};
@@ -135,6 +135,8 @@ pub struct App {
     reach: Reach,
     /// How signing in stands.
     standing: account::Standing,
+    /// The sound of the problem that there is.
+    alarm: Option<Chime>,
     exit: Exit,
 }
 
@@ -192,6 +194,7 @@ impl App {
             clock: Trust::Doubtful,
             reach: Reach::Up,
             standing: account::Standing::default(),
+            alarm: None,
             exit: Exit::No,
         }
     }
@@ -213,6 +216,7 @@ impl App {
             }
             self.words.forget_old(clock::now());
             self.go_on_looking();
+            self.sound_alarm();
             self.show();
         }
         self.adapters
@@ -345,6 +349,15 @@ impl App {
             account_problem: self.standing.problem(),
             ..status
         }
+    }
+
+    /// A problem that comes is told once by sound; the page says which, and the light stays.
+    fn sound_alarm(&mut self) {
+        let alarm = self.session.view(clock::now()).problem.and_then(presence::alarm);
+        if let Some(chime) = alarm.filter(|_| alarm != self.alarm) {
+            self.adapters.engine.chime(chime);
+        }
+        self.alarm = alarm;
     }
 
     /// Tells those who follow, if there are any.

@@ -3,12 +3,13 @@
 use tonearm_core::entry::Kind;
 use tonearm_core::id::SessionKey;
 use tonearm_core::input::{self, Press};
-use tonearm_core::refusal::{Notice, Problem};
+use tonearm_core::refusal::{Notice, Problem, Refusal};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Reach, Session, State, View};
 
 use super::Adapters;
 use super::catalogue::{Catalogue, UNTITLED};
+use crate::audio::Chime;
 use crate::device::clock::{Reading, Trust};
 use crate::journal;
 use crate::media::Level;
@@ -95,6 +96,34 @@ pub(super) fn told(notice: Notice) -> String {
         Notice::TakenOver => "another device took over the stream".to_owned(),
         Notice::Linked => "an account is linked".to_owned(),
         Notice::Unlinked => "the account is not linked any more".to_owned(),
+    }
+}
+
+/// A notice as a sound: there is no screen.
+pub(super) fn sounded(notice: Notice) -> Chime {
+    match notice {
+        Notice::Refused(Refusal::NoNetwork) => Chime::Offline,
+        Notice::Refused(Refusal::Denied(_) | Refusal::NothingPlaying | Refusal::NoSuchPreset | Refusal::Leaving) => {
+            Chime::Refused
+        }
+        Notice::Refused(Refusal::NotLinked) => Chime::LinkNeeded,
+        Notice::VolumeEnd => Chime::VolumeEnd,
+        Notice::QueueEnded => Chime::QueueEnded,
+        Notice::TakenOver => Chime::TakenOver,
+        Notice::Linked => Chime::Linked,
+        Notice::Unlinked => Chime::LinkNeeded,
+    }
+}
+
+/// A problem as a sound, when it comes. `None`: a notice tells of it, no sound can (no device), or music goes on and the
+/// light says enough.
+pub(super) fn alarm(problem: Problem) -> Option<Chime> {
+    match problem {
+        Problem::NotLinked | Problem::Linking => Some(Chime::LinkNeeded),
+        Problem::WrongClock | Problem::ServiceRefused | Problem::ManyUnplayable | Problem::StorageFailed => {
+            Some(Chime::Problem)
+        }
+        Problem::Offline | Problem::TakenOver | Problem::EntryUnplayable | Problem::NoSoundDevice => None,
     }
 }
 

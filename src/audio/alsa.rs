@@ -337,7 +337,7 @@ impl Output for Alsa {
 
 #[cfg(test)]
 mod tests {
-    use super::super::engine::tests::album_through;
+    use super::super::engine::tests::{album_through, noise_through};
     use super::*;
 
     #[test]
@@ -353,25 +353,28 @@ mod tests {
         assert!(!is_present("hw:CARD=tonearm_none"));
     }
 
-    #[test]
-    fn alsa_itself_gets_every_frame_of_an_album_once() {
+    /// What reaches ALSA's own file writer in front of its null device (a real PCM, without a card), and what must.
+    fn through_a_file(play: impl FnOnce(Box<Alsa>) -> Vec<i32>) -> (Vec<i32>, Vec<i32>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heard.raw");
-        // ALSA's own file writer in front of its null device: a real PCM, without a card.
         let pcm = format!("file:FILE={},FORMAT=raw", path.display());
-        let device = Box::new(Alsa::new(AlsaSettings::new(&pcm)));
-        let expected = album_through(device);
-        let heard: Vec<i32> = std::fs::read(&path)
-            .unwrap()
-            .chunks_exact(4)
-            .map(|bytes| i32::from_le_bytes(bytes.try_into().unwrap()))
-            .collect();
-        assert!(
-            heard == expected,
-            "{} samples instead of {}",
-            heard.len(),
-            expected.len()
-        );
+        let expected = play(Box::new(Alsa::new(AlsaSettings::new(&pcm))));
+        let heard = std::fs::read(&path).unwrap();
+        let samples = heard.chunks_exact(4).map(|bytes| bytes.try_into().unwrap());
+        (samples.map(i32::from_le_bytes).collect(), expected)
+    }
+
+    #[test]
+    fn alsa_itself_gets_every_frame_of_an_album_once() {
+        let (heard, expected) = through_a_file(|device| album_through(device));
+        let (length, expected_length) = (heard.len(), expected.len());
+        assert!(heard == expected, "{length} samples instead of {expected_length}");
+    }
+
+    #[test]
+    fn alsa_itself_gets_every_bit_of_24_at_96_khz() {
+        let (heard, expected) = through_a_file(|device| noise_through(device));
+        assert!(heard == expected);
     }
 
     #[test]

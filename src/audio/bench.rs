@@ -95,7 +95,8 @@ impl State {
         Ok(())
     }
 
-    fn play(&mut self) {
+    /// Plays a little of what it holds, as far as it may.
+    pub fn play(&mut self) {
         for _ in 0..STRIDE_FRAMES {
             if self.is_vanishing || self.is_gone || self.is_dry || self.allowance == 0 || self.queue.is_empty() {
                 return;

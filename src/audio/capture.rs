@@ -9,7 +9,8 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::output::{CHANNELS, Change, Drained, Interest, Opened, Output, OutputError};
+use super::chime::Chime;
+use super::output::{CHANNELS, Change, Chiming, Drained, Interest, Opened, Output, OutputError};
 
 /// Bytes of a WAV header with its `fact`-less `fmt ` chunk.
 const HEADER_BYTES: u32 = 44;
@@ -216,6 +217,18 @@ impl Output for Capture {
 
     fn set_volume(&mut self, volume: u8, change: Change) {
         self.inner.set_volume(volume, change);
+    }
+
+    fn begin_chime(&mut self, chime: Chime, volume: u8) {
+        self.inner.begin_chime(chime, volume);
+    }
+
+    fn has_chime(&self) -> bool {
+        self.inner.has_chime()
+    }
+
+    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
+        self.inner.chime_on()
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {

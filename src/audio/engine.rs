@@ -15,6 +15,7 @@ use tonearm_core::id::PlayId;
 use tonearm_core::input::AudioNews;
 use tonearm_core::unit::Millis;
 
+use super::chime::Chime;
 use super::decode::{Decoder, Inbox, RING_FRAMES, Source};
 use super::mark::MARKS_MAX;
 use super::output::{CHANNELS, Output};
@@ -181,6 +182,13 @@ impl Engine {
     /// Sets the volume, 0 to 100; more counts as 100. At 100 samples pass bit for bit.
     pub fn volume(&mut self, volume: u8) {
         self.shared.set_volume(volume.min(100));
+        self.shared.wake_output();
+    }
+
+    /// Sounds `chime`: in what sounds now, or alone. It is no sound of an entry: nothing is reported of it, no position
+    /// moves. One that cannot be heard (no device) is dropped; while one sounds, at most one more waits, the newest.
+    pub fn chime(&self, chime: Chime) {
+        self.shared.set_chime(chime);
         self.shared.wake_output();
     }
 

@@ -7,6 +7,8 @@ macro_rules! media {
     };
 }
 
+#[path = "engine_chime_tests.rs"]
+mod chimes;
 #[path = "engine_trouble_tests.rs"]
 mod trouble;
 
@@ -17,6 +19,7 @@ use tonearm_core::input::Ending;
 
 use super::super::bench::Bench;
 use super::super::capture::Capture;
+use super::super::chimer::Chimer;
 use super::super::fader::Fader;
 use super::super::paced::Paced;
 use super::super::track::{Step, Track};
@@ -73,7 +76,7 @@ impl Rig {
             ear.0.1.notify_all();
         };
         Self {
-            engine: Engine::start(Box::new(Fader::new(output)), Arc::new(news)).unwrap(),
+            engine: Engine::start(chain(output), Arc::new(news)).unwrap(),
             bench,
             told,
         }
@@ -90,6 +93,11 @@ impl Rig {
     fn heard(&self) -> Vec<i32> {
         self.bench.with(|state| state.heard.clone())
     }
+}
+
+/// What stands before a device in a speaker.
+fn chain(output: Box<dyn Output + Send>) -> Box<dyn Output + Send> {
+    Box::new(Fader::new(Box::new(Chimer::new(output))))
 }
 
 fn source(bytes: &[u8]) -> Source {
@@ -189,6 +197,49 @@ fn a_paced_device_gets_the_album_in_its_own_time() {
         .flat_map(|sample| [sample.to_le_bytes()[2], sample.to_le_bytes()[3]])
         .collect();
     assert!(std::fs::read(&path).unwrap()[44..] == expected);
+}
+
+/// Plays noise of 24 bits at 96 kHz through any device; gives the samples that must have come out.
+pub fn noise_through(output: Box<dyn Output + Send>) -> Vec<i32> {
+    let told = Told::default();
+    let mut engine = told.listen(output);
+    engine.play(PlayId(1), source(media!("noise96.flac")), Millis::ZERO);
+    told.until(ended(1, 31, 31, Ending::Finished));
+    engine.close();
+    noise(96)
+}
+
+/// The samples of `noise96.flac` (seed 96) and `noise192.flac` (192), computed as when they were made.
+fn noise(seed: u32) -> Vec<i32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+    let sample = |()| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state & !0xff).cast_signed()
+    };
+    std::iter::repeat_n((), 2 * 3001).map(sample).collect()
+}
+
+#[test]
+fn what_comes_in_24_bits_up_to_192_khz_reaches_the_device_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.wav");
+    let told = Told::default();
+    // Next to the device: behind the volume and the chimes.
+    let device = Capture::new(Box::new(Paced::new(1)), &path).unwrap();
+    let mut engine = told.listen(chain(Box::new(device)));
+    engine.play(PlayId(1), source(media!("noise96.flac")), Millis::ZERO);
+    engine.follow(PlayId(2), source(media!("noise192.flac")));
+    told.until(ended(2, 15, 15, Ending::Finished));
+    engine.close();
+    for (name, rate, seed) in [("out.wav", 96_000_u32, 96), ("out-2.wav", 192_000, 192)] {
+        let wave = std::fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(wave[24..28], rate.to_le_bytes());
+        assert_eq!(wave[34], 32, "bits of a sample");
+        let samples = wave[44..].chunks_exact(4).map(|bytes| bytes.try_into().unwrap());
+        assert!(samples.map(i32::from_le_bytes).eq(noise(seed)), "{name}");
+    }
 }
 
 #[test]

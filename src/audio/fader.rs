@@ -4,8 +4,9 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use super::chime::Chime;
 use super::gain::Gain;
-use super::output::{CHANNELS, Change, Drained, Interest, Opened, Output, OutputError};
+use super::output::{CHANNELS, Change, Chiming, Drained, Interest, Opened, Output, OutputError};
 
 /// Frames scaled at a time.
 const SCALED_FRAMES: usize = 1024;
@@ -45,6 +46,18 @@ impl Output for Fader {
             Change::Ramp => self.gain.aim(volume, self.rate),
             Change::Jump => self.gain.jump(volume),
         }
+    }
+
+    fn begin_chime(&mut self, chime: Chime, volume: u8) {
+        self.inner.begin_chime(chime, volume);
+    }
+
+    fn has_chime(&self) -> bool {
+        self.inner.has_chime()
+    }
+
+    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
+        self.inner.chime_on()
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {

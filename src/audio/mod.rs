@@ -15,6 +15,8 @@ mod alsa;
 mod bench;
 #[cfg(any(feature = "simulator", test))]
 mod capture;
+mod chime;
+mod chimer;
 mod decode;
 mod edit_list;
 mod engine;
@@ -36,10 +38,12 @@ pub use alsa::is_present;
 pub use alsa::{Alsa, AlsaSettings};
 #[cfg(feature = "simulator")]
 pub use capture::Capture;
+pub use chime::Chime;
+pub use chimer::Chimer;
 pub use decode::Source;
 pub use engine::Engine;
 pub use fader::Fader;
 pub use output::Output;
 pub use paced::Paced;
 pub use shared::Counters;
-pub use tone::play_tone;
+pub use tone::{play_chime, play_tone};

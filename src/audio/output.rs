@@ -6,11 +6,15 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
+use super::chime::Chime;
+
 /// Channels of every stream in the audio path: what is decoded is brought to stereo, what a device gets is stereo.
 pub const CHANNELS: usize = 2;
 
 /// A sink of interleaved stereo frames, used by one thread. No call but [`Output::open`], [`Output::close`] and
 /// [`Output::wait`] may block, and none of the others may allocate.
+///
+/// A device that cannot chime leaves the three calls of chimes as they are: a [`super::Chimer`] stands in front of it.
 pub trait Output {
     /// Gets the device ready for `rate` frames a second; an open one is closed first.
     ///
@@ -20,6 +24,23 @@ pub trait Output {
 
     /// Sets the volume, 0 to 100. A device without a mixer ignores it: a [`super::Fader`] stands in front of it.
     fn set_volume(&mut self, _volume: u8, _change: Change) {}
+
+    /// Lets `chime` sound, in what is written or by [`Output::chime_on`], as loud as suits `volume`, 0 to 100.
+    fn begin_chime(&mut self, _chime: Chime, _volume: u8) {}
+
+    /// A chime is not written to its end, or sounds alone.
+    fn has_chime(&self) -> bool {
+        false
+    }
+
+    /// One step of sounding a chime alone, while the device is open and holds no frames that were written. Called until
+    /// it says [`Chiming::Over`]; a write in between is heard at once, with the rest of the chime in it.
+    ///
+    /// # Errors
+    /// As for [`Output::write`]; the chime is given up by closing the device.
+    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
+        Ok(Chiming::Over)
+    }
 
     /// Sleeps until `wake` becomes readable, the device takes more frames (if `interest` says so) or `timeout` is over.
     ///
@@ -88,6 +109,17 @@ pub enum Interest {
     Room,
     /// Nothing: there is nothing to write.
     Nothing,
+}
+
+/// State of a chime that sounds alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chiming {
+    /// More of it waits for room in the device's buffer.
+    Full,
+    /// All of it was taken, some is not heard yet.
+    Ending,
+    /// All of it was heard, the device has stopped.
+    Over,
 }
 
 /// State of playing out.

@@ -14,7 +14,7 @@ use tonearm_core::input::{AudioNews, Ending};
 use tonearm_core::unit::Millis;
 
 use super::mark::Mark;
-use super::output::{CHANNELS, Change, Interest, Output};
+use super::output::{CHANNELS, Change, Chiming, Interest, Output};
 use super::shared::{Shared, count};
 use super::timeline::Timeline;
 
@@ -38,6 +38,10 @@ const RETRY: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest sleep while nothing sounds: a net under the wake-ups, which do not rely on it.
 const NAP: Duration = Duration::from_secs(30);
+/// A chime that sounds alone is looked after this often until its end.
+const CHIME_LOOK: Duration = Duration::from_millis(10);
+/// Rate a closed device is opened with for a chime: most music has it, so that it need not be opened again for that.
+const CHIME_RATE_HZ: u32 = 44_100;
 /// Times in a turn that a device may run dry on being written to.
 const WRITE_TRIES: u32 = 3;
 
@@ -170,7 +174,8 @@ impl Pump {
         self.release();
         let stalled = self.note_stall(halt);
         if next == Next::Sleep {
-            self.sleep(halt, available, stalled);
+            let chiming = self.chime_alone();
+            self.sleep(halt, available, stalled, chiming);
         }
     }
 
@@ -189,7 +194,7 @@ impl Pump {
 
     // ---- orders ----
 
-    /// Skips, callbacks of followers, pause and volume.
+    /// Skips, callbacks of followers, pause, volume and chimes.
     fn obey(&mut self) {
         let shared = Arc::clone(&self.shared);
         let is_void = |play: PlayId| !shared.is_valid(play);
@@ -214,6 +219,11 @@ impl Pump {
             Change::Jump
         };
         self.output.set_volume(shared.volume(), change);
+        if let Some(chime) = shared.take_chime()
+            && !matches!(self.device, Device::Lost { .. })
+        {
+            self.output.begin_chime(chime, shared.volume());
+        }
     }
 
     /// Silence at once. What was not heard stays in the ring.
@@ -277,14 +287,16 @@ impl Pump {
 
     // ---- sleeping ----
 
-    fn sleep(&mut self, halt: Halt, available: u64, stalled: Option<Duration>) {
-        let interest = if halt == Halt::Full && self.is_running {
+    fn sleep(&mut self, halt: Halt, available: u64, stalled: Option<Duration>, chiming: Chiming) {
+        let is_full = halt == Halt::Full && self.is_running;
+        let interest = if is_full || chiming == Chiming::Full {
             Interest::Room
         } else {
             Interest::Nothing
         };
-        let timeout = self.timeout(halt).min(stalled.unwrap_or(NAP));
-        if interest == Interest::Nothing {
+        let chime = if chiming == Chiming::Over { NAP } else { CHIME_LOOK };
+        let timeout = self.timeout(halt).min(stalled.unwrap_or(NAP)).min(chime);
+        if !is_full {
             self.shared.set_hungry();
             let now = self.line.released() + (self.samples.slots() / CHANNELS) as u64;
             let is_news = now > available || (self.line.has_room() && !self.marks.is_empty());

@@ -3,6 +3,8 @@
 use rtrb::RingBuffer;
 use tonearm_core::id::PlayId;
 
+use super::super::chime::Chime;
+use super::super::chimer::Chimer;
 use super::super::fader::Fader;
 use super::super::mark::{Tail, What};
 use super::super::paced::Paced;
@@ -10,14 +12,14 @@ use super::super::track::Shape;
 use super::*;
 
 #[test]
-fn playing_scaling_and_pausing_do_not_allocate() {
+fn playing_scaling_pausing_and_chiming_do_not_allocate() {
     const FRAMES: usize = 40_000;
     let shared = Arc::new(Shared::new().unwrap());
     let (mut samples, samples_out) = RingBuffer::new(2 * FRAMES * CHANNELS);
     let (mut marks, marks_out) = RingBuffer::new(8);
     let (news_in, mut news) = RingBuffer::new(64);
     let mut pump = Pump::new(
-        Box::new(Fader::new(Box::new(Paced::new(2)))),
+        Box::new(Fader::new(Box::new(Chimer::new(Box::new(Paced::new(2)))))),
         Arc::clone(&shared),
         samples_out,
         marks_out,
@@ -60,6 +62,10 @@ fn playing_scaling_and_pausing_do_not_allocate() {
             turns += 1;
             if turns == 3 {
                 shared.set_volume(50);
+            }
+            // In the music, in the pauses and in both.
+            if turns % 7 == 0 {
+                shared.set_chime(Chime::VolumeEnd);
             }
             shared.set_paused(turns % 20 == 19);
             pump.turn();

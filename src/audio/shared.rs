@@ -10,6 +10,8 @@ use rustix::event::{EventfdFlags, eventfd};
 use tonearm_core::id::PlayId;
 use tonearm_core::unit::Millis;
 
+use super::chime::Chime;
+
 /// Stands for "no order" where an order may stand; orders are kept as their number plus one.
 const NONE: u64 = 0;
 
@@ -27,6 +29,9 @@ pub struct Shared {
     heard: AtomicU64,
     paused: AtomicBool,
     volume: AtomicU8,
+    /// Number of the chime that is to sound, plus one. Written by the handle, taken by the output; a newer one takes the
+    /// place of one that was not taken.
+    chime: AtomicU8,
     quit: AtomicBool,
     /// The output sleeps until there is more in the ring. Set by the output, cleared by the decoder.
     hungry: AtomicBool,
@@ -98,6 +103,7 @@ impl Shared {
             heard: AtomicU64::new(NONE),
             paused: AtomicBool::new(false),
             volume: AtomicU8::new(100),
+            chime: AtomicU8::new(0),
             quit: AtomicBool::new(false),
             hungry: AtomicBool::new(false),
             full: AtomicBool::new(false),
@@ -135,6 +141,11 @@ impl Shared {
     /// 0 to 100.
     pub fn set_volume(&self, volume: u8) {
         self.volume.store(volume, Ordering::Relaxed);
+    }
+
+    /// Lets `chime` sound.
+    pub fn set_chime(&self, chime: Chime) {
+        self.chime.store(chime as u8 + 1, Ordering::Release);
     }
 
     /// Ends all threads.
@@ -264,6 +275,12 @@ impl Shared {
         self.volume.load(Ordering::Relaxed)
     }
 
+    /// The chime that was asked for since the last call.
+    pub fn take_chime(&self) -> Option<Chime> {
+        let number = self.chime.swap(0, Ordering::AcqRel).checked_sub(1)?;
+        Chime::ALL.get(usize::from(number)).copied()
+    }
+
     /// Readable after [`Shared::wake_output`].
     pub fn wake_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
@@ -342,6 +359,17 @@ mod tests {
         assert!(!shared.is_valid(PlayId(0)) && !shared.is_valid(PlayId(1)) && shared.is_valid(PlayId(2)));
         shared.silence(PlayId(2));
         assert!(!shared.is_valid(PlayId(2)));
+    }
+
+    #[test]
+    fn a_chime_is_taken_once_and_the_newest_counts() {
+        let shared = Shared::new().unwrap();
+        assert_eq!(shared.take_chime(), None);
+        for chime in Chime::ALL {
+            shared.set_chime(Chime::Refused);
+            shared.set_chime(chime);
+            assert_eq!((shared.take_chime(), shared.take_chime()), (Some(chime), None));
+        }
     }
 
     #[test]

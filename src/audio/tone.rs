@@ -7,10 +7,13 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, eventfd};
 use std::os::fd::AsFd;
 
-use super::output::{CHANNELS, Drained, Interest, Opened, Output, OutputError};
+use super::chime::Chime;
+use super::output::{CHANNELS, Chiming, Drained, Interest, Opened, Output, OutputError};
 
 /// Loudness of the tone: -20 dB, pleasant on any amplifier.
 const AMPLITUDE: f64 = 0.1;
+/// Chimes sound as at this volume: about as loud as the tone.
+const CHIME_VOLUME: u8 = 85;
 /// An A and the E above it: a fifth.
 const TONES_HZ: [f64; 2] = [440.0, 660.0];
 /// Each part fades in and out over this time.
@@ -42,6 +45,32 @@ pub fn play_tone(
     result
 }
 
+/// Sounds `chime`, and half a second of silence after it. The output must be one that chimes.
+///
+/// # Errors
+/// The device does not open or fails on the way.
+pub fn play_chime(output: &mut dyn Output, rate: u32, chime: Chime) -> Result<(), OutputError> {
+    let opened = output.open(rate)?;
+    let result = sound_chime(output, &opened, rate, chime);
+    output.close();
+    result
+}
+
+fn sound_chime(output: &mut dyn Output, opened: &Opened, rate: u32, chime: Chime) -> Result<(), OutputError> {
+    let mut waiting = Waiting::new(opened)?;
+    output.begin_chime(chime, CHIME_VOLUME);
+    loop {
+        match output.chime_on()? {
+            Chiming::Full => waiting.wait(output, Interest::Room)?,
+            Chiming::Ending => waiting.wait(output, Interest::Nothing)?,
+            Chiming::Over => break,
+        }
+    }
+    let pause = vec![0; usize::try_from(rate / 2).unwrap_or(0) * CHANNELS];
+    write_all(output, &pause, &mut waiting)?;
+    play_out(output, &mut waiting)
+}
+
 fn play_parts(output: &mut dyn Output, opened: &Opened, rate: u32, seconds: u32) -> Result<(), OutputError> {
     let frames = rate.saturating_mul(seconds.max(1));
     let mut waiting = Waiting::new(opened)?;
@@ -54,6 +83,10 @@ fn play_parts(output: &mut dyn Output, opened: &Opened, rate: u32, seconds: u32)
             at = end;
         }
     }
+    play_out(output, &mut waiting)
+}
+
+fn play_out(output: &mut dyn Output, waiting: &mut Waiting) -> Result<(), OutputError> {
     while output.drain()? == Drained::Pending {
         waiting.wait(output, Interest::Nothing)?;
     }

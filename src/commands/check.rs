@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::sign_in;
 use super::speaker::{JOURNAL, service_settings, tls};
+use super::{sign_in, sound};
 use crate::config::Config;
 use crate::device::board::Board;
 use crate::device::check::{self, Finding, State};
 use crate::journal;
 use crate::page;
 use crate::service::account::{self, Start};
-use crate::service::{Client, Credentials, Patience, Question};
+use crate::service::{Client, Credentials, Patience, Quality, Question};
 use crate::state::StateDir;
 use tonearm_core::input::Failure;
 
@@ -45,9 +45,11 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
             file.display().to_string()
         });
     findings.push(Finding::well("configuration", named));
+    let mut qualities = vec![Quality::Standard];
     match Board::load(&config.board) {
         Ok(board) => {
             findings.extend(check::findings(&board));
+            qualities = sound::qualities(&board.output);
         }
         Err(error) => findings.push(Finding::wrong("board", error.to_string())),
     }
@@ -56,7 +58,7 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
         Ok(dir) => {
             findings.push(Finding::well("state", config.state_dir.display().to_string()));
             findings.push(events(config));
-            match account(config, &dir) {
+            match account(config, &dir, qualities) {
                 Ok(found) => findings.extend(found),
                 Err(error) => findings.push(Finding::wrong("account", crate::in_words(&error))),
             }
@@ -97,15 +99,18 @@ fn events(config: &Config) -> Finding {
 /// Whether an account is linked, and what the service says to what the speaker would send.
 ///
 /// A running speaker renews its tokens itself; renewing them here as well would take them away from it.
-fn account(config: &Config, dir: &StateDir) -> anyhow::Result<Vec<Finding>> {
+fn account(config: &Config, dir: &StateDir, qualities: Vec<Quality>) -> anyhow::Result<Vec<Finding>> {
     if config.service.client_id.is_none() {
         let account = Finding::well("account", "none; [service] client_id is not set, so nobody signs in");
-        return Ok(vec![account, service(config, dir, sign_in::credentials(None))]);
+        return Ok(vec![
+            account,
+            service(config, dir, sign_in::credentials(None), qualities),
+        ]);
     }
     if let Ok(status) = page::Client::local(config.page.listen).status() {
         let mut findings = vec![account_of(&status)];
         if status.account == page::Account::Linked {
-            findings.push(service(config, dir, account::stored(dir)?));
+            findings.push(service(config, dir, account::stored(dir)?, qualities));
         }
         return Ok(findings);
     }
@@ -116,7 +121,7 @@ fn account(config: &Config, dir: &StateDir) -> anyhow::Result<Vec<Finding>> {
             Finding::wrong("account", "not linked, so the service was not asked").remedied(LINK),
         ]);
     }
-    let answer = service(config, dir, Arc::clone(&credentials));
+    let answer = service(config, dir, Arc::clone(&credentials), qualities);
     let account = match credentials.token() {
         Ok(_) => Finding::well("account", "linked"),
         Err(_) => Finding::wrong("account", "the sign-in does not know the link any more").remedied(LINK),
@@ -140,9 +145,9 @@ fn account_of(status: &page::Status) -> Finding {
 }
 
 /// Asks the service something harmless.
-fn service(config: &Config, dir: &StateDir, credentials: Arc<dyn Credentials>) -> Finding {
+fn service(config: &Config, dir: &StateDir, credentials: Arc<dyn Credentials>, qualities: Vec<Quality>) -> Finding {
     let answer = tls(config)
-        .and_then(|tls| service_settings(config, dir, tls, credentials))
+        .and_then(|tls| service_settings(config, dir, tls, credentials, qualities))
         .and_then(|settings| Ok(Client::new(settings, Patience::default())?));
     let mut client = match answer {
         Ok(client) => client,

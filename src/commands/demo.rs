@@ -48,7 +48,7 @@ pub fn run(args: DemoArgs, screen: &Screen) -> anyhow::Result<()> {
     let mut board = Board::generic()?;
     // The keys of the terminal are the buttons; the media keys of this machine are left alone.
     board.buttons.clear();
-    let (output, device) = sound::output_or_paced(args.output.as_deref(), &board.output);
+    let (output, device) = sound::output_or_paced(args.output.as_deref(), &board.output, config.chimes);
     screen.line(&format!("sound: {device}"))?;
     screen.line(&format!("page:  http://{}/api/status", config.page.listen))?;
     let output = match &args.capture {

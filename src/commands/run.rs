@@ -21,7 +21,7 @@ pub fn run(config: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let board = Board::load(&config.board)?;
     log::info!("tonearm {} on {}", env!("CARGO_PKG_VERSION"), board.name);
-    let output = sound::output(&board.output);
+    let output = sound::output(&board.output, config.chimes);
     runtime()?.block_on(async {
         let speaker = Speaker::assemble(&config, &board, output).await?;
         match TcpListener::bind(config.page.listen) {

@@ -5,50 +5,82 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::audio::{self, Alsa, AlsaSettings, Fader, Output, Paced};
-use crate::cli::PlayToneArgs;
-use crate::config::Config;
+use crate::audio::{self, Alsa, AlsaSettings, Chimer, Fader, Output, Paced};
+use crate::cli::{ChimeChoice, PlayToneArgs};
+use crate::config::{Chimes, Config};
 use crate::device::board::{Board, OutputSetup, PACED};
+use crate::device::sound::{self, DacRange};
 use crate::device::watch;
+use crate::service::Quality;
 
 /// Rate of the test tone: what nearly every device runs at.
 const TONE_RATE_HZ: u32 = 48_000;
 
-/// The output a board names, with its volume.
-pub fn output(setup: &OutputSetup) -> Box<dyn Output + Send> {
-    if setup.pcm == PACED {
-        return paced();
-    }
-    let usual = AlsaSettings::new(&setup.pcm);
-    Box::new(Fader::new(Box::new(Alsa::new(AlsaSettings {
-        period_frames: setup.period_frames,
-        periods: setup.periods.unwrap_or(usual.periods),
-        ..usual
-    }))))
-}
-
-fn paced() -> Box<dyn Output + Send> {
-    Box::new(Fader::new(Box::new(Paced::new(1))))
+/// The output a board names, with its volume, and with chimes behind that: they are heard at volume 0, too.
+pub fn output(setup: &OutputSetup, chimes: Chimes) -> Box<dyn Output + Send> {
+    let device: Box<dyn Output + Send> = if setup.pcm == PACED {
+        Box::new(Paced::new(1))
+    } else {
+        let usual = AlsaSettings::new(&setup.pcm);
+        Box::new(Alsa::new(AlsaSettings {
+            period_frames: setup.period_frames,
+            periods: setup.periods.unwrap_or(usual.periods),
+            ..usual
+        }))
+    };
+    let device = match chimes {
+        Chimes::On => Box::new(Chimer::new(device)),
+        Chimes::Off => device,
+    };
+    Box::new(Fader::new(device))
 }
 
 /// The output somebody asks for; else the board's if it is there; else the paced one. And what to tell about it.
 #[cfg(feature = "simulator")]
-pub fn output_or_paced(asked: Option<&str>, setup: &OutputSetup) -> (Box<dyn Output + Send>, String) {
-    let pcm = asked.unwrap_or(&setup.pcm);
-    if pcm == PACED {
-        return (paced(), "none, at the pace of one (--output paced)".to_owned());
+pub fn output_or_paced(asked: Option<&str>, setup: &OutputSetup, chimes: Chimes) -> (Box<dyn Output + Send>, String) {
+    let asked_pcm = asked.unwrap_or(&setup.pcm);
+    let (pcm, told) = if asked_pcm == PACED {
+        (PACED, "none, at the pace of one (--output paced)".to_owned())
+    } else if asked.is_none() && !audio::is_present(asked_pcm) {
+        let told = format!("none: ALSA's device {asked_pcm:?} does not open here; playing silently at its pace");
+        (PACED, told)
+    } else {
+        (asked_pcm, format!("ALSA {asked_pcm:?}"))
+    };
+    let setup = OutputSetup {
+        pcm: pcm.to_owned(),
+        ..setup.clone()
+    };
+    (output(&setup, chimes), told)
+}
+
+/// What the service is asked for: nothing that the board's converter does not play as it is, because nobody here
+/// converts. A quality counts only if all that comes in it is played: up to 24 bits and 192 kHz in the highest. What
+/// cannot be asked (a plugin, a sound server, a card that is busy or absent) is taken for what every converter plays;
+/// the next start asks again. Never more than two channels.
+pub fn qualities(setup: &OutputSetup) -> Vec<Quality> {
+    match sound::dac_range(setup) {
+        Ok(range) => {
+            log::info!("pcm {} plays as it is: {range}", setup.pcm);
+            qualities_within(range)
+        }
+        Err(error) => {
+            log::info!("{error}; the service is asked for no more than 16 bits");
+            vec![Quality::Standard, Quality::High]
+        }
     }
-    if asked.is_none() && !audio::is_present(pcm) {
-        let told = format!("none: ALSA's device {pcm:?} does not open here; playing silently at its pace");
-        return (paced(), told);
+}
+
+fn qualities_within(range: DacRange) -> Vec<Quality> {
+    let plays = |bits, rate_hz| range.bits_max >= bits && range.rate_max_hz >= rate_hz;
+    let mut qualities = vec![Quality::Standard];
+    if plays(16, 44_100) {
+        qualities.push(Quality::High);
     }
-    (
-        output(&OutputSetup {
-            pcm: pcm.to_owned(),
-            ..setup.clone()
-        }),
-        format!("ALSA {pcm:?}"),
-    )
+    if plays(24, 192_000) {
+        qualities.push(Quality::Ultra);
+    }
+    qualities
 }
 
 /// Plays a tone through the board's device.
@@ -56,7 +88,14 @@ pub fn play_tone(args: &PlayToneArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.config.as_deref())?;
     let board = Board::load(&config.board)?;
     let pcm = args.output.clone().unwrap_or_else(|| board.output.pcm.clone());
-    let mut output = output(&OutputSetup { pcm, ..board.output });
+    let mut output = output(&OutputSetup { pcm, ..board.output }, Chimes::On);
+    if let Some(ChimeChoice(chimes)) = &args.chime {
+        for chime in chimes {
+            writeln!(io::stdout(), "{}", chime.name()).context("print the name of a chime")?;
+            audio::play_chime(output.as_mut(), TONE_RATE_HZ, *chime).context("sound a chime")?;
+        }
+        return Ok(());
+    }
     let mut told = Ok(());
     audio::play_tone(output.as_mut(), TONE_RATE_HZ, args.seconds, |opened| {
         told = writeln!(
@@ -78,4 +117,28 @@ pub fn watch_buttons(config: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let board = Board::load(&config.board)?;
     watch::run(&board, &mut io::stdout()).context("watch the buttons")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quality_is_asked_for_only_if_all_that_comes_in_it_is_played() {
+        let asked = |bits_max, rate_max_hz| qualities_within(DacRange { bits_max, rate_max_hz });
+        let (standard, high, ultra) = (Quality::Standard, Quality::High, Quality::Ultra);
+        assert_eq!(asked(32, 192_000), [standard, high, ultra]);
+        assert_eq!(asked(24, 96_000), [standard, high]);
+        assert_eq!(asked(16, 192_000), [standard, high]);
+        assert_eq!(asked(24, 44_100), [standard, high]);
+        assert_eq!(asked(24, 0), [standard]);
+    }
+
+    #[test]
+    fn a_device_that_is_no_card_is_asked_for_what_every_converter_plays() {
+        for pcm in ["null", "default", PACED, "hw:CARD=NoSuchCard"] {
+            let asked = qualities(&OutputSetup::of(pcm));
+            assert_eq!(asked, [Quality::Standard, Quality::High], "{pcm}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use tonearm_core::limits::{BUTTONS_MAX, PRESETS_MAX};
 use tonearm_core::unit::Millis;
 use tonearm_core::{Boot, ButtonSetup, Session, Settings};
 
-use super::sign_in;
+use super::{sign_in, sound};
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
@@ -70,7 +70,13 @@ impl Speaker {
             Linking::OnRequest => Start::OnRequest,
         };
         let account = sign_in::start(config, &dir, tls.clone(), start, post.callback(News::Account))?;
-        let about_service = service_settings(config, &dir, tls, sign_in::credentials(account.as_ref()))?;
+        let about_service = service_settings(
+            config,
+            &dir,
+            tls,
+            sign_in::credentials(account.as_ref()),
+            sound::qualities(&board.output),
+        )?;
         let device = about_service.device_id.clone();
         let service = Service::start(about_service, post.callback(News::Service))?;
         let lights = Lights::start(&board.lights);
@@ -268,12 +274,12 @@ pub fn service_settings(
     dir: &StateDir,
     tls: Tls,
     credentials: Arc<dyn Credentials>,
+    qualities: Vec<Quality>,
 ) -> anyhow::Result<service::Settings> {
     Ok(service::Settings {
         base_url: config.service.base_url.clone(),
         device_id: dir.device_id()?,
-        // Until a board file can limit rates and formats: what every converter plays.
-        qualities: vec![Quality::Standard, Quality::High],
+        qualities,
         api_key: config.service.api_key.as_ref().map(|key| key.reveal().to_owned()),
         language: config.service.language.clone(),
         event_batch_path: config.service.event_batch_path.clone(),

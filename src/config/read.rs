@@ -10,7 +10,7 @@ use tonearm_core::input::Mode;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
 use ureq::http::Uri;
 
-use super::{BoardFile, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window};
+use super::{BoardFile, Chimes, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window};
 use crate::document::{Found, Table};
 
 /// Parents of one preset (album, playlist, ...). The service names one or two.
@@ -46,6 +46,12 @@ pub fn config(root: &Table, folder: &Path) -> Config {
     }
     if let Some(table) = root.table("window") {
         read_window(&table, &mut config.window);
+    }
+    if let Some(chimes) = root
+        .table("sound")
+        .and_then(|table| table.either("chimes", Chimes::On, Chimes::Off))
+    {
+        config.chimes = chimes;
     }
     let presets = root.tables("preset");
     if let Some(excess) = presets.get(PRESETS_MAX) {

@@ -43,6 +43,10 @@ pub struct OutputSetup {
     pub period_frames: Option<u32>,
     /// Periods of the device's buffer; `None`: the program's usual number.
     pub periods: Option<u32>,
+    /// Bits of a sample that the converter plays at most; `None`: what its driver says.
+    pub bits_max: Option<u32>,
+    /// Frames a second that it plays at most; `None`: what its driver says.
+    pub rate_max_hz: Option<u32>,
 }
 
 /// One button.

@@ -11,7 +11,7 @@ mod gpio_cdev;
 mod gpio_rppal;
 mod lamp;
 pub mod lights;
-mod sound;
+pub mod sound;
 #[cfg(feature = "simulator")]
 pub mod terminal;
 pub mod watch;

@@ -1,6 +1,5 @@
 //! What the client sends: headers, tokens, limits, batches - and where it does not send anything.
 
-
 use super::super::credentials::FixedToken;
 use super::super::fixture::{LIST, OPENED, answering, ask, client, create, next, questions, report, settings, verdict};
 use super::super::scripted::{Request, Server, Then, Wire};

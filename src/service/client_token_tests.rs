@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use super::super::credentials::FixedToken;
-use super::super::scripted::{Request, Server, Then, Wire};
 use super::super::fixture::{LIST, OPENED, answering, ask, create, next, settings, verdict};
+use super::super::scripted::{Request, Server, Then, Wire};
 use super::*;
 
 /// Tokens that are renewed at most `left` times, and how it goes then.

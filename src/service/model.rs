@@ -128,10 +128,6 @@ pub enum Quality {
     /// Lossless, 16 bit, up to 48 kHz.
     High,
     /// Lossless, 24 bit, up to 192 kHz.
-    #[expect(
-        dead_code,
-        reason = "no board file can promise it yet; the service has a word for it all the same"
-    )]
     Ultra,
     /// More than two channels.
     #[expect(

@@ -64,6 +64,7 @@ fn what_is_mistyped_is_an_error_that_names_the_nearest() {
         (&["play", "--id", "x", "--next", "--shuffle"], "--shuffle"),
         (&["play", "--id", "x", "--next", "--last"], "--last"),
         (&["demo", "--for", "soon"], "30s"),
+        (&["play-tone", "--chime", "refusd"], "'refused'"),
     ] {
         let outcome = run(args);
         assert_eq!(outcome.code, Some(2), "{args:?}");

@@ -6,8 +6,10 @@ use std::time::Instant;
 use tonearm_core::id::PlayId;
 use tonearm_core::input::{AudioNews, Ending};
 
-use super::{Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES, samples};
-use crate::audio::output::{Drained, OutputError};
+use super::{
+    CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES, samples,
+};
+use crate::audio::output::{Chiming, Drained, OutputError};
 use crate::audio::shared::count;
 
 /// How many of the frames that were offered the device took.
@@ -165,6 +167,29 @@ impl Pump {
             Err(error) => self.fail(&error),
         }
         Next::Turn
+    }
+
+    /// Sounds what is to be heard of a chime where no entry sounds. Trouble with the device ends the chime and is told to
+    /// nobody: when an entry is to sound, it shows.
+    pub(super) fn chime_alone(&mut self) -> Chiming {
+        if self.is_running || !self.output.has_chime() {
+            return Chiming::Over;
+        }
+        let chimed = match self.device {
+            Device::Lost { .. } => return Chiming::Over,
+            Device::Open { .. } => self.output.chime_on(),
+            Device::Closed => self.output.open(CHIME_RATE_HZ).and_then(|_| {
+                count(&self.shared.tally.opens);
+                self.device = Device::Open { rate: CHIME_RATE_HZ };
+                self.output.chime_on()
+            }),
+        };
+        chimed.unwrap_or_else(|error| {
+            log::debug!("a chime is not heard: {error}");
+            self.output.close();
+            self.device = Device::Closed;
+            Chiming::Over
+        })
     }
 
     pub(super) fn fail(&mut self, error: &OutputError) {

@@ -11,8 +11,8 @@
 
 mod account;
 mod answer;
-mod look;
 mod change;
+mod look;
 mod press;
 mod resume;
 mod settle;

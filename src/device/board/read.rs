@@ -17,6 +17,10 @@ const LIGHTS_MAX: usize = 8;
 const PERIOD_FRAMES: RangeInclusive<u32> = 64..=16_384;
 /// Two is the least that ALSA can play from without a gap.
 const PERIODS: RangeInclusive<u32> = 2..=32;
+/// Bits of a sample, from a CD's to what a sample of the audio path has.
+const BITS: RangeInclusive<u32> = 16..=32;
+/// Rates of music, from a CD's to the highest that music comes in.
+const RATE_HZ: RangeInclusive<u32> = 44_100..=192_000;
 /// Codes of the kernel's keys and buttons (`KEY_MAX`).
 const KEY_CODE_MAX: u16 = 0x2ff;
 
@@ -51,6 +55,8 @@ impl OutputSetup {
             pcm: pcm.into(),
             period_frames: None,
             periods: None,
+            bits_max: None,
+            rate_max_hz: None,
         }
     }
 }
@@ -63,6 +69,8 @@ fn output(table: &Table) -> OutputSetup {
     let mut output = OutputSetup::of(pcm.map(|found| found.value).unwrap_or_default());
     output.period_frames = table.whole("period_frames", &PERIOD_FRAMES, "frames");
     output.periods = table.whole("periods", &PERIODS, "periods");
+    output.bits_max = table.whole("bits_max", &BITS, "bits");
+    output.rate_max_hz = table.whole("rate_max_hz", &RATE_HZ, "Hz");
     for key in ["rates", "formats"] {
         table.refuse_unsupported(key, "what the device can do is asked of the device; leave it out");
     }
@@ -280,6 +288,19 @@ mod tests {
         let output = Board::parse(Path::new("b.toml"), text).unwrap().output;
         assert_eq!((output.period_frames, output.periods), (Some(480), Some(4)));
         for (right, wrong) in [("480\n", "7\n"), ("periods = 4", "periods = 1")] {
+            assert!(
+                Board::parse(Path::new("b.toml"), &text.replace(right, wrong)).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_converter_plays_may_be_limited() {
+        let text = "name = \"Test\"\n[output]\npcm = \"hw:0\"\nbits_max = 16\nrate_max_hz = 96000\n";
+        let output = Board::parse(Path::new("b.toml"), text).unwrap().output;
+        assert_eq!((output.bits_max, output.rate_max_hz), (Some(16), Some(96_000)));
+        for (right, wrong) in [("= 16", "= 8"), ("96000", "22050")] {
             assert!(
                 Board::parse(Path::new("b.toml"), &text.replace(right, wrong)).is_err(),
                 "{wrong}"

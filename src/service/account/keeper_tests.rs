@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-
 use super::super::super::base::BaseUrl;
 use super::super::super::credentials::Credentials as _;
 use super::super::super::scripted::{Request, Server, Then, Wire};

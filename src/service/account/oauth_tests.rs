@@ -15,7 +15,13 @@ fn client_at(url: &str, call: Duration) -> Client {
     };
     let base = BaseUrl::parse(url).unwrap();
     let id = "amzn1.application-oa2-client.x";
-    Client::new(base, id, "music::playback profile", &crate::tls::fixture::believing(), patience)
+    Client::new(
+        base,
+        id,
+        "music::playback profile",
+        &crate::tls::fixture::believing(),
+        patience,
+    )
 }
 
 fn client(server: &Server) -> Client {
