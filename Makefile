@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint bench format
+.PHONY: help setup setup-test demo test lint bench fuzz format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 
 bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from press to sound
 	cargo bench $(CARGO_FLAGS) --bench footprint
+
+# Seconds that `make fuzz` goes on; FUZZ_SEED=n replays one run.
+FUZZ_SECONDS ?= 600
+
+fuzz: setup-test ## answers of the service that went wrong in every way, for FUZZ_SECONDS (600)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm service::fuzz -- --ignored --nocapture
 
 format: setup-test ## format the code
 	cargo fmt

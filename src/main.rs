@@ -14,6 +14,7 @@ mod service;
 #[cfg(feature = "simulator")]
 mod simulator;
 mod state;
+mod tls;
 
 #[cfg(feature = "simulator")]
 use std::io::Write;

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::speaker::{JOURNAL, service_settings};
+use super::speaker::{JOURNAL, service_settings, tls};
 use crate::config::Config;
 use crate::device::board::Board;
 use crate::device::check::{self, Finding, State};
 use crate::journal;
-use crate::service::{self, Client, Patience, Question};
+use crate::service::{Client, Patience, Question};
 use crate::state::StateDir;
 use tonearm_core::input::Failure;
 
@@ -86,9 +86,8 @@ fn events(config: &Config) -> Finding {
 
 /// Asks the service something harmless, with what the speaker would send.
 fn account(config: &Config, dir: &StateDir) -> Finding {
-    let answer = service::roots(config.service.ca_file.as_deref())
-        .map_err(anyhow::Error::from)
-        .and_then(|roots| service_settings(config, dir, roots))
+    let answer = tls(config)
+        .and_then(|tls| service_settings(config, dir, tls))
         .and_then(|settings| Ok(Client::new(settings, Patience::default())?));
     let mut client = match answer {
         Ok(client) => client,

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use heapless::Vec as Bounded;
@@ -18,13 +19,14 @@ use crate::audio::{Engine, Output};
 use crate::config::Config;
 use crate::device::board::Board;
 use crate::device::buttons::{self, Buttons};
-use crate::device::clock;
+use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{Journal, Recovered};
 use crate::media::{self, Library};
 use crate::page;
 use crate::service::{self, FixedToken, PlayParams, Quality, Service};
 use crate::state::{Saved, SavedPlace, StateDir, StateWriter};
+use crate::tls::{Tls, Wall};
 
 /// Folder of the journal within the state folder.
 pub const JOURNAL: &str = "journal";
@@ -58,13 +60,10 @@ impl Speaker {
         let bookmark = bookmark(&saved, &mut catalogue);
 
         let engine = Engine::start(output, post.callback(News::Audio))?;
-        let roots = service::roots(config.service.ca_file.as_deref())?;
-        let memory = media::Settings {
-            roots: roots.clone(),
-            ..media::Settings::with_memory(config.window.memory_bytes)
-        };
+        let tls = tls(config)?;
+        let memory = media::Settings::with_memory(config.window.memory_bytes, tls.clone());
         let library = Library::start(memory, post.callback(News::Media))?;
-        let about_service = service_settings(config, &dir, roots)?;
+        let about_service = service_settings(config, &dir, tls)?;
         let device = about_service.device_id.clone();
         let service = Service::start(about_service, post.callback(News::Service))?;
         let lights = Lights::start(&board.lights);
@@ -238,11 +237,22 @@ fn play_params(preset: &crate::config::Preset) -> PlayParams {
     }
 }
 
-pub fn service_settings(
-    config: &Config,
-    dir: &StateDir,
-    roots: ureq::tls::RootCerts,
-) -> anyhow::Result<service::Settings> {
+/// How every connection of this program is encrypted.
+pub fn tls(config: &Config) -> anyhow::Result<Tls> {
+    Ok(Tls::new(config.service.ca_file.as_deref(), wall)?)
+}
+
+/// The wall clock, for checking certificates.
+fn wall() -> Wall {
+    let reading = clock::Reading::take();
+    let time = Duration::from_millis(u64::try_from(reading.wall_ms).unwrap_or(0));
+    match reading.trust {
+        Trust::Synchronised => Wall::Believed(time),
+        Trust::Doubtful => Wall::Doubtful(time),
+    }
+}
+
+pub fn service_settings(config: &Config, dir: &StateDir, tls: Tls) -> anyhow::Result<service::Settings> {
     Ok(service::Settings {
         base_url: config.service.base_url.clone(),
         device_id: dir.device_id()?,
@@ -251,7 +261,7 @@ pub fn service_settings(
         api_key: config.service.api_key.as_ref().map(|key| key.reveal().to_owned()),
         language: config.service.language.clone(),
         event_batch_path: config.service.event_batch_path.clone(),
-        roots,
+        tls,
         // Signing in comes with a later version; the local service asks for no token.
         credentials: Arc::new(FixedToken(None)),
     })

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use tonearm_core::input::MediaFault;
 use ureq::http::{Request, header};
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
 use super::answer::{self, Head};
 use super::body::{Admission, Body, CHUNK, Ranges};
 use super::library::{News, Shared};
 use super::state::{Job, Order, Pick, State};
+use crate::tls::Tls;
 
 /// Bytes read at once, per thread and outside of the budget.
 const READ_BYTES: usize = 16 * 1024;
@@ -110,7 +110,7 @@ fn next(shared: &Shared, thread: usize) -> Option<(Order, Agent)> {
                 });
                 let agent = state.agents.get_mut(thread)?;
                 let agent = agent
-                    .get_or_insert_with(|| agent_of(&shared.settings.roots, &shared.patience))
+                    .get_or_insert_with(|| agent_of(&shared.settings.tls, &shared.patience))
                     .clone();
                 return Some((order, agent));
             }
@@ -127,8 +127,8 @@ fn next(shared: &Shared, thread: usize) -> Option<(Order, Agent)> {
     }
 }
 
-fn agent_of(roots: &RootCerts, patience: &Patience) -> Agent {
-    Agent::new_with_config(
+fn agent_of(tls: &Tls, patience: &Patience) -> Agent {
+    tls.agent(
         Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -146,7 +146,6 @@ fn agent_of(roots: &RootCerts, patience: &Patience) -> Agent {
             .max_response_header_size(INPUT_BUFFER_BYTES)
             .max_idle_connections(IDLE_CONNECTIONS_MAX)
             .max_idle_connections_per_host(1)
-            .tls_config(TlsConfig::builder().root_certs(roots.clone()).build())
             .build(),
     )
 }

@@ -88,7 +88,12 @@ pub fn library_with(memory_bytes: usize, patience: Patience) -> (Library, Receiv
     let (sender, news) = channel();
     let tell = Arc::new(move |one| sender.send(one).unwrap_or_default());
     (
-        Library::start_with(Settings::with_memory(memory_bytes), patience, tell).unwrap(),
+        Library::start_with(
+            Settings::with_memory(memory_bytes, crate::tls::fixture::believing()),
+            patience,
+            tell,
+        )
+        .unwrap(),
         news,
     )
 }

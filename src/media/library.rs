@@ -13,7 +13,6 @@ use tonearm_core::id::{EntryKey, SlotId};
 use tonearm_core::input::MediaFault;
 use tonearm_core::unit::Millis;
 use ureq::Agent;
-use ureq::tls::RootCerts;
 
 use super::answer;
 use super::body::{Body, Cursor};
@@ -21,30 +20,31 @@ use super::fetch::{self, Patience};
 use super::pool::{CHUNK_BYTES, CHUNKS_MIN, Pool};
 use super::reader::Reader;
 use super::state::{FETCHERS, Ranked, State};
+use crate::tls::Tls;
 
 /// Leaving waits this long for the threads. A name lookup cannot be cut short; then a thread ends on its own later.
 const CLOSE_MS_MAX: u64 = 500;
 /// First range of a head, where its share of the file is not known yet: 13 s at 320 kbit/s.
 pub const HEAD_BYTES: u64 = 512 * 1024;
 
-/// How much memory, and whose certificates.
+/// How much memory, and how connections are encrypted.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Hard budget of all media bytes.
     pub memory_bytes: usize,
     /// First range of a head; [`HEAD_BYTES`] unless there is a reason.
     pub head_bytes: u64,
-    /// Whose certificates are trusted.
-    pub roots: RootCerts,
+    /// How connections are encrypted.
+    pub tls: Tls,
 }
 
 impl Settings {
     /// Defaults with this much memory.
-    pub const fn with_memory(memory_bytes: usize) -> Self {
+    pub const fn with_memory(memory_bytes: usize, tls: Tls) -> Self {
         Self {
             memory_bytes,
             head_bytes: HEAD_BYTES,
-            roots: RootCerts::WebPki,
+            tls,
         }
     }
 }

@@ -182,7 +182,11 @@ fn closing_does_not_wait_for_a_host_and_ends_readers() {
 
 #[test]
 fn too_little_memory_is_refused_with_a_number() {
-    let refusal = Library::start(Settings::with_memory(1000), Arc::new(|_| ())).err();
+    let refusal = Library::start(
+        Settings::with_memory(1000, crate::tls::fixture::believing()),
+        Arc::new(|_| ()),
+    )
+    .err();
     assert!(matches!(refusal, Some(MediaError::Memory { memory_bytes: 1000 })));
 }
 

@@ -10,6 +10,8 @@ use super::client::{Client, Patience};
 use super::fixture::{answering, ask, client, create, current, next, settings, verdict};
 use super::model::{Reply, Said};
 use super::scripted::{Server, Then};
+use super::settings::Settings;
+use crate::tls::fixture as tls;
 
 #[test]
 fn each_refusal_of_a_call_has_its_meaning() {
@@ -188,4 +190,32 @@ fn the_words_of_a_refusal_come_with_it() {
         url: Some("https://h/up".into()),
     };
     assert_eq!((refusal.failure, refusal.said), (Failure::Forbidden, Some(said)));
+}
+
+#[test]
+fn a_certificate_out_of_its_time_blames_the_clock_only_where_that_is_doubtful() {
+    let server = tls::Server::start("localhost", tls::Valid::OneDay);
+    let failure = |clock| {
+        let settings = Settings {
+            tls: server.trusted(clock),
+            ..settings(server.url())
+        };
+        ask(&mut Client::new(settings, Patience::default()).unwrap(), &next())
+    };
+    assert_eq!(failure(tls::plugged_in), Err(Failure::WrongClock));
+    assert_eq!(failure(tls::machine), Err(Failure::Unreachable));
+}
+
+#[test]
+fn one_encrypted_connection_serves_many_calls() {
+    let server = tls::Server::start("localhost", tls::Valid::Always);
+    let settings = Settings {
+        tls: server.trusted(tls::plugged_in),
+        ..settings(server.url())
+    };
+    let mut client = Client::new(settings, Patience::default()).unwrap();
+    for _ in 0..5 {
+        assert_eq!(ask(&mut client, &next()), Ok(Reply::Listed(Vec::new())));
+    }
+    assert_eq!(server.connections(), 1);
 }

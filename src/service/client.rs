@@ -9,13 +9,13 @@ use std::time::Duration;
 use tonearm_core::input::{Failure, Verdict};
 use ureq::Agent;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, header};
-use ureq::tls::TlsConfig;
 
 use super::base::BaseUrl;
 use super::credentials::{Credentials, Token};
 use super::model::{EventReport, Question, Reply, Said};
 use super::settings::{ServiceError, Settings, fixed_headers};
-use super::wire::{self, CreateLimit, Request};
+use super::wire::{self, CreateLimit, Fault, Request};
+use crate::tls::Tls;
 
 /// A connection, TLS included, that takes longer is as good as dead.
 const CONNECT_MS_MAX: u64 = 4_000;
@@ -52,6 +52,7 @@ impl Default for Patience {
 /// The service, as one thread asks it.
 pub struct Client {
     agent: Agent,
+    tls: Tls,
     base: BaseUrl,
     headers: HeaderMap,
     credentials: Arc<dyn Credentials>,
@@ -106,12 +107,12 @@ impl Client {
             .max_response_header_size(INPUT_BUFFER_BYTES)
             .max_idle_connections(IDLE_CONNECTIONS_MAX)
             .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
-            .tls_config(TlsConfig::builder().root_certs(settings.roots.clone()).build())
             .build();
         Ok(Self {
             base: BaseUrl::parse(&settings.base_url)?,
             headers: fixed_headers(&settings)?,
-            agent: Agent::new_with_config(config),
+            agent: settings.tls.agent(config),
+            tls: settings.tls,
             credentials: settings.credentials,
             event_batch_path: settings.event_batch_path,
             create_limit: CreateLimit::default(),
@@ -140,14 +141,15 @@ impl Client {
                 self.create_limit = lower;
             }
         }
-        if wire::is_the_end(question, answer.status) {
-            log::debug!("service: {operation}: status {}, the queue ends", answer.status);
+        if answer.is_success() {
+            return Ok(read_reply(question, answer)?);
+        }
+        let fault = answer.fault();
+        if wire::is_the_end(question, &fault) {
+            log::debug!("service: {operation}: {fault}, the queue ends");
             return Ok(Reply::Listed(Vec::new()));
         }
-        if !answer.is_success() {
-            return Err(answer.refusal(operation));
-        }
-        Ok(read_reply(question, answer)?)
+        Err(refusal(operation, &fault))
     }
 
     /// Sends events, oldest first. The answer's body does not matter: any 2xx accepts all of them.
@@ -160,7 +162,7 @@ impl Client {
         if answer.is_success() {
             return Ok(());
         }
-        Err(answer.refusal("event"))
+        Err(refusal("event", &answer.fault()))
     }
 
     /// One request; a second one where a renewed token may cure a 401.
@@ -191,7 +193,11 @@ impl Client {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         self.run(request, headers).map_err(|error| {
-            let failure = failure_of(&error);
+            let failure = if self.tls.blames_clock(&error) {
+                Failure::WrongClock
+            } else {
+                failure_of(&error)
+            };
             log::warn!("service: {operation}: {error} ({failure:?})");
             failure
         })
@@ -225,15 +231,19 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// What a refusal means; logs it. A body that could not be read only costs its details.
-    fn refusal(&self, operation: &'static str) -> Refusal {
+    /// What a refusal means. A body that could not be read only costs its details.
+    fn fault(&self) -> Fault {
         let body = self.body.as_deref().unwrap_or_default();
-        let fault = wire::fault(self.status, self.retry_after.as_deref(), self.date.as_deref(), body);
-        log::warn!("service: {operation} refused: {fault} ({:?})", fault.failure);
-        Refusal {
-            failure: fault.failure,
-            said: fault.said(operation),
-        }
+        wire::fault(self.status, self.retry_after.as_deref(), self.date.as_deref(), body)
+    }
+}
+
+/// What a refusal means to who asked; logs it.
+fn refusal(operation: &'static str, fault: &Fault) -> Refusal {
+    log::warn!("service: {operation} refused: {fault} ({:?})", fault.failure);
+    Refusal {
+        failure: fault.failure,
+        said: fault.said(operation),
     }
 }
 

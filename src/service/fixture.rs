@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tonearm_core::event::What;
 use tonearm_core::input::{Failure, Mode, Verdict};
 use tonearm_core::unit::Millis;
-use ureq::tls::RootCerts;
 
 use super::client::{Client, Patience};
 use super::credentials::FixedToken;
@@ -24,7 +23,7 @@ pub fn settings(base_url: String) -> Settings {
         api_key: None,
         language: None,
         event_batch_path: None,
-        roots: RootCerts::WebPki,
+        tls: crate::tls::fixture::believing(),
         credentials: Arc::new(FixedToken(None)),
     }
 }

@@ -19,6 +19,8 @@ mod answer_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 #[allow(
     clippy::duplicate_mod,
     reason = "two adapters share the test server and nothing else"
@@ -29,5 +31,5 @@ mod scripted;
 pub use client::{Client, Patience};
 pub use credentials::FixedToken;
 pub use model::{ActiveSession, EventReport, PlayParams, Playable, Quality, Question, Reply, Said};
-pub use settings::{Settings, roots};
+pub use settings::Settings;
 pub use worker::{News, Service};

@@ -270,10 +270,10 @@ pub struct EventReport {
     pub zone: String,
     /// From the request (button) to the first sound.
     pub initial_delay: Millis,
-    /// Takes the stream over from the device that has it: the first start after the listener's own press.
-    pub take_over: bool,
     /// What happened.
     pub what: What,
+    /// The stream is taken over from another device by this start.
+    pub take_over: bool,
 }
 
 /// What the service wants the listener to hear about a refusal, in the listener's language: the plan is too small, say.

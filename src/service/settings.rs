@@ -1,16 +1,15 @@
-//! What the client needs to know, checked once: addresses, names, certificates, and the headers made of them.
+//! What the client needs to know: where, who and how - and the headers made of it. It asks nobody.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 use ureq::http::{HeaderMap, HeaderValue, header};
-use ureq::tls::{PemItem, RootCerts, parse_pem};
 
 use super::base::BaseUrlError;
 use super::credentials::Credentials;
 use super::model::Quality;
 use super::wire;
+use crate::tls::Tls;
 
 /// Where the service is, and who asks.
 #[derive(Clone)]
@@ -27,8 +26,8 @@ pub struct Settings {
     pub language: Option<String>,
     /// Path that takes several events at once; `None`: each is sent alone.
     pub event_batch_path: Option<String>,
-    /// Whose certificates are trusted; see [`roots`].
-    pub roots: RootCerts,
+    /// How connections are encrypted.
+    pub tls: Tls,
     /// Access tokens.
     pub credentials: Arc<dyn Credentials>,
 }
@@ -39,47 +38,12 @@ pub enum ServiceError {
     /// The base address.
     #[error("configure the service")]
     BaseUrl(#[from] BaseUrlError),
-    /// The certificate file cannot be read.
-    #[error("read certificates {path}", path = path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The certificate file holds none.
-    #[error("read certificates {path}: no PEM certificate in it", path = path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
     /// A value that cannot be sent.
     #[error("configure the service: {0} is empty or holds characters that a header cannot carry")]
     Header(&'static str),
     /// No thread to be had.
     #[error("start the service thread")]
     Thread(#[source] std::io::Error),
-}
-
-/// Trusted certificates: those of a PEM file, or Mozilla's.
-pub fn roots(ca_file: Option<&Path>) -> Result<RootCerts, ServiceError> {
-    let Some(path) = ca_file else {
-        return Ok(RootCerts::WebPki);
-    };
-    let pem = std::fs::read(path).map_err(|source| ServiceError::CaFile {
-        path: path.to_owned(),
-        source,
-    })?;
-    let certificates: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            Ok(_) | Err(_) => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(ServiceError::NoCertificate { path: path.to_owned() });
-    }
-    Ok(certificates.into())
 }
 
 /// The headers of every request that never change.
@@ -146,17 +110,5 @@ mod tests {
         };
         let headers = fixed_headers(&settings).unwrap();
         assert_eq!(headers.get(wire::HEADER_CAPABILITY).unwrap(), "STD_RES");
-    }
-
-    #[test]
-    fn a_certificate_file_must_be_there_and_hold_a_certificate() {
-        let missing = roots(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
-        assert!(missing.to_string().contains("/nonexistent/ca.pem"), "{missing}");
-        let empty = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(
-            roots(Some(empty.path())),
-            Err(ServiceError::NoCertificate { .. })
-        ));
-        assert!(matches!(roots(None), Ok(RootCerts::WebPki)));
     }
 }

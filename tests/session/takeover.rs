@@ -1,8 +1,10 @@
 //! Another device on the account.
 
-use crate::speaker::Speaker;
+use crate::speaker::{Asked, KITCHEN, KITCHENS_QUEUE, Speaker};
 use tonearm_core::State;
+use tonearm_core::effect::Call;
 use tonearm_core::event::Claim;
+use tonearm_core::id::EntryKey;
 use tonearm_core::input::{Failure, Press, Verdict};
 use tonearm_core::light::Scene;
 use tonearm_core::refusal::{Notice, Problem};
@@ -170,4 +172,48 @@ fn a_heartbeat_claims_nothing() {
     speaker.press(Press::Preset(1)).wait(1000).stolen = true;
     speaker.press(Press::Shuffle).press(Press::Play).wait(30_000);
     assert_eq!(speaker.claims(), [1]);
+}
+
+/// Another device has the stream, and the service shows its session to nobody else.
+fn without_the_stream(speaker: &mut Speaker) -> &mut Speaker {
+    speaker.fails_at.insert(Asked::Current, Failure::TakenOver);
+    speaker
+}
+
+#[test]
+fn an_offer_that_is_not_shown_is_brought_back_by_its_entry_and_claimed() {
+    let mut speaker = Speaker::with_album(5);
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000)).forget();
+    speaker.press(Press::TakeOver);
+    let entry = EntryKey(KITCHENS_QUEUE[0]);
+    assert_eq!(
+        speaker.calls.get(..2),
+        Some(&[Call::Current(KITCHEN), Call::Restore(entry)][..])
+    );
+    assert_eq!((speaker.state(), speaker.view().problem), (State::Playing, None));
+    assert_eq!(speaker.claims().len(), 1);
+    assert_eq!(speaker.view().offer, None);
+}
+
+#[test]
+fn a_session_that_is_not_shown_and_not_brought_back_either_is_refused_and_forgotten() {
+    let mut speaker = Speaker::with_album(5);
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000));
+    speaker.fails_at.insert(Asked::Restore, Failure::NotFound);
+    speaker.press(Press::TakeOver);
+    assert_eq!((speaker.view().offer, speaker.state()), (None, State::Stopped));
+}
+
+#[test]
+fn the_own_session_that_another_device_took_meanwhile_comes_back_by_the_first_press_of_play() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.wait(9000);
+    without_the_stream(&mut speaker).pull_plug(60_000);
+    assert_eq!(
+        (speaker.state(), speaker.view().problem),
+        (State::Paused, Some(Problem::TakenOver))
+    );
+    speaker.forget().press(Press::Play);
+    assert_eq!((speaker.state(), speaker.view().problem), (State::Playing, None));
+    assert_eq!(speaker.claims().len(), 1);
 }
