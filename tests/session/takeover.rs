@@ -205,15 +205,33 @@ fn a_session_that_is_not_shown_and_not_brought_back_either_is_refused_and_forgot
 }
 
 #[test]
-fn the_own_session_that_another_device_took_meanwhile_comes_back_by_the_first_press_of_play() {
+fn a_restart_while_the_stream_is_elsewhere_prepares_the_place_and_play_claims_it() {
     let mut speaker = Speaker::playing_album(5);
-    speaker.wait(9000);
-    without_the_stream(&mut speaker).pull_plug(60_000);
-    assert_eq!(
-        (speaker.state(), speaker.view().problem),
-        (State::Paused, Some(Problem::TakenOver))
+    speaker.wait(9000).press(Press::Play).stolen = true;
+    speaker.forget().pull_plug(1000).wait(1000);
+    assert_eq!((speaker.state(), speaker.current()), (State::Paused, Some(1)));
+    speaker.press(Press::Play);
+    assert_eq!(speaker.story(), ["1 from 9000"]);
+    assert_eq!(speaker.claims(), [1]);
+}
+
+#[test]
+fn an_offer_that_nobody_may_have_at_the_moment_stays() {
+    let mut speaker = Speaker::with_album(5);
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000));
+    speaker.fails_at.insert(Asked::Restore, Failure::TakenOver);
+    speaker.press(Press::TakeOver);
+    assert!(speaker.refusal().is_some());
+    assert_eq!(speaker.view().offer, Some(KITCHEN));
+}
+
+#[test]
+fn taking_an_offer_over_is_not_told_as_a_loss() {
+    let mut speaker = Speaker::with_album(5);
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000)).press(Press::TakeOver);
+    assert_eq!(speaker.claims(), [KITCHENS_QUEUE[0]]);
+    assert!(
+        !speaker.notices.contains(&Notice::TakenOver),
+        "the listener took over, nobody else did"
     );
-    speaker.forget().press(Press::Play);
-    assert_eq!((speaker.state(), speaker.view().problem), (State::Playing, None));
-    assert_eq!(speaker.claims().len(), 1);
 }

@@ -1,6 +1,5 @@
 //! What the listener asks: whether it is allowed, and doing it.
 
-use super::resume::Search;
 use super::{Edit, Opening, Opens, Session, Step, Want};
 use crate::effect::Effect;
 use crate::entry::{Actions, Denial, Permission};
@@ -230,17 +229,9 @@ impl Session {
             self.emit(Effect::Resume);
         } else if self.queue.current().is_some() {
             self.start_current(self.place_to_resume(), Some(now), StopReason::UserStop, now);
-        } else if let (true, Some((entry, _))) = (self.is_stream_elsewhere(), self.resume_at) {
-            // Its current entry is not shown to a device without the stream.
-            self.service.search = Search::Restore(entry);
         } else if self.service.session.is_some() {
             self.service.want_current = Want::Yes;
         }
-    }
-
-    fn edit(&mut self, edit: Edit) {
-        let pushed = self.service.edits.push_back(edit);
-        debug_assert!(pushed.is_ok(), "it was permitted, so there is room");
     }
 
     fn take_over(&mut self, now: Moment) {

@@ -22,6 +22,8 @@ pub(super) enum Search {
     Over,
     /// The service does not know the session any more: it may bring it back by this entry.
     Restore(EntryKey),
+    /// Another device has the stream, and this one may not look at its own session: it may have it restored.
+    Regain(EntryKey),
     /// Another device may have a session.
     Active,
     /// This one of another device is to go on here.
@@ -37,7 +39,7 @@ impl Session {
     pub(super) fn search_call(&self) -> Option<Call> {
         match self.service.search {
             Search::Over => None,
-            Search::Restore(entry) => {
+            Search::Restore(entry) | Search::Regain(entry) => {
                 let through = self.outbox.is_settled(self.service.last_event);
                 through.then_some(Call::Restore(entry))
             }
@@ -51,26 +53,43 @@ impl Session {
     /// This answer is to a call of the search.
     pub(super) fn is_searching(&self, call: Call) -> bool {
         match (self.service.search, call) {
-            (Search::Restore(entry) | Search::Fetch(entry), Call::Restore(asked)) => entry == asked,
+            (Search::Restore(entry) | Search::Regain(entry) | Search::Fetch(entry), Call::Restore(asked)) => {
+                entry == asked
+            }
             (Search::Active, Call::Active) => true,
             (Search::Join(elsewhere), Call::Current(asked)) => elsewhere.session == asked,
             (Search::Start { source, mode }, call) => call == Call::Create { source, mode },
-            (Search::Over | Search::Restore(_) | Search::Active | Search::Join(_) | Search::Fetch(_), _) => false,
+            (
+                Search::Over
+                | Search::Restore(_)
+                | Search::Regain(_)
+                | Search::Active
+                | Search::Join(_)
+                | Search::Fetch(_),
+                _,
+            ) => false,
         }
     }
 
     /// The service does not know the session, or does not give it out: perhaps it brings it back. What is loaded plays on.
     pub(super) fn session_lapsed(&mut self, now: Moment) {
         self.service.want_current = Want::No;
-        let saved = self
-            .shown
-            .bookmark
-            .and_then(|saved| saved.place)
-            .map(|place| place.entry);
-        match self.queue.current().map(|entry| entry.key).or(saved) {
+        match self.queue.current().map(|entry| entry.key).or(self.saved_entry()) {
             Some(entry) => self.service.search = Search::Restore(entry),
             None => self.not_restored(now),
         }
+    }
+
+    /// Another device has the stream, and nothing is known here to take it back with: the place is prepared for that.
+    pub(super) fn regain(&mut self) {
+        if let Some(entry) = self.saved_entry() {
+            self.service.search = Search::Regain(entry);
+        }
+    }
+
+    fn saved_entry(&self) -> Option<EntryKey> {
+        let place = self.shown.bookmark.and_then(|saved| saved.place);
+        place.map(|place| place.entry)
     }
 
     /// The session is open again, under its old name or a new one.
@@ -204,6 +223,8 @@ impl Session {
             | Failure::Unauthorised => {}
             Failure::Forbidden | Failure::NotFound | Failure::Refused => match self.service.search {
                 Search::Over => {}
+                // The place stays where it is; the listener's press tries it again.
+                Search::Regain(_) => self.service.search = Search::Over,
                 Search::Restore(_) => self.not_restored(now),
                 Search::Active => self.others_are(&[]),
                 Search::Join(_) | Search::Fetch(_) => {
@@ -213,7 +234,6 @@ impl Session {
                 }
                 Search::Start { .. } => self.end_search(),
             },
-            // The place stays where it is; the listener's press tries it again.
             Failure::TakenOver => self.service.search = Search::Over,
         }
     }
@@ -222,7 +242,7 @@ impl Session {
     pub(super) fn call_off_search(&mut self) {
         match self.service.search {
             Search::Join(_) | Search::Fetch(_) | Search::Start { .. } => self.end_search(),
-            Search::Over | Search::Restore(_) | Search::Active => {}
+            Search::Over | Search::Restore(_) | Search::Regain(_) | Search::Active => {}
         }
     }
 

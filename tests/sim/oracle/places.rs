@@ -9,11 +9,14 @@ use tonearm_core::id::{PlayId, Seq, SessionKey};
 use tonearm_core::input::{Account, Answer, AudioNews, Failure, Input};
 
 /// What is known of sessions, stream and account in one run of the program.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that stands by itself")]
 #[derive(Debug, Default)]
 pub struct Places {
     unlinked: bool,
     /// The own session was asked for and is not to be had.
     lapsed: bool,
+    /// A session of another device was not shown: it may be brought back by its entry.
+    hidden: bool,
     /// There is nothing of its own to go on with: other devices may be asked about.
     alone: bool,
     /// Other devices were asked about.
@@ -75,16 +78,29 @@ impl Oracle {
             self.own.insert(*session);
         }
         match call {
-            Call::Current(session) if self.own.contains(&session) => self.places.lapsed |= refused,
+            Call::Current(session) if self.own.contains(&session) => {
+                self.places.lapsed |= refused || *answer == Answer::Failed(Failure::TakenOver);
+            }
+            Call::Current(_) => self.places.hidden |= *answer == Answer::Failed(Failure::TakenOver),
+            Call::Restore(_) if self.places.hidden => {
+                self.places.hidden = !refused && !matches!(answer, Answer::Failed(Failure::TakenOver));
+            }
             Call::Restore(_) => {
                 self.places.alone |= refused;
                 self.places.lapsed &= !(refused || matches!(answer, Answer::Opened { .. }));
             }
-            Call::Active if refused || matches!(answer, Answer::Sessions(_)) => {
-                self.places.alone = false;
-                self.places.asked_others = true;
+            Call::Active => {
+                let said = refused || matches!(answer, Answer::Sessions(_));
+                self.places.alone &= !said;
+                self.places.asked_others |= said;
             }
-            _ => {}
+            Call::Create { .. }
+            | Call::Next { .. }
+            | Call::Previous { .. }
+            | Call::Loop { .. }
+            | Call::Shuffle { .. }
+            | Call::QueueNext { .. }
+            | Call::QueueLast { .. } => {}
         }
         if *answer == Answer::Failed(Failure::TakenOver) {
             self.stream_lost(now, journal);
@@ -125,24 +141,27 @@ impl Oracle {
 
     /// An order is given; `before` is the last one before it.
     pub(super) fn place_order(&mut self, before: PlayId, now: u64) {
-        match self.places.answers {
-            Some(Call::Create { .. }) => self.places.lost_since = None,
-            Some(Call::Current(session)) if !self.own.contains(&session) => {
-                self.own.insert(session);
-                self.places.lost_since = Some(before);
-                self.places.lost_at = now;
-                self.places.asked_at = Some(now);
-            }
-            _ => {}
+        if let Some(Call::Create { .. }) = self.places.answers {
+            self.places.lost_since = None;
+        }
+        let joined = match self.places.answers {
+            Some(Call::Current(session)) => self.own.insert(session),
+            Some(Call::Restore(_)) => std::mem::take(&mut self.places.hidden),
+            Some(_) | None => false,
+        };
+        if joined {
+            self.places.lost_since = Some(before);
+            self.places.lost_at = now;
+            self.places.asked_at = Some(now);
         }
     }
 
     /// Exactly the first start of what was ordered after the stream was lost takes it back.
     pub(super) fn place_start(&mut self, event: &Event, world: &Seen<'_>) -> Check {
-        let order = match world.input {
-            Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) => Some(*play),
-            _ => None,
-        };
+        let mut order = None;
+        if let Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) = world.input {
+            order = Some(*play);
+        }
         let due = self
             .places
             .lost_since
@@ -183,7 +202,9 @@ impl Oracle {
     /// must be through first, if any.
     pub(super) fn place_call(&self, call: Call, world: &Seen<'_>) -> Result<Option<SessionKey>, String> {
         match call {
-            Call::Restore(_) if !self.places.lapsed => Err(format!("{call:?} although the session is there")),
+            Call::Restore(_) if !self.places.lapsed && !self.places.hidden => {
+                Err(format!("{call:?} although the session is there"))
+            }
             Call::Active if !self.places.alone => Err(format!("{call:?} although there is something to go on with")),
             Call::Create { .. } if self.presses.is_empty() && !self.places.asked_others => {
                 Err(format!("{call:?}, and nobody pressed anything"))
