@@ -65,7 +65,7 @@ pub type Clock = fn() -> Wall;
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// The certificate file cannot be read.
-    #[error("read certificates {path}: {source}", path = path.display())]
+    #[error("read certificates {path}", path = path.display())]
     CaFile {
         /// The file.
         path: PathBuf,

@@ -302,3 +302,67 @@ fn the_paths_of_a_line_are_found_by_their_first_segment() {
     );
     assert_eq!(roots("self::next()"), ["self"]);
 }
+
+/// The tables of `docs/service.md`, row by row: the first cell, and the words in code marks of the last.
+fn rows_of_the_service_page() -> Vec<(String, Vec<String>)> {
+    let page = fs::read_to_string(root().join("docs/service.md")).unwrap();
+    let marked = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let lines: Vec<_> = page.lines().collect();
+    let mut rows = Vec::new();
+    let mut has_tests = false;
+    for (index, line) in lines.iter().enumerate() {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let last = cells.last().copied().unwrap_or_default();
+        let is_heading = lines.get(index + 1).is_some_and(|next| next.starts_with("|--"));
+        if is_heading {
+            has_tests = last == "tests";
+        } else if has_tests && line.starts_with("| ") {
+            rows.push((cells[0].to_owned(), marked(last)));
+        }
+    }
+    rows
+}
+
+#[test]
+fn the_tests_that_the_service_page_names_exist() {
+    let code: String = all_files().into_iter().map(|file| file.text).collect();
+    let rows = rows_of_the_service_page();
+    assert!(rows.len() > 40, "the tables are not where this test looks");
+    let mut missing = Vec::new();
+    for (fact, tests) in rows {
+        if tests.is_empty() {
+            missing.push(format!("{fact}: no test"));
+        }
+        let unknown = tests.iter().filter(|test| !code.contains(&format!("fn {test}()")));
+        missing.extend(unknown.map(|test| format!("{fact}: {test}")));
+    }
+    // Between the tables, too: nothing but a test has a name that is a sentence.
+    let page = fs::read_to_string(root().join("docs/service.md")).unwrap();
+    let sentences = page.split('`').filter(|word| {
+        let is_name = |byte: u8| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        word.matches('_').count() > 3 && word.bytes().all(is_name)
+    });
+    let unknown = sentences.filter(|test| !code.contains(&format!("fn {test}()")));
+    missing.extend(unknown.map(str::to_owned));
+    none(&missing, "docs/service.md names tests that exist");
+}
+
+#[test]
+fn every_question_has_its_row_on_the_service_page() {
+    let model = fs::read_to_string(root().join("src/service/model.rs")).unwrap();
+    let questions = model.split("pub enum Question {").nth(1).unwrap();
+    let questions = questions.split("\n}\n").next().unwrap();
+    let variants: Vec<_> = questions
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ")?.split([' ', ',']).next())
+        .filter(|word| word.starts_with(|letter: char| letter.is_ascii_uppercase()))
+        .collect();
+    assert!(
+        variants.len() > 10,
+        "the questions are not where this test looks: {variants:?}"
+    );
+    let rows = rows_of_the_service_page();
+    let is_missing = |variant: &&&str| !rows.iter().any(|(first, _)| *first == format!("`{variant}`"));
+    let missing: Vec<_> = variants.iter().filter(is_missing).map(ToString::to_string).collect();
+    none(&missing, "docs/service.md has a row for every question");
+}

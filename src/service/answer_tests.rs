@@ -7,55 +7,94 @@ use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Millis;
 
 use super::client::{Client, Patience};
-use super::fixture::{answering, ask, client, create, current, next, settings, verdict};
+use super::fixture::{OPENED, answering, ask, client, create, current, next, questions, settings, verdict};
 use super::model::{Reply, Said};
 use super::scripted::{Server, Then};
 use super::settings::Settings;
 use crate::tls::fixture as tls;
 
+/// Refuses everything with this status and code.
+fn refusing(status: u16, code: &str) -> Server {
+    let body = format!(r#"{{"error":{{"status":"{status}","code":"{code}","reference":"r-1"}}}}"#);
+    Server::start(move |_, wire| wire.answer(status, &[], body.as_bytes()))
+}
+
 #[test]
-fn each_refusal_of_a_call_has_its_meaning() {
-    let rows: [(u16, &'static [u8], Failure); 11] = [
-        (400, br#"{"error":{"code":"BAD_REQUEST"}}"#, Failure::Refused),
-        (
-            401,
-            br#"{"error":{"code":"INVALID_ACCESS_TOKEN"}}"#,
-            Failure::Unauthorised,
-        ),
-        (
-            403,
-            br#"{"error":{"status":"403","code":"DENIED_SUBSCRIPTION_TIER"}}"#,
-            Failure::Forbidden,
-        ),
-        (
-            404,
-            br#"{"error":{"status":404,"code":"RESOURCE_NOT_FOUND"}}"#,
-            Failure::NotFound,
-        ),
-        (
-            422,
-            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
-            Failure::TakenOver,
-        ),
-        (
-            429,
-            br#"{"error":{"code":"MAX_CONCURRENCY_REACHED"}}"#,
-            Failure::TakenOver,
-        ),
-        (422, b"", Failure::Refused),
-        (
-            429,
-            br#"{"error":{"code":"THROTTLED"}}"#,
-            Failure::Busy { retry_after: None },
-        ),
-        (500, b"oops", Failure::Busy { retry_after: None }),
-        (503, b"<html>", Failure::Busy { retry_after: None }),
-        (302, b"", Failure::Garbled),
+fn every_code_of_the_contract_has_its_meaning() {
+    let busy = Failure::Busy { retry_after: None };
+    let rows = [
+        (400, "BAD_REQUEST", Failure::Refused),
+        (401, "INVALID_AUTH_TYPE", Failure::Unauthorised),
+        (401, "INVALID_AUTH_TOKEN", Failure::Unauthorised),
+        (401, "INVALID_ACCESS_TOKEN", Failure::Unauthorised),
+        (403, "AUTH_NO_MUSIC_ACCOUNT_FOUND", Failure::Forbidden),
+        (403, "DENIED_SUBSCRIPTION_TIER", Failure::Forbidden),
+        (403, "ACCESS_DENIED", Failure::Forbidden),
+        (403, "NO_MORE_SKIPS", Failure::Forbidden),
+        (404, "RESOURCE_NOT_FOUND", Failure::NotFound),
+        (422, "MAX_CONCURRENCY_REACHED", Failure::TakenOver),
+        (429, "MAX_CONCURRENCY_REACHED", Failure::TakenOver),
+        (422, "SOMETHING_NEW", Failure::Refused),
+        (429, "THROTTLED", busy),
+        (500, "INTERNAL", busy),
+        (503, "DEPENDENCY", busy),
+        (302, "", Failure::Garbled),
     ];
-    for (status, body, expected) in rows {
-        let server = answering(status, &[], body);
-        let failure = ask(&mut client(&server), &current());
-        assert_eq!(failure, Err(expected), "{status}");
+    for (status, code, expected) in rows {
+        let server = refusing(status, code);
+        let mut client = client(&server);
+        assert_eq!(ask(&mut client, &current()), Err(expected), "{status} {code}");
+        let is_final = matches!(expected, Failure::Refused | Failure::Forbidden | Failure::NotFound);
+        let event = if is_final {
+            Verdict::Refused
+        } else {
+            Verdict::Failed(expected)
+        };
+        assert_eq!(verdict(&client), event, "{status} {code}");
+        assert_eq!(server.requests().len(), 2, "nothing is repeated: {status} {code}");
+    }
+}
+
+#[test]
+fn every_question_is_refused_alike() {
+    for question in questions() {
+        assert_eq!(
+            ask(&mut client(&refusing(403, "ACCESS_DENIED")), &question),
+            Err(Failure::Forbidden),
+            "{question:?}"
+        );
+        assert_eq!(
+            ask(&mut client(&refusing(422, "MAX_CONCURRENCY_REACHED")), &question),
+            Err(Failure::TakenOver),
+            "{question:?}"
+        );
+    }
+}
+
+#[test]
+fn success_says_all_there_is_where_nothing_is_asked_for() {
+    for body in [&b"<html>"[..], b"", br#"{"sessionId":"s-1"}"#] {
+        for status in [200, 202, 204] {
+            let server = answering(status, &[], body);
+            let done = questions()
+                .into_iter()
+                .filter(|question| ask(&mut client(&server), question) == Ok(Reply::Done));
+            let operations: Vec<_> = done.map(|question| question.operation()).collect();
+            assert_eq!(
+                operations,
+                ["queue next", "queue last", "loop", "shuffle"],
+                "{status} {body:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn any_success_is_read_alike() {
+    for status in [200, 201, 206] {
+        let server = answering(status, &[], OPENED);
+        assert!(matches!(ask(&mut client(&server), &create()), Ok(Reply::Opened(opened)) if opened.session == "s-1"));
+        assert!(matches!(ask(&mut client(&server), &next()), Ok(Reply::Listed(list)) if list.len() == 1));
     }
 }
 
@@ -203,7 +242,7 @@ fn a_certificate_out_of_its_time_blames_the_clock_only_where_that_is_doubtful() 
         ask(&mut Client::new(settings, Patience::default()).unwrap(), &next())
     };
     assert_eq!(failure(tls::plugged_in), Err(Failure::WrongClock));
-    assert_eq!(failure(tls::machine), Err(Failure::Unreachable));
+    assert_eq!(failure(tls::set), Err(Failure::Unreachable));
 }
 
 #[test]

@@ -5,23 +5,23 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::NamedTempFile;
 
-use super::{Clock, Tls, Wall};
+use super::{Clock, Tls, Wall, built};
 
-/// Mozilla's authorities and the machine's clock, for tests that speak plain HTTP.
+/// Mozilla's authorities and a clock that is right, for tests that speak plain HTTP.
 pub fn believing() -> Tls {
-    Tls::new(None, machine).unwrap()
+    Tls::new(None, set).unwrap()
 }
 
-/// The machine's clock, believed.
-pub fn machine() -> Wall {
-    Wall::Believed(SystemTime::now().duration_since(UNIX_EPOCH).unwrap())
+/// A clock that the network has set, whatever the clock of the machine that tests.
+pub fn set() -> Wall {
+    Wall::Believed(built() + Duration::from_secs(86_400))
 }
 
 /// The clock of a board that has just been plugged in.

@@ -62,7 +62,7 @@ pub fn answer(rng: &mut Rng, case: &Case, body: &[u8]) -> Mutant {
     let damage = match rng.between(0, 999) {
         0..=499 => Damage::None,
         // Costs the megabyte that the client reads at most.
-        500..=503 => Damage::Endless,
+        500..=509 => Damage::Endless,
         _ => Damage::ALL[rng.index(Damage::ALL.len() - 1)],
     };
     let mut bytes = Vec::new();

@@ -6,8 +6,6 @@ use super::rng::Rng;
 
 /// Deepest nesting that is put around a value: beyond what the reader takes (128).
 const DEPTH_MAX: u64 = 300;
-/// Most copies of an entry in a list.
-const COPIES_MAX: u64 = 400;
 /// Longest string.
 const STRING_BYTES_MAX: u64 = 100_000;
 
@@ -136,7 +134,14 @@ fn places(tree: &Value, here: &str, all: &mut Vec<String>) {
 fn change_tree(rng: &mut Rng, tree: &mut Value, change: Change) {
     let mut all = Vec::new();
     places(tree, "", &mut all);
-    let place = all[rng.index(all.len())].clone();
+    let mut place = all[rng.index(all.len())].clone();
+    // Most places are deep down, and most of what can go wrong is not: so every other time an ancestor is taken.
+    if rng.chance(500) {
+        let slashes: Vec<usize> = place.match_indices('/').map(|(at, _)| at).skip(1).collect();
+        if let Some(at) = slashes.get(rng.index(slashes.len().max(1))) {
+            place.truncate(*at);
+        }
+    }
     let other = all[rng.index(all.len())].clone();
     let other = tree.pointer(&other).cloned().unwrap_or_default();
     match change {
@@ -172,12 +177,12 @@ fn change_tree(rng: &mut Rng, tree: &mut Value, change: Change) {
             replace(tree, &place, |value| (0..depth).fold(value, |value, _| wrap(value)));
         }
         Change::Repeat => {
-            let copies = usize::try_from(rng.between(1, COPIES_MAX)).unwrap();
-            // Copies of copies would take the machine's memory and not the client's.
-            let is_small = tree.to_string().len() < 16_384;
+            // Seldom more than the client reads: it takes long to make.
+            let bytes_max = if rng.chance(20) { 2 * 1024 * 1024 } else { 32 * 1024 };
+            let copies = 1 + rng.index(bytes_max) / (1 + tree.to_string().len());
             replace(tree, &place, |value| match value.as_array() {
-                Some(list) if is_small => list.iter().cycle().take(list.len() * copies).cloned().collect(),
-                Some(_) | None => Value::Array(vec![value; copies.min(8)]),
+                Some(list) => list.iter().cycle().take(list.len() * copies).cloned().collect(),
+                None => Value::Array(vec![value; copies]),
             });
         }
         Change::Nothing

@@ -11,6 +11,8 @@ use super::super::model::Said;
 
 /// `code` of a lost stream: 422 in V1, 429 in V2 \[S\], so it is looked at before any status.
 const CODE_TAKEN_OVER: &str = "MAX_CONCURRENCY_REACHED";
+/// Codes of a service that is not well, or has had enough for now \[P\]. Which status comes with them is \[A\], so that does not count.
+const CODES_BUSY: [&str; 3] = ["THROTTLED", "INTERNAL", "DEPENDENCY"];
 /// Longest piece of the service's text that goes into one log line.
 const LOGGED_CHARS_MAX: usize = 120;
 /// Longest text for the listener: two or three sentences, which is what a page shows at once.
@@ -115,10 +117,11 @@ pub fn fault(status: u16, retry_after: Option<&str>, date: Option<&str>, body: &
             .find_map(|name| error.get(name)?.as_str().map(str::to_owned))
     };
     let code = text(&["code"]);
-    let failure = if code.as_deref() == Some(CODE_TAKEN_OVER) {
-        Failure::TakenOver
-    } else {
-        failure_of(status, || retry_after.and_then(|value| wait_of(value, date)))
+    let wait = || retry_after.and_then(|value| wait_of(value, date));
+    let failure = match code.as_deref() {
+        Some(CODE_TAKEN_OVER) => Failure::TakenOver,
+        Some(code) if CODES_BUSY.contains(&code) => Failure::Busy { retry_after: wait() },
+        Some(_) | None => failure_of(status, wait),
     };
     Fault {
         failure,
@@ -217,6 +220,20 @@ mod tests {
             failure(429, r#"{"error":{"code":"THROTTLED"}}"#),
             Failure::Busy { retry_after: None }
         );
+    }
+
+    #[test]
+    fn a_service_in_trouble_is_known_by_its_code_whatever_the_status() {
+        for code in CODES_BUSY {
+            let body = json!({"error": {"code": code}}).to_string();
+            for status in [400, 403, 424, 429, 500, 502] {
+                assert_eq!(
+                    failure(status, &body),
+                    Failure::Busy { retry_after: None },
+                    "{status} {code}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The wire: every path, header, field name and word of the service's language, and nothing of them anywhere else.
 //!
 //! This is the dialect V1. Who speaks it (`client`) needs five things of it, in the neutral words of `model`: the fixed
-//! headers, [`request`], [`report`], [`reply`] and [`fault`]. Another dialect (V2: queues in place of sessions, 206 for a
+//! headers, [`request`], [`report`], [`reply`] and [`fault()`]. Another dialect (V2: queues in place of sessions, 206 for a
 //! queue that was restored first) is a second module with these five; nothing else has to know.
 //!
 //! Trust, per fact: `[O]` public overview, `[P]` another public page of the same documentation, `[S]` second-hand,
