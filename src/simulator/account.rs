@@ -49,7 +49,7 @@ pub enum MusicAccount {
 
 /// How signing in goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, clap::Args)]
-pub struct Rules {
+pub struct Linking {
     /// Seconds a code can be approved
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
     pub code_life: u32,
@@ -70,7 +70,7 @@ pub struct Rules {
     pub music_account: MusicAccount,
 }
 
-impl Default for Rules {
+impl Default for Linking {
     /// What the contract says.
     fn default() -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Default for Rules {
     }
 }
 
-/// Rules that somebody wants to change; what is left out stays.
+/// Linking that somebody wants to change; what is left out stays.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -142,7 +142,7 @@ pub enum TurnedDown {
 pub struct Account {
     /// How it goes; comes with every start.
     #[serde(skip)]
-    pub rules: Rules,
+    pub linking: Linking,
     /// Whether a token is needed; comes with every start.
     #[serde(skip)]
     pub sign_in: SignIn,
@@ -175,7 +175,7 @@ fn tokens(tokens: &Tokens, life: u32) -> Value {
 
 impl Account {
     fn check_client(&self, client_id: &str) -> Result<(), Denial> {
-        match &self.rules.client_id {
+        match &self.linking.client_id {
             Some(known) if known != client_id => Err(Denial::new("invalid_client", "client_id is not known")),
             Some(_) | None => Ok(()),
         }
@@ -200,7 +200,7 @@ impl Account {
                 format!("the scope {other:?} is not for this client"),
             ));
         }
-        let times = (ms(self.rules.code_life), ms(self.rules.code_interval));
+        let times = (ms(self.linking.code_life), ms(self.linking.code_interval));
         let (device_code, pair) = self
             .pairs
             .create((client_id, scope), now_ms, times)
@@ -213,8 +213,8 @@ impl Account {
             "device_code": device_code,
             "user_code": pair.user_code,
             "verification_uri": format!("{base}/link"),
-            "expires_in": self.rules.code_life,
-            "interval": self.rules.code_interval,
+            "expires_in": self.linking.code_life,
+            "interval": self.linking.code_interval,
         }))
     }
 
@@ -246,7 +246,7 @@ impl Account {
             Poll::SlowDown(finding) => (Err(Denial::new("slow_down", "wait longer between polls")), finding),
             Poll::Approved => (self.link(device_code, user_code, now_ms), None),
             Poll::Linked(number) => {
-                let life = self.rules.token_life;
+                let life = self.linking.token_life;
                 let link = self.links.iter_mut().find(|link| link.number == number);
                 match link.filter(|link| link.awaits(device_code)) {
                     // The answer with the tokens was lost.
@@ -267,7 +267,7 @@ impl Account {
         let pair = pair.ok_or_else(|| Denial::new("invalid_code_pair", "this pair of codes does not exist"))?;
         self.linked = self.linked.saturating_add(1);
         let mut link = Link::new(self.linked, &pair.client_id, &pair.scope, device_code);
-        let life = self.rules.token_life;
+        let life = self.linking.token_life;
         let fresh = link.begin(now_ms, ms(life)).map_err(Denial::no_randomness)?;
         self.links.push(link);
         let surplus = self.links.len().saturating_sub(LINKS_MAX);
@@ -295,9 +295,9 @@ impl Account {
         let Some((held, link)) = known.filter(|(_, link)| link.client_id == client_id) else {
             return (Err(gone()), None);
         };
-        let life = self.rules.token_life;
+        let life = self.linking.token_life;
         let finding = link.judge_refresh(held, now_ms, ms(life));
-        let fresh = match (held, self.rules.rotation) {
+        let fresh = match (held, self.linking.rotation) {
             (Refresh::Retired, _) => return (Err(gone()), finding),
             (Refresh::Current | Refresh::Before, Rotation::Always) => link.rotate(held, now_ms, ms(life)),
             (Refresh::Current | Refresh::Before, Rotation::Never) => link.renew(now_ms, ms(life)),
@@ -315,7 +315,7 @@ impl Account {
         let token = bearer(authorization).ok_or(TurnedDown::Type)?;
         let token = fingerprint(token);
         let worth = self.links.iter_mut().find_map(|link| link.worth(token, now_ms));
-        match (worth, self.rules.music_account) {
+        match (worth, self.linking.music_account) {
             (None, _) => Err(TurnedDown::Unknown),
             (Some(Worth::Expired), _) => Err(TurnedDown::Expired),
             (Some(Worth::Live), MusicAccount::Missing) => Err(TurnedDown::NoMusic),
@@ -356,17 +356,17 @@ impl Account {
         self.pairs.slow_down();
     }
 
-    /// Changes the rules.
+    /// Changes the linking.
     pub fn change(&mut self, change: Change) {
-        let rules = &mut self.rules;
+        let linking = &mut self.linking;
         self.sign_in = change.sign_in.unwrap_or(self.sign_in);
-        rules.code_life = change.code_life.unwrap_or(rules.code_life);
-        rules.code_interval = change.code_interval.unwrap_or(rules.code_interval);
-        rules.token_life = change.token_life.unwrap_or(rules.token_life);
-        rules.rotation = change.rotation.unwrap_or(rules.rotation);
-        rules.music_account = change.music_account.unwrap_or(rules.music_account);
+        linking.code_life = change.code_life.unwrap_or(linking.code_life);
+        linking.code_interval = change.code_interval.unwrap_or(linking.code_interval);
+        linking.token_life = change.token_life.unwrap_or(linking.token_life);
+        linking.rotation = change.rotation.unwrap_or(linking.rotation);
+        linking.music_account = change.music_account.unwrap_or(linking.music_account);
         if let Some(client_id) = change.client_id {
-            rules.client_id = Some(client_id).filter(|id| !id.is_empty());
+            linking.client_id = Some(client_id).filter(|id| !id.is_empty());
         }
     }
 
@@ -380,7 +380,7 @@ impl Account {
         let link = |link: &Link| json!({"number": link.number, "client_id": link.client_id, "scope": link.scope});
         json!({
             "sign_in": self.sign_in,
-            "rules": self.rules,
+            "linking": self.linking,
             "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
             "links": self.links.iter().map(link).collect::<Vec<_>>(),
         })

@@ -52,22 +52,39 @@ enum Wish {
     /// To have it, from now on.
     Take,
     /// To report that its sound ended.
-    Stop,
+    Stop(Ending),
     /// To report that it sounds.
     Start { at_ms: i64, print: u64 },
+}
+
+/// What ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The entry: another one may follow at once.
+    OfEntry,
+    /// The sound.
+    Final,
 }
 
 /// What becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// It may.
-    Free,
-    /// It has the stream now.
-    Taken,
-    /// It happened before the device knew: written down, without giving it the stream.
-    Past,
+    Passes(Passage),
     /// It lost the stream.
     Lost(Option<Violation>),
+}
+
+/// How a request passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// Nobody else has the stream.
+    Free,
+    /// The device has the stream from now on.
+    Taken,
+    /// The sound of the device ended for a reason other than the end of the entry.
+    Ending,
+    /// It happened before the device knew: written down, without giving it the stream.
+    Past,
 }
 
 /// The stream of the account.
@@ -99,30 +116,33 @@ impl Stream {
 
     fn ask(&mut self, device: &str, wish: Wish, now_ms: i64) -> Verdict {
         if !self.is_lost_for(device) {
-            return Verdict::Free;
+            return Verdict::Passes(match wish {
+                Wish::Stop(Ending::Final) => Passage::Ending,
+                Wish::Call | Wish::Take | Wish::Stop(Ending::OfEntry) | Wish::Start { .. } => Passage::Free,
+            });
         }
         let told = self.told.iter().find(|told| told.device == device);
         match (wish, told) {
             (Wish::Take, _) => {
                 self.hold(device, None);
-                Verdict::Taken
+                Verdict::Passes(Passage::Taken)
             }
             (Wish::Call, Some(_)) => Verdict::Lost(None),
-            (Wish::Stop, Some(_)) => Verdict::Past,
+            (Wish::Stop(_), Some(_)) => Verdict::Passes(Passage::Past),
             (Wish::Start { at_ms, print }, Some(told)) => {
                 let learnt_ms = told.at_ms.saturating_add(LEARNS_MS);
                 if print == told.refused || at_ms <= learnt_ms {
-                    Verdict::Past
+                    Verdict::Passes(Passage::Past)
                 } else {
                     let late_ms = at_ms.saturating_sub(told.at_ms);
                     let detail = format!("started {late_ms} ms after it was told that another device has the stream");
                     Verdict::Lost(Some(Violation::new(Code::PlaysWithoutStream, detail)))
                 }
             }
-            (Wish::Call | Wish::Stop | Wish::Start { .. }, None) => {
+            (Wish::Call | Wish::Stop(_) | Wish::Start { .. }, None) => {
                 let refused = match wish {
                     Wish::Start { print, .. } => print,
-                    Wish::Call | Wish::Take | Wish::Stop => 0,
+                    Wish::Call | Wish::Take | Wish::Stop(_) => 0,
                 };
                 if self.told.len() >= TOLD_MAX {
                     self.told.remove(0);
@@ -155,6 +175,23 @@ fn takes_over(body: &[u8]) -> bool {
     value.get("takeOverType").and_then(Value::as_str) == Some("AUTO")
 }
 
+/// Requests that need the stream.
+#[derive(Clone, Copy, Debug)]
+pub enum Asks<'a> {
+    /// A new session.
+    ToCreate {
+        /// Body of the request.
+        body: &'a [u8],
+    },
+    /// To look at or change a session's queue.
+    OfSession,
+    /// To report an event.
+    ToReport {
+        /// Body of the request.
+        body: &'a [u8],
+    },
+}
+
 /// Body of `POST /sim/devices/play`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,9 +202,34 @@ pub struct Play {
     answer: Option<Answer>,
 }
 
+/// What an event wants of the stream; `None`: it is no event.
+fn reported(body: &[u8]) -> Option<Wish> {
+    let event = Event::parse(body).ok()?;
+    Some(match event.what {
+        event::What::Start { .. } if takes_over(body) => Wish::Take,
+        event::What::Start { .. } => Wish::Start {
+            at_ms: event.at_ms,
+            print: fingerprint(&String::from_utf8_lossy(body)),
+        },
+        event::What::Stop { reason, .. } => Wish::Stop(match reason {
+            Reason::Paused | Reason::System => Ending::Final,
+            Reason::Finished | Reason::Next | Reason::Previous | Reason::Scrub => Ending::OfEntry,
+        }),
+    })
+}
+
 impl World {
-    fn ask_for_stream(&mut self, caller: &Caller, wish: Wish) -> Result<Verdict, Refusal> {
-        let now_ms = self.client_ms();
+    /// Whether a request may pass as far as the stream goes.
+    pub fn ask_for_stream(&mut self, asks: Asks<'_>, caller: &Caller) -> Result<Passage, Refusal> {
+        let wish = match asks {
+            Asks::ToCreate { body } if takes_over(body) => Wish::Take,
+            Asks::ToCreate { .. } | Asks::OfSession => Wish::Call,
+            Asks::ToReport { body } => match reported(body) {
+                Some(wish) => wish,
+                // What is no event is refused for that.
+                None => return Ok(Passage::Free),
+            },
+        };
         let elsewhere = self
             .sessions
             .iter()
@@ -175,7 +237,8 @@ impl World {
         if wish == Wish::Take && elsewhere && self.stream.holder.is_none() {
             self.stream.hold(&caller.device, None);
         }
-        match self.stream.ask(&caller.device, wish, now_ms) {
+        match self.stream.ask(&caller.device, wish, self.client_ms()) {
+            Verdict::Passes(passage) => Ok(passage),
             Verdict::Lost(finding) => {
                 // Only a client on this machine shares the clock by which that is certain.
                 if let Some(finding) = finding.filter(|_| caller.local) {
@@ -183,57 +246,17 @@ impl World {
                 }
                 Err(self.stream.refusal())
             }
-            passed @ (Verdict::Free | Verdict::Taken | Verdict::Past) => Ok(passed),
         }
     }
 
-    /// A call on a session's queue, which only a device may make that did not lose the stream.
-    pub fn stream_call(&mut self, caller: &Caller) -> Result<(), Refusal> {
-        self.ask_for_stream(caller, Wish::Call).map(drop)
-    }
-
-    /// `POST sessions`, which may take the stream.
-    pub fn stream_create(&mut self, body: &[u8], caller: &Caller) -> Result<Value, Refusal> {
-        let wish = if takes_over(body) { Wish::Take } else { Wish::Call };
-        self.ask_for_stream(caller, wish)?;
-        self.create(body, caller)
-    }
-
-    /// `POST event`, which may take the stream, give it up, or come too late for it.
-    pub fn stream_event(&mut self, body: &[u8], caller: &Caller) -> Result<Value, Refusal> {
-        let Ok(event) = Event::parse(body) else {
-            return self.event(body, caller);
-        };
-        let print = fingerprint(&String::from_utf8_lossy(body));
-        let wish = match event.what {
-            event::What::Start { .. } if takes_over(body) => Wish::Take,
-            event::What::Start { .. } => Wish::Start {
-                at_ms: event.at_ms,
-                print,
-            },
-            event::What::Stop { .. } => Wish::Stop,
-        };
-        let verdict = self.ask_for_stream(caller, wish)?;
-        let answer = self.event(body, caller)?;
-        match (verdict, event.what) {
-            (Verdict::Past, _) => self.give_back(),
-            (
-                Verdict::Free,
-                event::What::Stop {
-                    reason: Reason::Paused | Reason::System,
-                    ..
-                },
-            ) if self
-                .stream
-                .holder
-                .as_ref()
-                .is_some_and(|holder| holder.device == caller.device) =>
-            {
-                self.stream.release();
-            }
-            (Verdict::Free | Verdict::Taken | Verdict::Lost(_), _) => {}
+    /// A request that passed was done.
+    pub fn passed(&mut self, passage: Passage, caller: &Caller) {
+        let holds = self.stream.holder.as_ref().map(|holder| holder.device == caller.device);
+        match passage {
+            Passage::Past => self.give_back(),
+            Passage::Ending if holds == Some(true) => self.stream.release(),
+            Passage::Free | Passage::Taken | Passage::Ending => {}
         }
-        Ok(answer)
     }
 
     /// What a device reported of the past does not make the session its own again.
@@ -323,6 +346,9 @@ impl World {
 mod tests {
     use super::*;
 
+    const FREE: Verdict = Verdict::Passes(Passage::Free);
+    const PAST: Verdict = Verdict::Passes(Passage::Past);
+
     fn lost() -> Stream {
         let mut stream = Stream::default();
         stream.hold("kitchen", Some("s"));
@@ -336,11 +362,11 @@ mod tests {
     #[test]
     fn nobody_is_refused_while_nobody_else_has_the_stream() {
         let mut stream = Stream::default();
-        for wish in [Wish::Call, Wish::Take, Wish::Stop, start(0, 1)] {
-            assert_eq!(stream.ask("speaker", wish, 0), Verdict::Free);
+        for wish in [Wish::Call, Wish::Take, Wish::Stop(Ending::OfEntry), start(0, 1)] {
+            assert_eq!(stream.ask("speaker", wish, 0), FREE);
         }
         stream.hold("speaker", None);
-        assert_eq!(stream.ask("speaker", Wish::Call, 0), Verdict::Free);
+        assert_eq!(stream.ask("speaker", Wish::Call, 0), FREE);
     }
 
     #[test]
@@ -349,19 +375,19 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(stream.ask("speaker", Wish::Call, 0), Verdict::Lost(None));
         }
-        assert_eq!(stream.ask("speaker", Wish::Take, 0), Verdict::Taken);
-        assert_eq!(stream.ask("speaker", Wish::Call, 0), Verdict::Free);
+        assert_eq!(stream.ask("speaker", Wish::Take, 0), Verdict::Passes(Passage::Taken));
+        assert_eq!(stream.ask("speaker", Wish::Call, 0), FREE);
         assert_eq!(stream.ask("kitchen", Wish::Call, 0), Verdict::Lost(None));
         stream.release();
-        assert_eq!(stream.ask("kitchen", Wish::Call, 0), Verdict::Free);
+        assert_eq!(stream.ask("kitchen", Wish::Call, 0), FREE);
     }
 
     #[test]
     fn the_event_that_brought_the_news_is_taken_when_it_is_repeated() {
         let mut stream = lost();
         assert_eq!(stream.ask("speaker", start(9_000_000, 5), 0), Verdict::Lost(None));
-        assert_eq!(stream.ask("speaker", start(9_000_000, 5), 50), Verdict::Past);
-        assert_eq!(stream.ask("speaker", Wish::Stop, 60), Verdict::Past);
+        assert_eq!(stream.ask("speaker", start(9_000_000, 5), 50), PAST);
+        assert_eq!(stream.ask("speaker", Wish::Stop(Ending::Final), 60), PAST);
         assert!(stream.is_lost_for("speaker"));
     }
 
@@ -369,11 +395,8 @@ mod tests {
     fn what_happened_before_the_news_is_taken_and_what_was_started_after_it_is_found() {
         let mut stream = lost();
         stream.ask("speaker", Wish::Call, 10_000);
-        assert_eq!(stream.ask("speaker", start(9_000, 1), 11_000), Verdict::Past);
-        assert_eq!(
-            stream.ask("speaker", start(10_000 + LEARNS_MS, 2), 12_000),
-            Verdict::Past
-        );
+        assert_eq!(stream.ask("speaker", start(9_000, 1), 11_000), PAST);
+        assert_eq!(stream.ask("speaker", start(10_000 + LEARNS_MS, 2), 12_000), PAST);
         let Verdict::Lost(Some(finding)) = stream.ask("speaker", start(20_000, 3), 20_000) else {
             panic!("it knew");
         };

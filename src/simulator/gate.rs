@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::auth;
 use super::conduct::{self, Origin};
+use super::devices::{Asks, Passage};
 use super::faults::{Fault, Form, Scope};
 use super::http::Shared;
 use super::judge::Code;
@@ -161,8 +162,8 @@ fn missing_header(headers: &HeaderMap) -> Option<String> {
         .then(|| "X-Amzn-Device-Id is missing".to_owned())
 }
 
-/// Whether a request may go on to its operation at all.
-fn admit(shared: &Shared, asked: &Asked, parts: &Parts, body: &[u8]) -> Result<(), Refusal> {
+/// Whether a request may go on to its operation at all, and how.
+fn admit(shared: &Shared, asked: &Asked, parts: &Parts, body: &[u8]) -> Result<Passage, Refusal> {
     let mut world = shared.world();
     let session = asked.session.as_deref();
     let address = parts.uri.path_and_query().map_or("", |path| path.as_str());
@@ -172,17 +173,17 @@ fn admit(shared: &Shared, asked: &Asked, parts: &Parts, body: &[u8]) -> Result<(
         return Err(Refusal::bad(leak));
     }
     world.authorize(asked.scope, asked.authorization.as_deref())?;
-    if !matches!(asked.scope, Scope::Queue | Scope::Events) {
-        return Ok(());
-    }
+    let asks = match asked.scope {
+        Scope::Media | Scope::Auth => return Ok(Passage::Free),
+        Scope::Events => Some(Asks::ToReport { body }),
+        Scope::Queue if session.is_some() => Some(Asks::OfSession),
+        Scope::Queue => (parts.uri.path() == "/v1/playback/sessions").then_some(Asks::ToCreate { body }),
+    };
     if let Some(wrong) = missing_header(&parts.headers) {
         world.ledger.violation(session, Code::HeaderMissing, wrong.clone());
         return Err(Refusal::bad(wrong));
     }
-    if session.is_some() {
-        world.stream_call(&asked.caller)?;
-    }
-    Ok(())
+    asks.map_or(Ok(Passage::Free), |asks| world.ask_for_stream(asks, &asked.caller))
 }
 
 /// The way of a request. The simulator's own pages pass untouched.
@@ -213,12 +214,17 @@ pub async fn gate(
     if let Some(answer) = before(&shared, &asked, &connection, &body, fault.as_ref(), &conduct).await {
         return answer;
     }
-    let response = if let Err(refusal) = admit(&shared, &asked, &parts, &body) {
-        refusal.into_response()
-    } else {
-        parts.extensions.insert(Strike(fault.clone()));
-        parts.extensions.insert(asked.caller.clone());
-        next.run(Request::from_parts(parts, Body::from(body.clone()))).await
+    let response = match admit(&shared, &asked, &parts, &body) {
+        Err(refusal) => refusal.into_response(),
+        Ok(passage) => {
+            parts.extensions.insert(Strike(fault.clone()));
+            parts.extensions.insert(asked.caller.clone());
+            let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+            if response.status().is_success() {
+                shared.world().passed(passage, &asked.caller);
+            }
+            response
+        }
     };
     let status = response.status();
     let code = response

@@ -87,7 +87,7 @@ pub fn router(shared: Shared) -> Router {
 }
 
 async fn create(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().stream_create(&body, &caller).map(Json)
+    shared.world().create(&body, &caller).map(Json)
 }
 
 async fn active(State(shared): State<Shared>) -> Json<Value> {
@@ -160,7 +160,7 @@ async fn set_shuffled(State(shared): State<Shared>, caller: Who, Path(session): 
 }
 
 async fn event(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
-    shared.world().stream_event(&body, &caller).map(Json)
+    shared.world().event(&body, &caller).map(Json)
 }
 
 async fn home(State(shared): State<Shared>) -> Json<Value> {

@@ -41,7 +41,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-pub use account::{Rules, SignIn};
+pub use account::{Linking, SignIn};
 pub use catalogue::CatalogueError;
 pub use faults::Planned;
 pub use ledger::{LedgerError, Report};
@@ -74,7 +74,7 @@ pub struct Settings {
     /// Whether requests need a token.
     pub sign_in: SignIn,
     /// How signing in goes.
-    pub rules: Rules,
+    pub linking: Linking,
     /// What goes wrong from the start.
     pub faults: Vec<Planned>,
 }
@@ -89,7 +89,7 @@ impl Default for Settings {
             state: None,
             seed: None,
             sign_in: SignIn::default(),
-            rules: Rules::default(),
+            linking: Linking::default(),
             faults: Vec::new(),
         }
     }
@@ -117,7 +117,7 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, default_missing_value = "required", num_args = 0..=1)]
     pub sign_in: SignIn,
     #[command(flatten)]
-    pub rules: Rules,
+    pub linking: Linking,
     /// Something that goes wrong, such as scope=queue,kind=status,status=503,count=3; may be given more than once
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<Planned>,
@@ -132,7 +132,7 @@ impl From<Arguments> for Settings {
             state,
             seed,
             sign_in,
-            rules,
+            linking,
             faults,
         } = arguments;
         Self {
@@ -142,7 +142,7 @@ impl From<Arguments> for Settings {
             state: state.or_else(|| default_state(listen)),
             seed,
             sign_in,
-            rules,
+            linking,
             faults,
         }
     }
@@ -233,7 +233,7 @@ impl Simulator {
             state,
             seed,
             sign_in,
-            rules,
+            linking,
             faults,
         } = settings;
         let catalogue = match &music {
@@ -256,7 +256,7 @@ impl Simulator {
         };
         let mut world = World::new(catalogue, tier, seed, store, ledger);
         world.account.sign_in = sign_in;
-        world.account.rules = rules;
+        world.account.linking = linking;
         for fault in faults {
             world.faults.plan(fault).map_err(SimulatorError::Fault)?;
         }

@@ -4,10 +4,10 @@ use super::*;
 
 pub(super) const HOME: &str = "/v1/views/home";
 
-pub(super) fn start_with(rules: Rules) -> Simulator {
+pub(super) fn start_with(linking: Linking) -> Simulator {
     Simulator::start(Settings {
         sign_in: SignIn::Required,
-        rules,
+        linking,
         ..Settings::default()
     })
     .unwrap()
@@ -15,9 +15,9 @@ pub(super) fn start_with(rules: Rules) -> Simulator {
 
 /// Polls as fast as it likes.
 pub(super) fn start_quick() -> Simulator {
-    start_with(Rules {
+    start_with(Linking {
         code_interval: 0,
-        ..Rules::default()
+        ..Linking::default()
     })
 }
 
@@ -92,8 +92,8 @@ impl<'a> Device<'a> {
         self.client.call("POST", &format!("/sim/account/{what}"), body)
     }
 
-    pub(super) fn change(&self, rules: &Value) {
-        assert_eq!(self.client.call("PUT", "/sim/account", rules).0, 200, "{rules}");
+    pub(super) fn change(&self, linking: &Value) {
+        assert_eq!(self.client.call("PUT", "/sim/account", linking).0, 200, "{linking}");
     }
 
     /// Status and code of a request with this `Authorization`.
@@ -135,14 +135,14 @@ fn a_code_is_shown_approved_and_exchanged_for_tokens_that_open_the_service() {
 
 #[test]
 fn the_contracts_times_are_the_default() {
-    let simulator = start_with(Rules::default());
+    let simulator = start_with(Linking::default());
     let pair = Device::of(&simulator).pair();
     assert_eq!((&pair["expires_in"], &pair["interval"]), (&json!(600), &json!(30)));
 }
 
 #[test]
 fn polling_faster_than_the_interval_is_slowed_down_and_found() {
-    let simulator = start_with(Rules::default());
+    let simulator = start_with(Linking::default());
     let device = Device::of(&simulator);
     let pair = device.pair();
     denied("authorization_pending", &device.poll(&pair));
@@ -152,7 +152,7 @@ fn polling_faster_than_the_interval_is_slowed_down_and_found() {
 
 #[test]
 fn a_device_can_be_told_to_slow_down_without_having_hurried() {
-    let simulator = start_with(Rules::default());
+    let simulator = start_with(Linking::default());
     let device = Device::of(&simulator);
     let pair = device.pair();
     device.order("slow_down", &Value::Null);
@@ -183,9 +183,9 @@ fn codes_that_are_wrong_denied_used_or_over_are_told_apart() {
 
 #[test]
 fn requests_that_are_configured_wrongly_are_named() {
-    let simulator = start_with(Rules {
+    let simulator = start_with(Linking {
         client_id: Some("app".to_owned()),
-        ..Rules::default()
+        ..Linking::default()
     });
     let device = Device::of(&simulator);
     let create = |response_type, client_id, scope| {
@@ -233,9 +233,9 @@ fn links_and_codes_survive_a_restart() {
     let settings = || Settings {
         sign_in: SignIn::Required,
         state: Some(folder.path().to_owned()),
-        rules: Rules {
+        linking: Linking {
             code_interval: 0,
-            ..Rules::default()
+            ..Linking::default()
         },
         ..Settings::default()
     };

@@ -45,10 +45,10 @@ fn a_refresh_whose_answer_was_lost_may_be_repeated_and_so_may_an_exchange() {
 
 #[test]
 fn without_rotation_the_refresh_token_stays() {
-    let simulator = start_with(Rules {
+    let simulator = start_with(Linking {
         code_interval: 0,
         rotation: account::Rotation::Never,
-        ..Rules::default()
+        ..Linking::default()
     });
     let device = Device::of(&simulator);
     let tokens = device.linked();
@@ -157,9 +157,9 @@ fn no_secret_is_kept_or_shown() {
     let simulator = Simulator::start(Settings {
         state: Some(folder.path().to_owned()),
         sign_in: SignIn::Required,
-        rules: Rules {
+        linking: Linking {
             code_interval: 0,
-            ..Rules::default()
+            ..Linking::default()
         },
         ..Settings::default()
     })
@@ -185,6 +185,7 @@ fn no_secret_is_kept_or_shown() {
     for file in std::fs::read_dir(folder.path()).unwrap() {
         kept += &std::fs::read_to_string(file.unwrap().path()).unwrap();
     }
+    assert!(kept.contains("/auth/o2/create/codepair") && kept.contains("/auth/o2/token"));
     for secret in [&pair["device_code"], &tokens["access_token"], &tokens["refresh_token"]] {
         let secret = secret.as_str().unwrap();
         assert!(kept.len() > 1_000 && !kept.contains(&secret[5..14]), "{kept}");
