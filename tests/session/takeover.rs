@@ -235,3 +235,14 @@ fn taking_an_offer_over_is_not_told_as_a_loss() {
         "the listener took over, nobody else did"
     );
 }
+
+#[test]
+fn news_of_the_time_before_the_press_does_not_stop_what_was_asked_for() {
+    let mut speaker = stolen();
+    speaker.slow.insert(1);
+    speaker.forget().press(Press::Play).wait(60_000);
+    assert_eq!(speaker.state(), State::Buffering, "it is not loaded yet");
+    speaker.loaded(1).wait(1000);
+    assert_eq!((speaker.state(), speaker.claims()), (State::Playing, vec![1]));
+    assert!(speaker.notices.is_empty());
+}

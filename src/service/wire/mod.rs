@@ -61,9 +61,7 @@ pub fn request(question: &Question, limit: CreateLimit) -> Request {
     let post = |path, body| (Method::POST, path, Some(body));
     let put = |path, body| (Method::PUT, path, Some(body));
     let (method, path, body) = match question {
-        Question::Create { play, mode, looping } => {
-            post(sessions(), write::create_body(play, *mode, *looping, limit.asked()))
-        }
+        Question::Create { play, mode } => post(sessions(), write::create_body(play, *mode, limit.asked())),
         Question::Current { session } => get(of_session(session, "current")),
         Question::Next { session, limit } => get(of_session(session, &format!("next?limit={limit}"))),
         Question::Previous { session, limit } => get(of_session(session, &format!("previous?limit={limit}"))),
@@ -190,7 +188,6 @@ mod tests {
         let create = Question::Create {
             play: play(),
             mode: Mode::Play,
-            looping: false,
         };
         let rows = [
             (
