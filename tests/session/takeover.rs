@@ -246,3 +246,15 @@ fn news_of_the_time_before_the_press_does_not_stop_what_was_asked_for() {
     assert_eq!((speaker.state(), speaker.claims()), (State::Playing, vec![1]));
     assert!(speaker.notices.is_empty());
 }
+
+#[test]
+fn with_nothing_open_play_still_starts_something_after_the_stream_was_refused() {
+    let mut speaker = Speaker::that_takes_over(5);
+    speaker.press(Press::Preset(1)).wait(5000).lapse();
+    speaker.fails_at.insert(Asked::Restore, Failure::NotFound);
+    speaker.fails_at.insert(Asked::Active, Failure::TakenOver);
+    speaker.pull_plug(1000).wait(1000);
+    assert_eq!(speaker.state(), State::Stopped);
+    speaker.forget().press(Press::Play).wait(1000);
+    assert_eq!(speaker.story(), ["1 from 0"]);
+}

@@ -206,7 +206,7 @@ impl Session {
         if self.queue.current().is_some() {
             return;
         }
-        self.take_place(entries, StopReason::SystemStop, now);
+        self.take_place(entries, now);
     }
 
     fn next_are(&mut self, pending: Pending, entries: &[Entry], now: Moment) {

@@ -95,7 +95,7 @@ impl Session {
     /// The session is open again, under its old name or a new one.
     pub(super) fn restored(&mut self, pending: Pending, session: SessionKey, entries: &[Entry], now: Moment) {
         let Some((first, ahead)) = entries.split_first() else {
-            self.not_restored(now);
+            self.search_failed(Failure::NotFound, now);
             return;
         };
         self.service.search = Search::Over;
@@ -110,7 +110,7 @@ impl Session {
         }
         self.service.want_current = Want::No;
         if self.queue.current().is_none() {
-            self.take_place(entries, StopReason::SystemStop, now);
+            self.take_place(entries, now);
         } else {
             self.service.want_next = Want::Yes;
             self.queue.take_next(Some(first.key), ahead);
@@ -118,12 +118,12 @@ impl Session {
     }
 
     /// This is where the service says we are: nothing was known before.
-    pub(super) fn take_place(&mut self, entries: &[Entry], leaving: StopReason, now: Moment) {
+    pub(super) fn take_place(&mut self, entries: &[Entry], now: Moment) {
         self.queue.open(entries, false);
         self.service.want_next = Want::Yes;
         self.service.want_previous = Want::Yes;
         if self.playback.wanted == Wanted::Sound {
-            self.start_current(self.place_to_resume(), Some(now), leaving, now);
+            self.start_current(self.place_to_resume(), Some(now), StopReason::SystemStop, now);
         }
     }
 

@@ -39,7 +39,9 @@ impl Session {
             self.remember_place(now);
         }
         self.halt();
-        self.playback.wanted = Wanted::Pause;
+        if self.service.session.is_some() {
+            self.playback.wanted = Wanted::Pause;
+        }
     }
 
     /// A session that is to go on here is not shown, because another device has the stream. Where nothing sounds here,
