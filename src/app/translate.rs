@@ -21,7 +21,6 @@ pub fn question(call: Call, catalogue: &Catalogue) -> Result<Question, Failure> 
         Call::Create { source, mode } => Question::Create {
             play: catalogue.source(source).ok_or_else(gone)?.clone(),
             mode,
-            looping: false,
         },
         Call::Current(session) => Question::Current {
             session: named(session)?,

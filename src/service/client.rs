@@ -14,7 +14,7 @@ use super::base::BaseUrl;
 use super::credentials::{Credentials, NoToken, Token};
 use super::model::{EventReport, Question, Reply, Said};
 use super::settings::{ServiceError, Settings, fixed_headers};
-use super::wire::{self, CreateLimit, Request};
+use super::wire::{self, CreateLimit, Fault, Request};
 use crate::tls::Tls;
 
 /// A connection, TLS included, that takes longer is as good as dead.
@@ -141,14 +141,15 @@ impl Client {
                 self.create_limit = lower;
             }
         }
-        if wire::is_the_end(question, answer.status) {
-            log::debug!("service: {operation}: status {}, the queue ends", answer.status);
+        if answer.is_success() {
+            return Ok(read_reply(question, answer)?);
+        }
+        let fault = answer.fault();
+        if wire::is_the_end(question, &fault) {
+            log::debug!("service: {operation}: {fault}, the queue ends");
             return Ok(Reply::Listed(Vec::new()));
         }
-        if !answer.is_success() {
-            return Err(answer.refusal(operation));
-        }
-        Ok(read_reply(question, answer)?)
+        Err(refusal(operation, &fault))
     }
 
     /// Sends events, oldest first. The answer's body does not matter: any 2xx accepts all of them.
@@ -161,7 +162,7 @@ impl Client {
         if answer.is_success() {
             return Ok(());
         }
-        Err(answer.refusal("event"))
+        Err(refusal("event", &answer.fault()))
     }
 
     /// One request; a second one where a renewed token may cure a 401.
@@ -232,15 +233,19 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// What a refusal means; logs it. A body that could not be read only costs its details.
-    fn refusal(&self, operation: &'static str) -> Refusal {
+    /// What a refusal means. A body that could not be read only costs its details.
+    fn fault(&self) -> Fault {
         let body = self.body.as_deref().unwrap_or_default();
-        let fault = wire::fault(self.status, self.retry_after.as_deref(), self.date.as_deref(), body);
-        log::warn!("service: {operation} refused: {fault} ({:?})", fault.failure);
-        Refusal {
-            failure: fault.failure,
-            said: fault.said(operation),
-        }
+        wire::fault(self.status, self.retry_after.as_deref(), self.date.as_deref(), body)
+    }
+}
+
+/// What a refusal means to who asked; logs it.
+fn refusal(operation: &'static str, fault: &Fault) -> Refusal {
+    log::warn!("service: {operation} refused: {fault} ({:?})", fault.failure);
+    Refusal {
+        failure: fault.failure,
+        said: fault.said(operation),
     }
 }
 

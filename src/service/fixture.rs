@@ -60,7 +60,6 @@ pub fn create() -> Question {
     Question::Create {
         play: play(),
         mode: Mode::Play,
-        looping: false,
     }
 }
 

@@ -155,8 +155,6 @@ pub enum Question {
         play: PlayParams,
         /// How.
         mode: Mode,
-        /// Repeat the queue from the start on.
-        looping: bool,
     },
     /// The current entry. Answered by [`Reply::Listed`] with one entry, or none.
     Current {

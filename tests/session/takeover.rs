@@ -1,8 +1,10 @@
 //! Another device on the account.
 
-use crate::speaker::{Asked, KITCHEN, Speaker};
+use crate::speaker::{Asked, KITCHEN, KITCHENS_QUEUE, Speaker};
 use tonearm_core::State;
+use tonearm_core::effect::Call;
 use tonearm_core::event::Claim;
+use tonearm_core::id::EntryKey;
 use tonearm_core::input::{Failure, Press, Verdict};
 use tonearm_core::light::Scene;
 use tonearm_core::refusal::{Notice, Problem};
@@ -172,6 +174,36 @@ fn a_heartbeat_claims_nothing() {
     assert_eq!(speaker.claims(), [1]);
 }
 
+/// Another device has the stream, and the service shows its session to nobody else.
+fn without_the_stream(speaker: &mut Speaker) -> &mut Speaker {
+    speaker.fails_at.insert(Asked::Current, Failure::TakenOver);
+    speaker
+}
+
+#[test]
+fn an_offer_that_is_not_shown_is_brought_back_by_its_entry_and_claimed() {
+    let mut speaker = Speaker::with_album(5);
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000)).forget();
+    speaker.press(Press::TakeOver);
+    let entry = EntryKey(KITCHENS_QUEUE[0]);
+    assert_eq!(
+        speaker.calls.get(..2),
+        Some(&[Call::Current(KITCHEN), Call::Restore(entry)][..])
+    );
+    assert_eq!((speaker.state(), speaker.view().problem), (State::Playing, None));
+    assert_eq!(speaker.claims().len(), 1);
+    assert_eq!(speaker.view().offer, None);
+}
+
+#[test]
+fn a_session_that_is_not_shown_and_not_brought_back_either_is_refused_and_forgotten() {
+    let mut speaker = Speaker::with_album(5);
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000));
+    speaker.fails_at.insert(Asked::Restore, Failure::NotFound);
+    speaker.press(Press::TakeOver);
+    assert_eq!((speaker.view().offer, speaker.state()), (None, State::Stopped));
+}
+
 #[test]
 fn a_restart_while_the_stream_is_elsewhere_prepares_the_place_and_play_claims_it() {
     let mut speaker = Speaker::playing_album(5);
@@ -184,13 +216,24 @@ fn a_restart_while_the_stream_is_elsewhere_prepares_the_place_and_play_claims_it
 }
 
 #[test]
-fn an_offer_that_may_not_be_looked_at_stays() {
+fn an_offer_that_nobody_may_have_at_the_moment_stays() {
     let mut speaker = Speaker::with_album(5);
-    speaker.kitchen_plays().pull_plug(1000);
-    speaker.stolen = true;
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000));
+    speaker.fails_at.insert(Asked::Restore, Failure::TakenOver);
     speaker.press(Press::TakeOver);
     assert!(speaker.refusal().is_some());
     assert_eq!(speaker.view().offer, Some(KITCHEN));
+}
+
+#[test]
+fn taking_an_offer_over_is_not_told_as_a_loss() {
+    let mut speaker = Speaker::with_album(5);
+    without_the_stream(speaker.kitchen_plays().pull_plug(1000)).press(Press::TakeOver);
+    assert_eq!(speaker.claims(), [KITCHENS_QUEUE[0]]);
+    assert!(
+        !speaker.notices.contains(&Notice::TakenOver),
+        "the listener took over, nobody else did"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the service says: new sessions, entries, refusals, silence.
 
+use super::resume::Search;
 use super::stream::Stream;
 use super::{Edit, Footing, Opening, Opens, Pending, Session, Step, Want};
 use crate::effect::{Call, Effect};
@@ -33,9 +34,7 @@ impl Session {
                 None
             }
             (Call::Restore(_), Answer::Opened { session, entries }) => {
-                if self.is_searching(pending.call) {
-                    self.restored(pending, *session, entries, now);
-                }
+                self.brought_back(pending, *session, entries, now);
                 None
             }
             (Call::Active, Answer::Sessions(others)) => {
@@ -101,6 +100,7 @@ impl Session {
                 self.troubles.clear(Problem::WrongClock);
                 self.accepted();
             }
+            Some(Failure::TakenOver) if self.asks_by_entry(pending.call) => self.asked_without_stream(now),
             Some(failure) => {
                 let looked = self.is_searching(pending.call) && !matches!(pending.call, Call::Create { .. });
                 self.call_failed(pending.call, failure, now);
@@ -165,6 +165,31 @@ impl Session {
             }
         } else if Some(session) == self.service.session {
             self.current_is(pending, entries, now);
+        }
+    }
+
+    /// A session, by an entry of it: the own one, or another device's that is to go on here.
+    fn brought_back(&mut self, pending: Pending, session: SessionKey, entries: &[Entry], now: Moment) {
+        if let Some(opening) = self.take_opening(pending.call) {
+            if entries.is_empty() {
+                self.service.offer = None;
+                self.opening_failed(Failure::NotFound, now);
+            } else {
+                self.joined(session, entries, opening.asked_at, now);
+            }
+        } else if self.is_searching(pending.call) {
+            match self.service.search {
+                Search::Fetch(_) if entries.is_empty() => self.search_failed(Failure::NotFound, now),
+                Search::Fetch(_) => self.joined(session, entries, now, now),
+                Search::Over
+                | Search::Restore(_)
+                | Search::Regain(_)
+                | Search::Active
+                | Search::Join(_)
+                | Search::Start { .. } => {
+                    self.restored(pending, session, entries, now);
+                }
+            }
         }
     }
 
@@ -276,7 +301,7 @@ impl Session {
             Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => Want::No,
         };
         if let Some(opening) = self.take_opening(call) {
-            if let (Opens::Elsewhere(_), Failure::Forbidden | Failure::NotFound | Failure::Refused) =
+            if let (Opens::Elsewhere(_) | Opens::Entry(_), Failure::Forbidden | Failure::NotFound | Failure::Refused) =
                 (opening.what, failure)
             {
                 self.service.offer = None;

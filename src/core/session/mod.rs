@@ -200,6 +200,8 @@ enum Opens {
     Source { source: SourceKey, mode: Mode },
     /// Another device has it.
     Elsewhere(Elsewhere),
+    /// Another device has it and does not show it: the service brings it back by this entry.
+    Entry(EntryKey),
 }
 
 impl Opens {
@@ -207,6 +209,7 @@ impl Opens {
         match self {
             Self::Source { source, mode } => call == Call::Create { source, mode },
             Self::Elsewhere(other) => call == Call::Current(other.session),
+            Self::Entry(entry) => call == Call::Restore(entry),
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) enum Search {
     Active,
     /// This one of another device is to go on here.
     Join(Elsewhere),
+    /// The same, by its entry: the service does not show it while that device plays it.
+    Fetch(EntryKey),
     /// Nothing is left but to start this.
     Start { source: SourceKey, mode: Mode },
 }
@@ -43,6 +45,7 @@ impl Session {
             }
             Search::Active => Some(Call::Active),
             Search::Join(elsewhere) => Some(Call::Current(elsewhere.session)),
+            Search::Fetch(entry) => Some(Call::Restore(entry)),
             Search::Start { source, mode } => Some(Call::Create { source, mode }),
         }
     }
@@ -50,11 +53,21 @@ impl Session {
     /// This answer is to a call of the search.
     pub(super) fn is_searching(&self, call: Call) -> bool {
         match (self.service.search, call) {
-            (Search::Restore(entry) | Search::Regain(entry), Call::Restore(asked)) => entry == asked,
+            (Search::Restore(entry) | Search::Regain(entry) | Search::Fetch(entry), Call::Restore(asked)) => {
+                entry == asked
+            }
             (Search::Active, Call::Active) => true,
             (Search::Join(elsewhere), Call::Current(asked)) => elsewhere.session == asked,
             (Search::Start { source, mode }, call) => call == Call::Create { source, mode },
-            (Search::Over | Search::Restore(_) | Search::Regain(_) | Search::Active | Search::Join(_), _) => false,
+            (
+                Search::Over
+                | Search::Restore(_)
+                | Search::Regain(_)
+                | Search::Active
+                | Search::Join(_)
+                | Search::Fetch(_),
+                _,
+            ) => false,
         }
     }
 
@@ -154,6 +167,28 @@ impl Session {
         }
     }
 
+    /// A device without the stream may not see the session that is to go on here. What an entry belongs to, anybody may
+    /// ask: so it is asked for by its entry, if that is known.
+    pub(super) fn asks_by_entry(&mut self, call: Call) -> bool {
+        if let Some(opening) = self
+            .service
+            .opening
+            .as_mut()
+            .filter(|opening| opening.what.is_asked_by(call))
+        {
+            if let Opens::Elsewhere(Elsewhere { entry: Some(entry), .. }) = opening.what {
+                opening.what = Opens::Entry(entry);
+                return true;
+            }
+        } else if self.is_searching(call)
+            && let Search::Join(Elsewhere { entry: Some(entry), .. }) = self.service.search
+        {
+            self.service.search = Search::Fetch(entry);
+            return true;
+        }
+        false
+    }
+
     /// A session of another device goes on here. Its stream is that device's until a start event claims it.
     pub(super) fn joined(&mut self, session: SessionKey, entries: &[Entry], asked_at: Moment, now: Moment) {
         self.service.offer = None;
@@ -192,7 +227,7 @@ impl Session {
                 Search::Regain(_) => self.service.search = Search::Over,
                 Search::Restore(_) => self.not_restored(now),
                 Search::Active => self.others_are(&[]),
-                Search::Join(_) => {
+                Search::Join(_) | Search::Fetch(_) => {
                     self.service.offer = None;
                     self.service.search = Search::Over;
                     self.start_first();
@@ -206,7 +241,7 @@ impl Session {
     /// The listener does not want what is being looked for to sound. A place that may come back is still taken.
     pub(super) fn call_off_search(&mut self) {
         match self.service.search {
-            Search::Join(_) | Search::Start { .. } => self.end_search(),
+            Search::Join(_) | Search::Fetch(_) | Search::Start { .. } => self.end_search(),
             Search::Over | Search::Restore(_) | Search::Regain(_) | Search::Active => {}
         }
     }

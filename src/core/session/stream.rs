@@ -44,6 +44,19 @@ impl Session {
         }
     }
 
+    /// A session that is to go on here is not shown, because another device has the stream. Where nothing sounds here,
+    /// nothing was lost by that.
+    pub(super) fn asked_without_stream(&mut self, now: Moment) {
+        self.link.answered();
+        if self.playback.current.is_some() {
+            self.taken_over(now);
+        } else {
+            self.service.stream = Stream::Elsewhere {
+                since: self.playback.last(),
+            };
+        }
+    }
+
     /// The listener wants it back already: what the service says of the time before that is no news.
     fn takes_back(&self) -> bool {
         let playable = self

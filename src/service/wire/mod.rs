@@ -17,7 +17,7 @@ mod write;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Method;
 
-pub use fault::{fault, verdict_of, wait_of};
+pub use fault::{Fault, fault, verdict_of, wait_of};
 pub use limit::CreateLimit;
 pub use read::Unreadable;
 
@@ -61,9 +61,7 @@ pub fn request(question: &Question, limit: CreateLimit) -> Request {
     let post = |path, body| (Method::POST, path, Some(body));
     let put = |path, body| (Method::PUT, path, Some(body));
     let (method, path, body) = match question {
-        Question::Create { play, mode, looping } => {
-            post(sessions(), write::create_body(play, *mode, *looping, limit.asked()))
-        }
+        Question::Create { play, mode } => post(sessions(), write::create_body(play, *mode, limit.asked())),
         Question::Current { session } => get(of_session(session, "current")),
         Question::Next { session, limit } => get(of_session(session, &format!("next?limit={limit}"))),
         Question::Previous { session, limit } => get(of_session(session, &format!("previous?limit={limit}"))),
@@ -108,9 +106,23 @@ fn segment(id: &str) -> String {
     utf8_percent_encode(id, PATH_SEGMENT).to_string()
 }
 
-/// Whether `status` means that the queue ends there \[S\], and not that something is missing.
-pub fn is_the_end(question: &Question, status: u16) -> bool {
-    status == 404 && matches!(question, Question::Next { .. } | Question::Previous { .. })
+/// Whether a refusal says that the queue ends there, by the word V2 has for it \[P\]. A plain 404 may as well mean that
+/// the session is not there any more: who asked finds out.
+pub fn is_the_end(question: &Question, fault: &Fault) -> bool {
+    let word = match question {
+        Question::Next { .. } => "NO_MORE_NEXT_ENTITY",
+        Question::Previous { .. } => "NO_MORE_PREVIOUS_ENTITY",
+        Question::Create { .. }
+        | Question::Current { .. }
+        | Question::Queue { .. }
+        | Question::Active
+        | Question::Restore { .. }
+        | Question::QueueNext { .. }
+        | Question::QueueLast { .. }
+        | Question::Loop { .. }
+        | Question::Shuffle { .. } => return false,
+    };
+    fault.status == 404 && fault.code.as_deref() == Some(word)
 }
 
 /// Whether a success says all there is by being one, so that nothing about its body can be wrong.
@@ -176,7 +188,6 @@ mod tests {
         let create = Question::Create {
             play: play(),
             mode: Mode::Play,
-            looping: false,
         };
         let rows = [
             (
@@ -250,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn only_beyond_an_end_of_the_queue_not_found_is_no_failure() {
+    fn only_its_own_word_says_that_the_queue_ends() {
         let session = || "s-1".to_owned();
         let next = Question::Next {
             session: session(),
@@ -260,8 +271,21 @@ mod tests {
             session: session(),
             limit: 1,
         };
-        assert!(is_the_end(&next, 404) && is_the_end(&previous, 404));
-        assert!(!is_the_end(&next, 410));
-        assert!(!is_the_end(&Question::Current { session: session() }, 404));
+        let refused = |status, code: &str| {
+            fault(
+                status,
+                None,
+                None,
+                format!(r#"{{"error":{{"code":"{code}"}}}}"#).as_bytes(),
+            )
+        };
+        let (no_next, no_previous) = (
+            refused(404, "NO_MORE_NEXT_ENTITY"),
+            refused(404, "NO_MORE_PREVIOUS_ENTITY"),
+        );
+        assert!(is_the_end(&next, &no_next) && is_the_end(&previous, &no_previous));
+        assert!(!is_the_end(&next, &refused(404, "RESOURCE_NOT_FOUND")));
+        assert!(!is_the_end(&next, &refused(400, "NO_MORE_NEXT_ENTITY")));
+        assert!(!is_the_end(&Question::Current { session: session() }, &no_next));
     }
 }

@@ -50,8 +50,9 @@ struct Options {
     start_as_station: Option<bool>,
 }
 
-/// Body of create. A new session is always the listener's own press, so it takes the stream over.
-pub fn create_body(play: &PlayParams, mode: Mode, looping: bool, limit: Option<u8>) -> Vec<u8> {
+/// Body of create. A new session is always the listener's own press, so it takes the stream over; repeating is switched
+/// on later, if at all.
+pub fn create_body(play: &PlayParams, mode: Mode, limit: Option<u8>) -> Vec<u8> {
     let (shuffle_mode, start_as_station) = match mode {
         Mode::Play => (Some(shuffle_word(false)), None),
         Mode::Shuffle => (Some(shuffle_word(true)), None),
@@ -61,7 +62,7 @@ pub fn create_body(play: &PlayParams, mode: Mode, looping: bool, limit: Option<u
         play_params: play.into(),
         playback_options: Options {
             shuffle_mode,
-            loop_mode: loop_word(looping),
+            loop_mode: loop_word(false),
             start_as_station,
         },
         limit,
@@ -342,19 +343,19 @@ mod tests {
             container_ids: vec!["mrn:1.0:c".into()],
         };
         assert_eq!(
-            text(create_body(&play, Mode::Shuffle, false, Some(5))),
+            text(create_body(&play, Mode::Shuffle, Some(5))),
             concat!(
                 r#"{"playParams":{"id":"mrn:1.0:x","containerIds":["mrn:1.0:c"]},"playbackOptions":"#,
                 r#"{"shuffleMode":"SHUFFLE_ON","loopMode":"LOOP_OFF"},"limit":5,"takeOverType":"AUTO"}"#
             )
         );
-        let station = text(create_body(&play, Mode::Station, true, None));
+        let station = text(create_body(&play, Mode::Station, None));
         assert!(
-            station.contains(r#""playbackOptions":{"loopMode":"LOOP_ON","startAsStation":true}"#),
+            station.contains(r#""playbackOptions":{"loopMode":"LOOP_OFF","startAsStation":true}"#),
             "{station}"
         );
         assert!(!station.contains("limit"), "{station}");
-        assert!(text(create_body(&play, Mode::Play, false, None)).contains("SHUFFLE_OFF"));
+        assert!(text(create_body(&play, Mode::Play, None)).contains("SHUFFLE_OFF"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod outside;
 mod service;
 
-pub use service::{Asked, KITCHEN};
+pub use service::{Asked, KITCHEN, KITCHENS_QUEUE};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

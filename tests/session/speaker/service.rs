@@ -129,6 +129,10 @@ impl Speaker {
                 Answer::Done
             }
             Call::Active => Answer::Sessions(self.elsewhere.iter().copied().collect()),
+            Call::Restore(entry) if KITCHENS_QUEUE.contains(&entry.0) => Answer::Opened {
+                session: KITCHEN,
+                entries: self.list([entry.0].into_iter()),
+            },
             Call::Restore(_) => {
                 self.lapsed = false;
                 self.open = self.restores_as.unwrap_or(self.open);

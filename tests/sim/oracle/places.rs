@@ -15,6 +15,8 @@ pub struct Places {
     unlinked: bool,
     /// The own session was asked for and is not to be had.
     lapsed: bool,
+    /// A session of another device was not shown: it may be brought back by its entry.
+    hidden: bool,
     /// There is nothing of its own to go on with: other devices may be asked about.
     alone: bool,
     /// Other devices were asked about.
@@ -59,6 +61,7 @@ impl Oracle {
             | Input::Stored { .. }
             | Input::Media { .. }
             | Input::Audio(_)
+            | Input::Looked(_)
             | Input::LinkUp
             | Input::LinkDown
             | Input::Shutdown => {}
@@ -78,6 +81,10 @@ impl Oracle {
             Call::Current(session) if self.own.contains(&session) => {
                 self.places.lapsed |= refused || *answer == Answer::Failed(Failure::TakenOver);
             }
+            Call::Current(_) => self.places.hidden |= *answer == Answer::Failed(Failure::TakenOver),
+            Call::Restore(_) if self.places.hidden => {
+                self.places.hidden = !refused && !matches!(answer, Answer::Failed(Failure::TakenOver));
+            }
             Call::Restore(_) => {
                 self.places.alone |= refused;
                 self.places.lapsed &= !(refused || matches!(answer, Answer::Opened { .. }));
@@ -88,7 +95,6 @@ impl Oracle {
                 self.places.asked_others |= said;
             }
             Call::Create { .. }
-            | Call::Current(_)
             | Call::Next { .. }
             | Call::Previous { .. }
             | Call::Loop { .. }
@@ -138,9 +144,12 @@ impl Oracle {
         if let Some(Call::Create { .. }) = self.places.answers {
             self.places.lost_since = None;
         }
-        if let Some(Call::Current(session)) = self.places.answers
-            && self.own.insert(session)
-        {
+        let joined = match self.places.answers {
+            Some(Call::Current(session)) => self.own.insert(session),
+            Some(Call::Restore(_)) => std::mem::take(&mut self.places.hidden),
+            Some(_) | None => false,
+        };
+        if joined {
             self.places.lost_since = Some(before);
             self.places.lost_at = now;
             self.places.asked_at = Some(now);
@@ -193,7 +202,9 @@ impl Oracle {
     /// must be through first, if any.
     pub(super) fn place_call(&self, call: Call, world: &Seen<'_>) -> Result<Option<SessionKey>, String> {
         match call {
-            Call::Restore(_) if !self.places.lapsed => Err(format!("{call:?} although the session is there")),
+            Call::Restore(_) if !self.places.lapsed && !self.places.hidden => {
+                Err(format!("{call:?} although the session is there"))
+            }
             Call::Active if !self.places.alone => Err(format!("{call:?} although there is something to go on with")),
             Call::Create { .. } if self.presses.is_empty() && !self.places.asked_others => {
                 Err(format!("{call:?}, and nobody pressed anything"))
