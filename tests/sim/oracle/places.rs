@@ -58,6 +58,7 @@ impl Oracle {
             | Input::Stored { .. }
             | Input::Media { .. }
             | Input::Audio(_)
+            | Input::Looked(_)
             | Input::LinkUp
             | Input::LinkDown
             | Input::Shutdown => {}
