@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint bench fuzz format
+.PHONY: help setup setup-test demo test lint bench fuzz hour format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ FUZZ_SECONDS ?= 600
 
 fuzz: setup-test ## answers of the service that went wrong in every way, for FUZZ_SECONDS (600)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm service::fuzz -- --ignored --nocapture
+
+hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
+	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \
+		cargo test $(CARGO_FLAGS) --bin tonearm contract::hour -- --nocapture
 
 format: setup-test ## format the code
 	cargo fmt

@@ -139,7 +139,9 @@ fn create_mixes_the_album_if_asked_to() {
     let plain = Listener::playing();
     let mut both = [titles(&mixed.entries), titles(&plain.entries)];
     assert_ne!(both[0], both[1]);
-    both.iter_mut().for_each(|titles| titles.sort_unstable());
+    for titles in &mut both {
+        titles.sort_unstable();
+    }
     assert_eq!(both[0], both[1]);
     mixed.found_nothing();
 }
@@ -390,4 +392,47 @@ fn event_of_a_skip_counts_it_down_in_the_next_answer() {
     let remaining = Some(5);
     assert_eq!(listener.next()[0].actions.next, Permission::Allowed { remaining });
     listener.found_nothing();
+}
+
+#[test]
+fn answers_mean_the_same_in_every_dialect() {
+    let mut listener = Listener::playing();
+    let third = listener.entries[2].clone();
+    listener.start(&third);
+    let session = || listener.session.clone();
+    let questions = [
+        Question::Current { session: session() },
+        Question::Next {
+            session: session(),
+            limit: 10,
+        },
+        Question::Previous {
+            session: session(),
+            limit: 2,
+        },
+        Question::Queue { session: session() },
+        Question::Active,
+    ];
+    let plain: Vec<_> = questions.iter().map(|question| listener.ask(question)).collect();
+    assert!(plain.iter().all(Result::is_ok), "{plain:?}");
+    for dialect in ["wrapped", "aliases", "floats"] {
+        let spoken = serde_json::json!({"dialect": dialect});
+        assert_eq!(listener.bench.hand.call("PUT", "/sim/dialect", &spoken).0, 200);
+        let other: Vec<_> = questions.iter().map(|question| listener.ask(question)).collect();
+        assert_eq!(format!("{other:?}"), format!("{plain:?}"), "{dialect}");
+    }
+    listener.found_nothing();
+}
+
+#[test]
+fn next_is_empty_at_the_end_of_the_queue_in_every_dialect() {
+    for dialect in ["wrapped", "aliases", "floats"] {
+        let mut listener = Listener::playing();
+        let last = listener.entries[4].clone();
+        listener.start(&last);
+        let spoken = serde_json::json!({"dialect": dialect});
+        assert_eq!(listener.bench.hand.call("PUT", "/sim/dialect", &spoken).0, 200);
+        assert_eq!(listener.next(), [], "{dialect}");
+        listener.found_nothing();
+    }
 }

@@ -119,9 +119,11 @@ fn a_call_does_not_wait_in_line_behind_an_event_while_its_own_session_gets_event
     speaker.hold_answers().press(Press::Next);
     let (source, mode) = (SourceKey(2), Mode::Play);
     speaker.press(Press::Start { source, mode });
-    let asked = speaker.effects.iter().rev().find_map(|effect| match effect {
-        Effect::Call { request, call } => Some((*request, *call)),
-        _ => None,
+    let asked = speaker.effects.iter().rev().find_map(|effect| {
+        let Effect::Call { request, call } = effect else {
+            return None;
+        };
+        Some((*request, *call))
     });
     let (request, create) = asked.unwrap();
     assert_eq!(create, Call::Create { source, mode });

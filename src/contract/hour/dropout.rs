@@ -112,7 +112,7 @@ impl World {
     }
 
     /// What the audio path says, before the session hears of it.
-    pub fn watch_news(&mut self, news: AudioNews) -> Check {
+    pub fn watch_news(&mut self, news: AudioNews) {
         match news {
             AudioNews::Ended {
                 play,
@@ -128,7 +128,6 @@ impl World {
             | AudioNews::DeviceLost
             | AudioNews::DeviceBack => {}
         }
-        Ok(())
     }
 
     /// After every step: silence that is wanted by nobody and covered by what is loaded is a dropout.

@@ -44,7 +44,7 @@ impl World {
                     Verdict::Failed(failure) => Some(failure),
                     Verdict::Accepted | Verdict::Refused => None,
                 };
-                (Back::Event(Input::Reported { last: seq, verdict }), failure)
+                (Back::Event(seq, verdict), failure)
             }
         };
         if self.bench.simulator.report().violations > 0 {
@@ -105,7 +105,7 @@ impl World {
     pub fn answered(&mut self, back: Back) -> Check {
         self.busy = false;
         let input = match back {
-            Back::Event(input) => input,
+            Back::Event(last, verdict) => Input::Reported { last, verdict },
             Back::Call(request, call, result) => {
                 let Some(program) = &mut self.program else {
                     return Ok(());

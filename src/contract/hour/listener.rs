@@ -5,18 +5,18 @@ use tonearm_core::id::SourceKey;
 use tonearm_core::input::Press;
 use tonearm_core::unit::Millis;
 
-use super::world::{Check, Happening, World};
+use super::world::{Happening, World};
 
 /// Nobody waits longer than this for the music before doing something about it.
 const WAIT_MS: u64 = 12_000;
 
 impl World {
     /// One visit, and the time of the next.
-    pub fn listen(&mut self) -> Check {
+    pub fn listen(&mut self) {
         let pause = self.rng.between(4_000, 40_000);
         let Some(program) = &self.program else {
             self.enter(pause, Happening::Listen);
-            return Ok(());
+            return;
         };
         let state = program.session.view(self.moment()).state;
         let wait = match state {
@@ -36,7 +36,6 @@ impl World {
             State::Buffering => WAIT_MS,
         };
         self.enter(wait, Happening::Listen);
-        Ok(())
     }
 
     fn play_with_it(&mut self) {

@@ -94,16 +94,16 @@ impl Loader {
         self.order.iter().find(lacks).copied()
     }
 
-    fn fetch(&self, held: &Held) -> Brought {
-        let last = held.have + CHUNK_BYTES - 1;
-        let request = Request::get(&held.url).header(header::RANGE, format!("bytes={}-{last}", held.have));
+    fn fetch(&self, entry: &Held) -> Brought {
+        let last = entry.have + CHUNK_BYTES - 1;
+        let request = Request::get(&entry.url).header(header::RANGE, format!("bytes={}-{last}", entry.have));
         let answer = request.body(()).map_err(ureq::Error::from);
         let Ok(mut response) = answer.and_then(|request| self.agent.run(request)) else {
             return Brought::Trouble(Duration::ZERO);
         };
         let head = Head::of(response.status().as_u16(), response.headers());
         let total = match answer::meaning(&head) {
-            Meaning::Bytes { first, total, .. } if first == held.have => total,
+            Meaning::Bytes { first, total, .. } if first == entry.have => total,
             Meaning::Bytes { .. } | Meaning::NoRanges | Meaning::Outside { .. } => {
                 return Brought::Fault(MediaFault::Unplayable);
             }
@@ -117,7 +117,7 @@ impl Loader {
         if bytes.is_empty() {
             return Brought::Trouble(Duration::ZERO);
         }
-        if held.have == 0 && answer::begins_like_text(&bytes) {
+        if entry.have == 0 && answer::begins_like_text(&bytes) {
             return Brought::Fault(MediaFault::Unplayable);
         }
         Brought::Bytes {

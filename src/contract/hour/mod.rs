@@ -2,8 +2,8 @@
 //! no silence that the loaded window could have covered.
 //!
 //! ```text
-//! TONEARM_HOUR_SEED=7 cargo test hour     another hour, or one that failed
-//! make hour HOURS=24                      many of them, with a report
+//! make hour HOURS=24 SEED=7                                          many hours, with a report
+//! TONEARM_HOUR_SEED=7 cargo test --bin tonearm contract::hour       the one that failed
 //! ```
 
 mod dropout;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonearm_core::Session;
 use tonearm_core::effect::Call;
-use tonearm_core::id::RequestId;
-use tonearm_core::input::{AudioNews, Failure, Input, Press};
+use tonearm_core::id::{RequestId, Seq};
+use tonearm_core::input::{AudioNews, Failure, Input, Press, Verdict};
 use tonearm_core::unit::Moment;
 
 use super::audio::{Audio, News};
@@ -70,7 +70,7 @@ pub enum Happening {
 #[derive(Debug)]
 pub enum Back {
     Call(RequestId, Call, Result<Reply, Failure>),
-    Event(Input),
+    Event(Seq, Verdict),
 }
 
 /// One run of the program.
@@ -204,7 +204,7 @@ impl World {
     }
 
     pub fn trace(&self) -> String {
-        self.trace.iter().map(|line| format!("{line}\n")).collect()
+        self.trace.iter().flat_map(|line| [line, "\n"]).collect()
     }
 
     /// The speaker's boot clock.
@@ -261,7 +261,7 @@ impl World {
             Happening::Answered { run, back } if run == self.run => self.answered(back),
             Happening::NewsDue { run } if run == self.run => match self.audio.news.pop_front() {
                 Some(News { news, .. }) => {
-                    self.watch_news(news)?;
+                    self.watch_news(news);
                     self.handle(Input::Audio(news))
                 }
                 None => Ok(()),
@@ -271,7 +271,10 @@ impl World {
             | Happening::Answered { .. }
             | Happening::NewsDue { .. }
             | Happening::Load { .. } => Ok(()),
-            Happening::Listen => self.listen(),
+            Happening::Listen => {
+                self.listen();
+                Ok(())
+            }
             Happening::Trouble => self.trouble(),
             Happening::Press(press) => self.press(press),
             Happening::Boot => self.boot(),

@@ -10,7 +10,11 @@ mod json;
 mod tally;
 
 #[path = "../../../tests/sim/rng.rs"]
-#[allow(dead_code, reason = "shared with the simulation; each uses a part")]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "shared with the simulation; each uses a part"
+)]
 mod rng;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
