@@ -106,12 +106,11 @@ pub(super) fn sounded(notice: Notice) -> Chime {
         Notice::Refused(Refusal::Denied(_) | Refusal::NothingPlaying | Refusal::NoSuchPreset | Refusal::Leaving) => {
             Chime::Refused
         }
-        Notice::Refused(Refusal::NotLinked) => Chime::LinkNeeded,
         Notice::VolumeEnd => Chime::VolumeEnd,
         Notice::QueueEnded => Chime::QueueEnded,
         Notice::TakenOver => Chime::TakenOver,
         Notice::Linked => Chime::Linked,
-        Notice::Unlinked => Chime::LinkNeeded,
+        Notice::Unlinked | Notice::Refused(Refusal::NotLinked) => Chime::LinkNeeded,
     }
 }
 

@@ -105,11 +105,7 @@ impl Listener {
 }
 
 fn create(play: PlayParams, mode: Mode) -> Question {
-    Question::Create {
-        play,
-        mode,
-        looping: false,
-    }
+    Question::Create { play, mode }
 }
 
 fn references(entries: &[Playable]) -> Vec<&str> {

@@ -24,7 +24,6 @@ fn questions(session: &str, reference: &str, play: &PlayParams) -> Vec<Question>
         Question::Create {
             play: play(),
             mode: Mode::Play,
-            looping: false,
         },
         Question::Current { session: session() },
         Question::Next {

@@ -35,9 +35,19 @@ fn answer(ask: Ask, status: &watch::Receiver<Arc<Status>>) -> Option<String> {
             button: Button::Shuffle,
             reply,
         } => drop(reply),
-        Ask::Press { reply, .. } | Ask::Seek { reply, .. } | Ask::Play { reply, .. } | Ask::Enqueue { reply, .. } => {
-            reply.send(Ok(())).unwrap();
+        Ask::Account {
+            wish: AccountWish::Link,
+            reply,
+        } => {
+            let text = "an account is linked already".to_owned();
+            let error = "already_linked";
+            reply.send(Err(Reason { error, text })).unwrap();
         }
+        Ask::Press { reply, .. }
+        | Ask::Seek { reply, .. }
+        | Ask::Play { reply, .. }
+        | Ask::Enqueue { reply, .. }
+        | Ask::Account { reply, .. } => reply.send(Ok(())).unwrap(),
         Ask::Queue { reply } => {
             let answer = match status.borrow().state {
                 State::Stopped => Err(Refusal::NothingPlaying.into()),

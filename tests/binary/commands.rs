@@ -6,7 +6,7 @@ use crate::process::{Outcome, free_port, run_in};
 use crate::service::Music;
 use crate::speaker::Speaker;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "demo",
     "simulator",
