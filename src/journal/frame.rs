@@ -426,4 +426,26 @@ mod tests {
         assert!(encode(OWNER, &Entry::Aside(body), &mut out).is_none());
         assert!(out.is_empty());
     }
+
+    /// The first two were all there was before a start could take the stream over.
+    #[test]
+    fn starts_and_stops_have_the_bytes_that_they_always_had() {
+        let cases = [
+            (WhatBody::Start(5), [0, 5].as_slice()),
+            (WhatBody::Stop(ReasonBody::UserStop, 1, 2, 3), &[1, 1, 1, 2, 3]),
+            (WhatBody::TakingStart(5), &[2, 5]),
+        ];
+        for (what, bytes) in cases {
+            assert_eq!(postcard::to_stdvec(&what).unwrap(), bytes);
+            assert_eq!(postcard::from_bytes::<WhatBody>(bytes).unwrap(), what);
+        }
+    }
+
+    #[test]
+    fn a_start_that_takes_the_stream_over_is_read_back_as_one() {
+        let what = What::Start { offset: Millis(7) };
+        for claim in [Claim::Held, Claim::TakesOver] {
+            assert_eq!(<(What, Claim)>::from(WhatBody::from((what, claim))), (what, claim));
+        }
+    }
 }

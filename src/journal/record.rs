@@ -224,7 +224,7 @@ pub mod tests {
             reference: format!("0:6f1c2d3e-8a9b-4c0d-9e1f-{pair:012x}"),
             metric_id: Some(format!("m:{pair:08x}:{}", "q".repeat(86))),
             initial_delay: Millis(if seq == 1 { 420 } else { 0 }),
-            claim: Claim::Held,
+            claim: if seq % 4 == 1 { Claim::TakesOver } else { Claim::Held },
             what,
         }
     }
@@ -252,6 +252,7 @@ pub mod tests {
         };
         assert_eq!(stop.what, what);
         assert_eq!(stop.reference, sample(1).reference);
+        assert_eq!((sample(1).claim, stop.claim), (Claim::TakesOver, Claim::Held));
     }
 
     #[test]

@@ -212,8 +212,9 @@ impl Service {
     }
 
     fn try_heard(&self) -> Result<Vec<Heard>, String> {
-        let titles = self.titles()?;
         let ledger = self.try_get("/sim/ledger?kind=event")?;
+        // Asked for afterwards: by then every entry of which there is an event was handed out.
+        let titles = self.titles()?;
         let records = ledger["records"].as_array().ok_or("a ledger without records")?;
         Ok(records.iter().map(|record| heard(record, &titles)).collect())
     }

@@ -145,3 +145,20 @@ fn what_was_to_be_put_in_is_not_put_into_another_queue() {
     speaker.store().wait(1000);
     assert_eq!(speaker.order, [1, 2, 3]);
 }
+
+#[test]
+fn the_end_of_the_queue_said_as_not_found_is_the_end_if_the_session_is_there() {
+    let mut speaker = Speaker::playing_album(2);
+    speaker.ends_as_not_found = true;
+    speaker.finish().finish();
+    assert_eq!(speaker.state(), State::Stopped);
+    assert!(!speaker.calls.iter().any(|call| matches!(call, Call::Restore(_))));
+}
+
+#[test]
+fn a_queue_that_is_not_found_while_it_plays_goes_on_once_restored() {
+    let mut speaker = Speaker::playing_album(20);
+    speaker.lapse().finish();
+    assert!(speaker.calls.iter().any(|call| matches!(call, Call::Restore(_))));
+    assert_eq!(speaker.ahead(), (3..=12).collect::<Vec<_>>());
+}

@@ -1,6 +1,6 @@
 //! Another device on the account.
 
-use crate::speaker::Speaker;
+use crate::speaker::{Asked, KITCHEN, Speaker};
 use tonearm_core::State;
 use tonearm_core::event::Claim;
 use tonearm_core::input::{Failure, Press, Verdict};
@@ -170,4 +170,48 @@ fn a_heartbeat_claims_nothing() {
     speaker.press(Press::Preset(1)).wait(1000).stolen = true;
     speaker.press(Press::Shuffle).press(Press::Play).wait(30_000);
     assert_eq!(speaker.claims(), [1]);
+}
+
+#[test]
+fn a_restart_while_the_stream_is_elsewhere_prepares_the_place_and_play_claims_it() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.wait(9000).press(Press::Play).stolen = true;
+    speaker.forget().pull_plug(1000).wait(1000);
+    assert_eq!((speaker.state(), speaker.current()), (State::Paused, Some(1)));
+    speaker.press(Press::Play);
+    assert_eq!(speaker.story(), ["1 from 9000"]);
+    assert_eq!(speaker.claims(), [1]);
+}
+
+#[test]
+fn an_offer_that_may_not_be_looked_at_stays() {
+    let mut speaker = Speaker::with_album(5);
+    speaker.kitchen_plays().pull_plug(1000);
+    speaker.stolen = true;
+    speaker.press(Press::TakeOver);
+    assert!(speaker.refusal().is_some());
+    assert_eq!(speaker.view().offer, Some(KITCHEN));
+}
+
+#[test]
+fn news_of_the_time_before_the_press_does_not_stop_what_was_asked_for() {
+    let mut speaker = stolen();
+    speaker.slow.insert(1);
+    speaker.forget().press(Press::Play).wait(60_000);
+    assert_eq!(speaker.state(), State::Buffering, "it is not loaded yet");
+    speaker.loaded(1).wait(1000);
+    assert_eq!((speaker.state(), speaker.claims()), (State::Playing, vec![1]));
+    assert!(speaker.notices.is_empty());
+}
+
+#[test]
+fn with_nothing_open_play_still_starts_something_after_the_stream_was_refused() {
+    let mut speaker = Speaker::that_takes_over(5);
+    speaker.press(Press::Preset(1)).wait(5000).lapse();
+    speaker.fails_at.insert(Asked::Restore, Failure::NotFound);
+    speaker.fails_at.insert(Asked::Active, Failure::TakenOver);
+    speaker.pull_plug(1000).wait(1000);
+    assert_eq!(speaker.state(), State::Stopped);
+    speaker.forget().press(Press::Play).wait(1000);
+    assert_eq!(speaker.story(), ["1 from 0"]);
 }

@@ -386,10 +386,10 @@ impl Service {
         let session = SessionKey(*key);
         let count = (queue.order.len() - queue.at).min(usize::try_from(rng.between(1, 11)).unwrap());
         let (order, at) = (queue.order.clone(), queue.at);
-        match self.list(&order, at..at + count) {
-            Answer::Listed(entries) => Answer::Opened { session, entries },
-            other => other,
-        }
+        let Answer::Listed(entries) = self.list(&order, at..at + count) else {
+            return Answer::Failed(Failure::Garbled);
+        };
+        Answer::Opened { session, entries }
     }
 
     /// Something is put into the queue, so far behind the current entry.

@@ -1,7 +1,7 @@
 //! What the service says: new sessions, entries, refusals, silence.
 
 use super::stream::Stream;
-use super::{Edit, Footing, Opening, Opens, Pending, Session, Step, Switch, Want};
+use super::{Edit, Footing, Opening, Opens, Pending, Session, Step, Want};
 use crate::effect::{Call, Effect};
 use crate::entry::{Denial, Entry, Permission};
 use crate::event::StopReason;
@@ -22,9 +22,9 @@ impl Session {
         let failure = match (pending.call, answer) {
             (Call::Create { source, mode }, Answer::Opened { session, entries }) => {
                 if let Some(opening) = self.take_opening(pending.call) {
-                    self.opened(*session, entries, Some(opening.asked_at), (source, mode), now);
+                    self.opened(*session, entries, opening.asked_at, (source, mode), now);
                 } else if self.is_searching(pending.call) {
-                    self.opened(*session, entries, None, (source, mode), now);
+                    self.opened(*session, entries, now, (source, mode), now);
                 }
                 None
             }
@@ -123,7 +123,7 @@ impl Session {
         &mut self,
         session: SessionKey,
         entries: &[Entry],
-        asked_at: Option<Moment>,
+        asked_at: Moment,
         source: (SourceKey, Mode),
         now: Moment,
     ) {
@@ -144,7 +144,7 @@ impl Session {
         } else {
             Want::No
         };
-        self.start_current(Millis::ZERO, Some(asked_at.unwrap_or(now)), StopReason::UserStop, now);
+        self.start_current(Millis::ZERO, Some(asked_at), StopReason::UserStop, now);
     }
 
     /// A session's current entry: of the open one, or of another device's that is to go on here.
@@ -181,7 +181,7 @@ impl Session {
         if self.queue.current().is_some() {
             return;
         }
-        self.take_place(entries, StopReason::SystemStop, now);
+        self.take_place(entries, now);
     }
 
     fn next_are(&mut self, pending: Pending, entries: &[Entry], now: Moment) {
@@ -264,16 +264,6 @@ impl Session {
         }
     }
 
-    /// The order of what follows may be another one now.
-    fn switched(&mut self, on: bool, switch: fn(&mut Self) -> &mut Switch) {
-        let switch = switch(self);
-        switch.on = on;
-        if switch.wanted == Some(on) {
-            switch.wanted = None;
-        }
-        self.service.want_next = Want::Yes;
-    }
-
     /// What becomes of what was asked for. The link's part is [`Self::not_now`].
     fn call_failed(&mut self, call: Call, failure: Failure, now: Moment) {
         let later = match failure {
@@ -286,7 +276,9 @@ impl Session {
             Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => Want::No,
         };
         if let Some(opening) = self.take_opening(call) {
-            if let (Opens::Elsewhere(_), Want::No) = (opening.what, later) {
+            if let (Opens::Elsewhere(_), Failure::Forbidden | Failure::NotFound | Failure::Refused) =
+                (opening.what, failure)
+            {
                 self.service.offer = None;
             }
             self.opening_failed(failure, now);
@@ -308,11 +300,7 @@ impl Session {
                 self.change_failed(failure, later, now);
             }
             Call::QueueNext { .. } | Call::QueueLast { .. } => {
-                match later {
-                    // The others would fare no better.
-                    Want::Yes => self.service.edits.clear(),
-                    Want::No => drop(self.service.edits.pop_front()),
-                }
+                self.edit_failed(later);
                 self.change_failed(failure, later, now);
             }
             Call::Current(session) if Some(session) != self.service.session => {}
@@ -322,6 +310,7 @@ impl Session {
                 match failure {
                     Failure::NotFound => self.session_lapsed(now),
                     Failure::Forbidden | Failure::Refused if nothing => self.session_lapsed(now),
+                    Failure::TakenOver if nothing => self.regain(),
                     Failure::Forbidden
                     | Failure::Refused
                     | Failure::TakenOver
@@ -351,28 +340,8 @@ impl Session {
         self.refuse(refusal(failure), now);
     }
 
-    /// The queue is not changed - unless only the answer was lost: the service is asked what follows.
-    fn change_failed(&mut self, failure: Failure, later: Want, now: Moment) {
-        if later == Want::Yes {
-            self.service.want_next = Want::Yes;
-        }
-        if failure == Failure::NotFound {
-            // Is the session still there?
-            self.service.want_current = Want::Yes;
-        }
-        self.refuse(refusal(failure), now);
-    }
-
-    /// Something was put into the queue: what follows may be something else now.
-    fn edited(&mut self, edit: Edit) {
-        if self.service.edits.front() == Some(&edit) {
-            self.service.edits.pop_front();
-        }
-        self.service.want_next = Want::Yes;
-    }
-
     /// The listener's steps fail fast; the natural one waits for as long as there is hope.
-    fn step_failed(&mut self, failure: Failure, later: Want, now: Moment) {
+    pub(super) fn step_failed(&mut self, failure: Failure, later: Want, now: Moment) {
         match self.service.step {
             Some(Step::Next { .. } | Step::Previous { .. }) => {
                 self.refuse(refusal(failure), now);
@@ -393,28 +362,6 @@ impl Session {
             self.service.want_next = Want::Yes;
         } else {
             self.service.step = None;
-        }
-    }
-
-    /// Events that come first cannot be sent now: presses that wait behind them are refused rather than followed later.
-    pub(super) fn presses_failed(&mut self, failure: Failure, now: Moment) {
-        self.step_failed(failure, Want::Yes, now);
-        let asked = match self.service.pending.map(|pending| pending.call) {
-            Some(Call::Shuffle { .. } | Call::Loop { .. } | Call::QueueNext { .. } | Call::QueueLast { .. }) => return,
-            Some(
-                Call::Create { .. }
-                | Call::Current(_)
-                | Call::Next { .. }
-                | Call::Previous { .. }
-                | Call::Active
-                | Call::Restore(_),
-            )
-            | None => [self.service.shuffle.wanted.take(), self.service.looping.wanted.take()],
-        };
-        let edits = !self.service.edits.is_empty();
-        self.service.edits.clear();
-        if edits || asked.iter().any(Option::is_some) {
-            self.refuse(refusal(failure), now);
         }
     }
 
@@ -497,7 +444,7 @@ impl Session {
 }
 
 /// How a failure is told to somebody who pressed a button.
-fn refusal(failure: Failure) -> Refusal {
+pub(super) fn refusal(failure: Failure) -> Refusal {
     match failure {
         Failure::Unreachable | Failure::WrongClock | Failure::Busy { .. } | Failure::Garbled => Refusal::NoNetwork,
         Failure::Unauthorised => Refusal::NotLinked,

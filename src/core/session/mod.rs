@@ -4,12 +4,14 @@
 //! from what is wanted and what is: events to send, a call to make, a follower to line up, a light to show. So no
 //! input has to remember all of its consequences, and doing it twice does nothing twice.
 //!
-//! The rooms: `press` (what the listener asks), `answer` (what the service says), `sound` (what the audio path
+//! The rooms: `press` (what the listener asks), `answer` (what the service says), `change`
+//! (what is changed in the queue), `sound` (what the audio path
 //! reports, and the events that come of it), `resume` (something to go on with), `stream` (whose it is), `account`
 //! (whether anybody may be asked), `settle` (what follows), `view` and `look` (what others may see).
 
 mod account;
 mod answer;
+mod change;
 mod look;
 mod press;
 mod resume;

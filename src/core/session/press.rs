@@ -234,11 +234,6 @@ impl Session {
         }
     }
 
-    fn edit(&mut self, edit: Edit) {
-        let pushed = self.service.edits.push_back(edit);
-        debug_assert!(pushed.is_ok(), "it was permitted, so there is room");
-    }
-
     fn take_over(&mut self, now: Moment) {
         match self.service.offer {
             Some(offer) => self.take_offer(offer, now),

@@ -22,6 +22,8 @@ pub(super) enum Search {
     Over,
     /// The service does not know the session any more: it may bring it back by this entry.
     Restore(EntryKey),
+    /// Another device has the stream, and this one may not look at its own session: it may have it restored.
+    Regain(EntryKey),
     /// Another device may have a session.
     Active,
     /// This one of another device is to go on here.
@@ -35,7 +37,7 @@ impl Session {
     pub(super) fn search_call(&self) -> Option<Call> {
         match self.service.search {
             Search::Over => None,
-            Search::Restore(entry) => {
+            Search::Restore(entry) | Search::Regain(entry) => {
                 let through = self.outbox.is_settled(self.service.last_event);
                 through.then_some(Call::Restore(entry))
             }
@@ -48,32 +50,39 @@ impl Session {
     /// This answer is to a call of the search.
     pub(super) fn is_searching(&self, call: Call) -> bool {
         match (self.service.search, call) {
-            (Search::Restore(entry), Call::Restore(asked)) => entry == asked,
+            (Search::Restore(entry) | Search::Regain(entry), Call::Restore(asked)) => entry == asked,
             (Search::Active, Call::Active) => true,
             (Search::Join(elsewhere), Call::Current(asked)) => elsewhere.session == asked,
             (Search::Start { source, mode }, call) => call == Call::Create { source, mode },
-            (Search::Over | Search::Restore(_) | Search::Active | Search::Join(_), _) => false,
+            (Search::Over | Search::Restore(_) | Search::Regain(_) | Search::Active | Search::Join(_), _) => false,
         }
     }
 
     /// The service does not know the session, or does not give it out: perhaps it brings it back. What is loaded plays on.
     pub(super) fn session_lapsed(&mut self, now: Moment) {
         self.service.want_current = Want::No;
-        let saved = self
-            .shown
-            .bookmark
-            .and_then(|saved| saved.place)
-            .map(|place| place.entry);
-        match self.queue.current().map(|entry| entry.key).or(saved) {
+        match self.queue.current().map(|entry| entry.key).or(self.saved_entry()) {
             Some(entry) => self.service.search = Search::Restore(entry),
             None => self.not_restored(now),
         }
     }
 
+    /// Another device has the stream, and nothing is known here to take it back with: the place is prepared for that.
+    pub(super) fn regain(&mut self) {
+        if let Some(entry) = self.saved_entry() {
+            self.service.search = Search::Regain(entry);
+        }
+    }
+
+    fn saved_entry(&self) -> Option<EntryKey> {
+        let place = self.shown.bookmark.and_then(|saved| saved.place);
+        place.map(|place| place.entry)
+    }
+
     /// The session is open again, under its old name or a new one.
     pub(super) fn restored(&mut self, pending: Pending, session: SessionKey, entries: &[Entry], now: Moment) {
         let Some((first, ahead)) = entries.split_first() else {
-            self.not_restored(now);
+            self.search_failed(Failure::NotFound, now);
             return;
         };
         self.service.search = Search::Over;
@@ -88,7 +97,7 @@ impl Session {
         }
         self.service.want_current = Want::No;
         if self.queue.current().is_none() {
-            self.take_place(entries, StopReason::SystemStop, now);
+            self.take_place(entries, now);
         } else {
             self.service.want_next = Want::Yes;
             self.queue.take_next(Some(first.key), ahead);
@@ -96,12 +105,12 @@ impl Session {
     }
 
     /// This is where the service says we are: nothing was known before.
-    pub(super) fn take_place(&mut self, entries: &[Entry], leaving: StopReason, now: Moment) {
+    pub(super) fn take_place(&mut self, entries: &[Entry], now: Moment) {
         self.queue.open(entries, false);
         self.service.want_next = Want::Yes;
         self.service.want_previous = Want::Yes;
         if self.playback.wanted == Wanted::Sound {
-            self.start_current(self.place_to_resume(), Some(now), leaving, now);
+            self.start_current(self.place_to_resume(), Some(now), StopReason::SystemStop, now);
         }
     }
 
@@ -179,6 +188,8 @@ impl Session {
             | Failure::Unauthorised => {}
             Failure::Forbidden | Failure::NotFound | Failure::Refused => match self.service.search {
                 Search::Over => {}
+                // The place stays where it is; the listener's press tries it again.
+                Search::Regain(_) => self.service.search = Search::Over,
                 Search::Restore(_) => self.not_restored(now),
                 Search::Active => self.others_are(&[]),
                 Search::Join(_) => {
@@ -188,7 +199,6 @@ impl Session {
                 }
                 Search::Start { .. } => self.end_search(),
             },
-            // The place stays where it is; the listener's press tries it again.
             Failure::TakenOver => self.service.search = Search::Over,
         }
     }
@@ -197,7 +207,7 @@ impl Session {
     pub(super) fn call_off_search(&mut self) {
         match self.service.search {
             Search::Join(_) | Search::Start { .. } => self.end_search(),
-            Search::Over | Search::Restore(_) | Search::Active => {}
+            Search::Over | Search::Restore(_) | Search::Regain(_) | Search::Active => {}
         }
     }
 

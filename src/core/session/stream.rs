@@ -39,7 +39,9 @@ impl Session {
             self.remember_place(now);
         }
         self.halt();
-        self.playback.wanted = Wanted::Pause;
+        if self.service.session.is_some() {
+            self.playback.wanted = Wanted::Pause;
+        }
     }
 
     /// The listener wants it back already: what the service says of the time before that is no news.

@@ -59,6 +59,7 @@ pub struct Speaker {
     pub elsewhere: Vec<Elsewhere>,
     /// Another device owns the stream: only a claim gets it back.
     pub stolen: bool,
+    pub ends_as_not_found: bool,
     lapsed: bool,
     /// The name under which a lapsed session comes back; without one, its old name.
     pub restores_as: Option<u32>,
@@ -178,6 +179,7 @@ impl Speaker {
             fails_at: BTreeMap::new(),
             elsewhere: Vec::new(),
             stolen: false,
+            ends_as_not_found: false,
             lapsed: false,
             restores_as: None,
             bad: BTreeSet::new(),

@@ -87,7 +87,7 @@ impl Speaker {
         if let Call::Create { .. } = call {
             self.stolen = false;
         }
-        if self.stolen && call != Call::Active {
+        if self.stolen && !matches!(call, Call::Active | Call::Restore(_)) {
             return Answer::Failed(Failure::TakenOver);
         }
         if self.lapsed
@@ -107,6 +107,9 @@ impl Speaker {
             }
             Call::Current(KITCHEN) => Answer::Listed(self.list(KITCHENS_QUEUE.into_iter().take(1))),
             Call::Current(_) => Answer::Listed(self.list(self.order.iter().copied().skip(self.at).take(1))),
+            Call::Next { .. } if self.ends_as_not_found && self.at + 1 >= self.order.len() => {
+                Answer::Failed(Failure::NotFound)
+            }
             Call::Next { limit, .. } => {
                 let turns = if self.looping { 20 } else { 1 };
                 let queue = self.order.repeat(turns);

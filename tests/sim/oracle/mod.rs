@@ -140,11 +140,11 @@ impl Oracle {
                 return Err("the deadline stands still: a busy loop".into());
             }
         }
-        let answers = match input {
-            Input::Answer { request, .. } => self.pending.take_if(|(awaited, _)| awaited == request),
-            _ => None,
-        };
-        let answers = answers.map(|(_, call)| call);
+        let mut answers = None;
+        if let Input::Answer { request, .. } = input {
+            let awaited = self.pending.take_if(|(awaited, _)| awaited == request);
+            answers = awaited.map(|(_, call)| call);
+        }
         self.place_input(input, answers, now, journal);
         match input {
             Input::Answer { answer, .. } => {

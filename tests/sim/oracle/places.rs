@@ -9,6 +9,7 @@ use tonearm_core::id::{PlayId, Seq, SessionKey};
 use tonearm_core::input::{Account, Answer, AudioNews, Failure, Input};
 
 /// What is known of sessions, stream and account in one run of the program.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that stands by itself")]
 #[derive(Debug, Default)]
 pub struct Places {
     unlinked: bool,
@@ -75,16 +76,26 @@ impl Oracle {
             self.own.insert(*session);
         }
         match call {
-            Call::Current(session) if self.own.contains(&session) => self.places.lapsed |= refused,
+            Call::Current(session) if self.own.contains(&session) => {
+                self.places.lapsed |= refused || *answer == Answer::Failed(Failure::TakenOver);
+            }
             Call::Restore(_) => {
                 self.places.alone |= refused;
                 self.places.lapsed &= !(refused || matches!(answer, Answer::Opened { .. }));
             }
-            Call::Active if refused || matches!(answer, Answer::Sessions(_)) => {
-                self.places.alone = false;
-                self.places.asked_others = true;
+            Call::Active => {
+                let said = refused || matches!(answer, Answer::Sessions(_));
+                self.places.alone &= !said;
+                self.places.asked_others |= said;
             }
-            _ => {}
+            Call::Create { .. }
+            | Call::Current(_)
+            | Call::Next { .. }
+            | Call::Previous { .. }
+            | Call::Loop { .. }
+            | Call::Shuffle { .. }
+            | Call::QueueNext { .. }
+            | Call::QueueLast { .. } => {}
         }
         if *answer == Answer::Failed(Failure::TakenOver) {
             self.stream_lost(now, journal);
@@ -125,24 +136,24 @@ impl Oracle {
 
     /// An order is given; `before` is the last one before it.
     pub(super) fn place_order(&mut self, before: PlayId, now: u64) {
-        match self.places.answers {
-            Some(Call::Create { .. }) => self.places.lost_since = None,
-            Some(Call::Current(session)) if !self.own.contains(&session) => {
-                self.own.insert(session);
-                self.places.lost_since = Some(before);
-                self.places.lost_at = now;
-                self.places.asked_at = Some(now);
-            }
-            _ => {}
+        if let Some(Call::Create { .. }) = self.places.answers {
+            self.places.lost_since = None;
+        }
+        if let Some(Call::Current(session)) = self.places.answers
+            && self.own.insert(session)
+        {
+            self.places.lost_since = Some(before);
+            self.places.lost_at = now;
+            self.places.asked_at = Some(now);
         }
     }
 
     /// Exactly the first start of what was ordered after the stream was lost takes it back.
     pub(super) fn place_start(&mut self, event: &Event, world: &Seen<'_>) -> Check {
-        let order = match world.input {
-            Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) => Some(*play),
-            _ => None,
-        };
+        let mut order = None;
+        if let Input::Audio(AudioNews::Began { play, .. } | AudioNews::Failed { play }) = world.input {
+            order = Some(*play);
+        }
         let due = self
             .places
             .lost_since
