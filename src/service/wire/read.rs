@@ -30,6 +30,9 @@ const ALBUM: Names = &["album"]; // [S]
 const DURATION_SECONDS: Names = &["durationSeconds", "duration"]; // [S]
 const STREAM: Names = &["playbackInformation", "mediaMetadata"]; // [S]
 const PROTOCOL: Names = &["protocol", "mediaType"]; // [S]
+const DRM: Names = &["drmType"]; // [S]
+/// Word of [`DRM`] for media that are not encrypted, whatever else is said of a licence \[A\].
+const CLEAR: &str = "NONE";
 const LICENCE_URL: Names = &["licenseUrl", "licenceUrl"]; // [S]
 const LICENCE_HEADERS: Names = &["licenseHeaders", "licenceHeaders"]; // [S]
 const QUEUE_STATE: Names = &["queueState"]; // [A]
@@ -282,11 +285,14 @@ fn stream(item: &Object) -> Option<Stream> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let dash = word.contains("DASH") || path.to_ascii_lowercase().ends_with(".mpd");
     let protocol = if dash { Protocol::Dash } else { Protocol::File };
-    let licence = text(object, LICENCE_URL).map(|url| Licence {
-        drm: text(object, &["drmType"]),
-        url,
-        headers: pick(object, LICENCE_HEADERS).map(headers).unwrap_or_default(),
-    });
+    let drm = text(object, DRM);
+    let licence = text(object, LICENCE_URL)
+        .filter(|_| drm.as_deref() != Some(CLEAR))
+        .map(|url| Licence {
+            drm,
+            url,
+            headers: pick(object, LICENCE_HEADERS).map(headers).unwrap_or_default(),
+        });
     Some(Stream {
         url,
         protocol,

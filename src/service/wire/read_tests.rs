@@ -202,6 +202,13 @@ fn licence_headers_are_read_as_a_map_and_as_pairs() {
 }
 
 #[test]
+fn media_that_are_not_encrypted_need_no_licence() {
+    let answer = json!([{"entityReferenceId": "r", "playbackInformation": {"url": "https://c/a", "drmType": "NONE",
+        "licenseUrl": "https://l", "licenseHeaders": {"a": "1"}}}]);
+    assert_eq!(one(&answer).stream.unwrap().licence, None);
+}
+
+#[test]
 fn licence_headers_and_signatures_are_not_shown_in_debug_output() {
     let answer = json!([{"entityReferenceId": "r", "playbackInformation": {"url": "https://c/a?sig=topsecret",
         "licenseUrl": "https://l?topsecret", "licenseHeaders": {"authorization": "topsecret"}}}]);
