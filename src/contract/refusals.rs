@@ -164,28 +164,25 @@ fn access_denied_is_forbidden() {
     all_fail(&status(403, "ACCESS_DENIED"), Failure::Forbidden);
 }
 
-/// Listing what is not there means that the queue ends or begins here.
-fn not_found(code: &str) {
-    let expected = |question: &Question| match question.operation() {
-        "next" | "previous" => None,
-        _ => Some(Failure::NotFound),
-    };
+/// `ends`: the operation whose list ends by this code. Everywhere else something is missing.
+fn not_found(code: &str, ends: Option<&str>) {
+    let expected = |question: &Question| (Some(question.operation()) != ends).then_some(Failure::NotFound);
     every_operation(&status(404, code), expected, Verdict::Refused);
 }
 
 #[test]
-fn resource_not_found_ends_a_list_and_is_refused_elsewhere() {
-    not_found("RESOURCE_NOT_FOUND");
+fn resource_not_found_says_that_something_is_missing() {
+    not_found("RESOURCE_NOT_FOUND", None);
 }
 
 #[test]
 fn no_more_next_entity_ends_a_list() {
-    not_found("NO_MORE_NEXT_ENTITY");
+    not_found("NO_MORE_NEXT_ENTITY", Some("next"));
 }
 
 #[test]
 fn no_more_previous_entity_begins_a_list() {
-    not_found("NO_MORE_PREVIOUS_ENTITY");
+    not_found("NO_MORE_PREVIOUS_ENTITY", Some("previous"));
 }
 
 #[test]
