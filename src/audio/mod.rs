@@ -16,14 +16,15 @@ mod bench;
 #[cfg(any(feature = "simulator", test))]
 mod capture;
 mod decode;
-mod edit_list;
 mod engine;
 mod fader;
 mod gain;
 mod mark;
+mod mp4;
 mod output;
 mod paced;
 mod pack;
+mod packets;
 mod pump;
 mod shared;
 mod stereo;
