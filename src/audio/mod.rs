@@ -21,6 +21,7 @@ mod fader;
 mod gain;
 mod mark;
 mod mp4;
+mod opus;
 mod output;
 mod paced;
 mod pack;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS,
+};
 use symphonia::core::errors::{Error, SeekErrorKind};
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP3};
@@ -19,6 +21,7 @@ use thiserror::Error;
 use tonearm_core::unit::Millis;
 
 use super::mp4::{self, Codec, Demuxer, Mp4Error};
+use super::opus::{Head, RATE};
 
 /// Why there are no (more) packets.
 #[derive(Debug, Error)]
@@ -207,10 +210,21 @@ fn open_mp4(demuxer: Demuxer) -> (Packets, Told) {
             Codec::Mp3 => CODEC_ID_MP3,
             Codec::Alac => CODEC_ID_ALAC,
             Codec::Flac => CODEC_ID_FLAC,
+            Codec::Opus => CODEC_ID_OPUS,
         })
         .with_extra_data(config.setup.clone());
     parameters.bits_per_sample = config.bits;
-    let audible = demuxer.audible().unwrap_or_default();
+    let mut audible = demuxer.audible().unwrap_or_default();
+    if audible.skip == 0 {
+        // Where both the file and the codec's header tell it, they mean the same frames.
+        let skip = scale(
+            opus_skip(&parameters),
+            u128::from(demuxer.timescale()),
+            u128::from(RATE),
+        );
+        audible.skip = skip;
+        audible.length = audible.length.map(|length| length.saturating_sub(skip));
+    }
     let end = audible.length.map(|length| audible.skip.saturating_add(length));
     let told = Told {
         parameters,
@@ -219,6 +233,15 @@ fn open_mp4(demuxer: Demuxer) -> (Packets, Told) {
         expected: end.or(demuxer.duration()),
     };
     (Packets::Mp4(Box::new(demuxer)), told)
+}
+
+/// Frames before the music of an Opus stream.
+fn opus_skip(parameters: &AudioCodecParameters) -> u64 {
+    if parameters.codec != CODEC_ID_OPUS {
+        return 0;
+    }
+    let head = Head::read(parameters.extra_data.as_deref().unwrap_or_default());
+    head.map_or(0, |head| u64::from(head.skip))
 }
 
 fn open_other(gate: Gate, hint: Option<&str>) -> Result<(Packets, Told), PacketsError> {
@@ -238,8 +261,9 @@ fn open_other(gate: Gate, hint: Option<&str>) -> Result<(Packets, Told), Packets
     // Without a tag, the length of an MP3 is guessed from its bit rate; that of raw AAC always is.
     let is_guess = format == FORMAT_ID_ADTS || (format == FORMAT_ID_MP3 && track.delay.is_none());
     let told = Told {
+        // The demuxer trims the end, and counts from the first packet.
+        skip: opus_skip(&parameters),
         parameters,
-        skip: 0,
         end: None,
         expected: track.num_frames.filter(|_| !is_guess),
     };

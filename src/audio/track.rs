@@ -2,13 +2,15 @@
 //! silence an encoder put around them. It must not know of plays, rings or devices.
 
 use symphonia::core::audio::GenericAudioBufferRef;
-use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::io::MediaSource;
 use symphonia::core::packet::Packet;
 use thiserror::Error;
 use tonearm_core::unit::Millis;
 
+use super::opus::Opus;
 use super::output::CHANNELS;
 use super::packets::{Packets, PacketsError, Sought, Told};
 use super::stereo::Stereo;
@@ -89,9 +91,7 @@ impl Track {
     /// There is nothing in it that could be heard.
     pub fn open(stream: Box<dyn MediaSource>, hint: Option<&str>, from: Millis) -> Result<Self, TrackError> {
         let (packets, told) = Packets::open(stream, hint, from)?;
-        let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(&told.parameters, &AudioDecoderOptions::default())
-            .map_err(TrackError::Codec)?;
+        let decoder = decoder(&told.parameters).map_err(TrackError::Codec)?;
         let mut track = Self {
             packets,
             decoder,
@@ -304,6 +304,13 @@ impl Track {
             Step::Finished
         }
     }
+}
+
+fn decoder(parameters: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Error> {
+    if parameters.codec == CODEC_ID_OPUS {
+        return Ok(Box::new(Opus::new(parameters)?));
+    }
+    symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default())
 }
 
 enum Taken {

@@ -12,6 +12,8 @@ macro_rules! media {
 
 #[path = "track_mp4_tests.rs"]
 mod mp4;
+#[path = "track_opus_tests.rs"]
+mod opus;
 
 fn open(bytes: &[u8], hint: &str, from: Millis) -> Track {
     Track::open(Box::new(Cursor::new(bytes.to_vec())), Some(hint), from).unwrap()

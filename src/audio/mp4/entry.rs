@@ -34,6 +34,8 @@ pub enum Codec {
     Alac,
     /// Free lossless audio codec.
     Flac,
+    /// Opus.
+    Opus,
 }
 
 /// What a decoder is told.
@@ -43,7 +45,7 @@ pub struct Config {
     pub codec: Codec,
     /// Bits of a sample, of lossless codecs.
     pub bits: Option<u32>,
-    /// The codec's own description: `AudioSpecificConfig`, `STREAMINFO`, Apple's cookie.
+    /// The codec's own description: `AudioSpecificConfig`, `STREAMINFO`, Apple's cookie, `OpusHead`.
     pub setup: Box<[u8]>,
 }
 
@@ -58,6 +60,7 @@ pub fn read(kind: FourCc, body: &[u8], stsd_version: u8) -> Result<Config, Refus
         b".mp3" => Some(config(Codec::Mp3, None, &[])),
         b"alac" => find(boxes, &[b"alac"]).and_then(alac),
         b"fLaC" => find(boxes, &[b"dfLa"]).and_then(flac),
+        b"Opus" => find(boxes, &[b"dOps"]).and_then(opus),
         _ => return Err(Refusal::Codec(kind)),
     };
     found.ok_or(damaged)
@@ -212,6 +215,20 @@ fn flac(body: &[u8]) -> Option<Config> {
     let [high, low] = *info.get(12..14)?.first_chunk::<2>()?;
     let bits = (u32::from(high & 1) << 4 | u32::from(low >> 4)) + 1;
     Some(config(Codec::Flac, Some(bits), info))
+}
+
+/// The header of an Opus stream, as it is in Ogg: the same fields, the numbers turned round, of version 1.
+fn opus(body: &[u8]) -> Option<Config> {
+    let mut fields = Fields(body);
+    let (_version, channels) = (fields.u8()?, fields.u8()?);
+    let (skip, rate, gain) = (fields.u16()?, fields.u32()?, fields.u16()?);
+    let mut head = b"OpusHead\x01".to_vec();
+    head.push(channels);
+    head.extend(skip.to_le_bytes());
+    head.extend(rate.to_le_bytes());
+    head.extend(gain.to_le_bytes());
+    head.extend(fields.0.get(..SETUP_BYTES_MAX).unwrap_or(fields.0));
+    Some(config(Codec::Opus, None, &head))
 }
 
 /// The entries of an `stsd`, of which a track may have at most `max`.
