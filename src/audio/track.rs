@@ -145,12 +145,12 @@ impl Track {
                 Ok(None) => return self.conclude(),
                 // An error of the demuxer may repeat for ever: it ends the entry, unless all of it was heard already.
                 Err(error) => {
-                    log::debug!("the entry's packets end: {error}");
-                    return if self.is_complete() {
-                        Step::Finished
-                    } else {
-                        Step::Broken
-                    };
+                    if self.is_complete() {
+                        log::debug!("behind the entry's end: {error}");
+                        return Step::Finished;
+                    }
+                    log::info!("the entry breaks off: {error}");
+                    return Step::Broken;
                 }
             }
         }

@@ -27,8 +27,10 @@ fn every_packaging_gives_the_exact_number_of_frames() {
         (media!("fragments-flac.mp4"), 9001),
         (media!("dash-aac.mp4"), 61_001),
         (media!("shaka-aac.mp4"), 61_001),
-        // It does not tell how much silence the encoder put before the music; the end is cut by the last packet.
+        // These do not tell how much silence the encoder put before the music; the end is cut by the last packet. The
+        // second one has its first samples in the movie, the rest in fragments.
         (media!("fragments.mp4"), 7094 + 1024),
+        (media!("hybrid.mp4"), 61_001 + 1024),
     ] {
         assert_eq!(all(bytes, "mp4").len() / CHANNELS, length);
     }
@@ -42,6 +44,7 @@ fn packaging_does_not_change_a_sample() {
         all(media!("deep24.flac"), "flac")
     );
     assert!(all(media!("shaka-aac.mp4"), "mp4") == all(media!("long.m4a"), "m4a"));
+    assert!(all(media!("hybrid.mp4"), "mp4")[1024 * CHANNELS..] == all(media!("dash-aac.mp4"), "mp4"));
 }
 
 #[test]
@@ -120,4 +123,33 @@ fn every_beginning_of_a_file_comes_to_an_end() {
             assert!(opened.map_or(0, |track| decode(track).0.len()) < FRAMES_MAX * CHANNELS);
         }
     }
+}
+
+#[test]
+fn a_clear_beginning_is_played_and_what_is_encrypted_is_not() {
+    for (bytes, source, clear) in [
+        (
+            &media!("clear-lead-aac.mp4")[..],
+            all(media!("long.m4a"), "m4a"),
+            27 * 1024 - 1024,
+        ),
+        (
+            media!("clear-lead-flac.mp4"),
+            all(media!("album-3.flac"), "flac"),
+            8 * 576,
+        ),
+    ] {
+        let (frames, end) = decode(open(bytes, "mp4", Millis::ZERO));
+        assert_eq!((frames.len() / CHANNELS, end), (clear, Step::Broken));
+        assert!(frames == source[..clear * CHANNELS]);
+    }
+    let encrypted_part = open(media!("clear-lead-aac.mp4"), "mp4", Millis(1300));
+    assert_eq!(decode(encrypted_part), (Vec::new(), Step::Broken));
+}
+
+#[test]
+fn an_entry_that_is_encrypted_from_its_start_says_so() {
+    let told = refusal(media!("cbcs-aac.mp4").to_vec());
+    assert!(told.contains("encrypted (`cbcs`)"), "{told}");
+    assert!(told.contains("key 0123456789abcdef0123456789abcdef"), "{told}");
 }

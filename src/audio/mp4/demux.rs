@@ -54,7 +54,7 @@ impl Demuxer {
     pub fn open(stream: Box<dyn MediaSource>) -> Result<Self, Mp4Error> {
         let mut bytes = Bytes::new(stream)?;
         let movie = Movie::read(&mut bytes)?;
-        let config = movie.entries.first().cloned().ok_or(Mp4Error::NoSound)??;
+        let config = movie.entries.first().cloned().ok_or(Mp4Error::NoSound)??.config;
         Ok(Self {
             next_box: movie.end,
             bytes,
@@ -118,14 +118,13 @@ impl Demuxer {
         self.check(place.entry)?;
         self.data.resize(usize::try_from(place.size).unwrap_or(0), 0);
         self.bytes.read(place.offset, &mut self.data)?;
-        if place.duration < self.longest {
-            // Trouble ahead is met again, in its turn.
-            if let Ok(ahead) = self.locate() {
-                self.ahead = ahead;
-                self.end = ahead
-                    .is_none()
-                    .then(|| place.at.saturating_add(u64::from(place.duration)));
-            }
+        // Zero is "not known". Trouble ahead is met again, in its turn.
+        if (1..self.longest).contains(&place.duration)
+            && let Ok(ahead) = self.locate()
+        {
+            self.ahead = ahead;
+            let end = place.at.saturating_add(u64::from(place.duration));
+            self.end = ahead.is_none().then_some(end);
         }
         Ok(Some(Sample {
             at: place.at,
@@ -154,11 +153,12 @@ impl Demuxer {
         }
     }
 
-    /// The samples of this entry are for the decoder that is being fed.
+    /// The samples of this entry are for the decoder that is being fed, as they are. A file whose beginning is not encrypted
+    /// has two entries of the same codec.
     fn check(&self, entry: u32) -> Result<(), Mp4Error> {
         let number = usize::try_from(entry).ok().and_then(|number| number.checked_sub(1));
         match number.and_then(|number| self.movie.entries.get(number)) {
-            Some(Ok(config)) if *config == self.config => Ok(()),
+            Some(Ok(entry)) if entry.config == self.config => Ok(entry.access.clone()?),
             Some(Ok(_)) => Err(Mp4Error::Changes),
             Some(Err(refusal)) => Err(refusal.clone().into()),
             None => Err(Mp4Error::Damaged(FourCc(*b"stsd"))),

@@ -18,6 +18,14 @@ pub enum Refusal {
     /// A codec that can be decoded, used in a way that cannot.
     #[error("no decoder for {0}; another version of the entry is needed")]
     Profile(&'static str),
+    /// Samples that only a key makes readable.
+    #[error("the samples are encrypted ({scheme}), and there is no key {:032x} for them", u128::from_be_bytes(*key))]
+    Encrypted {
+        /// How.
+        scheme: FourCc,
+        /// Number of the key.
+        key: [u8; 16],
+    },
     /// It contradicts itself.
     #[error("the sample entry {0} is damaged")]
     Damaged(FourCc),
@@ -49,8 +57,45 @@ pub struct Config {
     pub setup: Box<[u8]>,
 }
 
+/// A sample entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What a decoder is told.
+    pub config: Config,
+    /// Its samples can be given to a decoder as they are, or else why not.
+    pub access: Result<(), Refusal>,
+}
+
 /// Reads the entry `kind` of an `stsd` of this version.
-pub fn read(kind: FourCc, body: &[u8], stsd_version: u8) -> Result<Config, Refusal> {
+fn read(kind: FourCc, body: &[u8], stsd_version: u8) -> Result<Entry, Refusal> {
+    if kind.0 != *b"enca" {
+        let config = read_clear(kind, body, stsd_version)?;
+        return Ok(Entry { config, access: Ok(()) });
+    }
+    let boxes = boxes_of(body, stsd_version).ok_or(Refusal::Damaged(kind))?;
+    let (codec, access) = protection(boxes).ok_or(Refusal::Damaged(kind))?;
+    let config = read_clear(codec, body, stsd_version)?;
+    Ok(Entry { config, access })
+}
+
+/// The codec behind an encrypted entry, and whether its samples are encrypted indeed.
+fn protection(boxes: &[u8]) -> Option<(FourCc, Result<(), Refusal>)> {
+    let sinf = find(boxes, &[b"sinf"])?;
+    let codec = FourCc(Fields(find(sinf, &[b"frma"])?).array()?);
+    let scheme = FourCc(Fields(find(sinf, &[b"schm"])?.get(4..)?).array()?);
+    let mut defaults = Fields(find(sinf, &[b"schi", b"tenc"])?);
+    defaults.version_and_flags()?;
+    let [_, _pattern, is_protected, _iv_bytes] = defaults.array()?;
+    let key = defaults.array()?;
+    let access = if is_protected == 0 {
+        Ok(())
+    } else {
+        Err(Refusal::Encrypted { scheme, key })
+    };
+    Some((codec, access))
+}
+
+fn read_clear(kind: FourCc, body: &[u8], stsd_version: u8) -> Result<Config, Refusal> {
     let damaged = Refusal::Damaged(kind);
     let Some(boxes) = boxes_of(body, stsd_version) else {
         return Err(damaged);
@@ -232,7 +277,7 @@ fn opus(body: &[u8]) -> Option<Config> {
 }
 
 /// The entries of an `stsd`, of which a track may have at most `max`.
-pub fn read_all(stsd: &[u8], max: usize) -> Option<Vec<Result<Config, Refusal>>> {
+pub fn read_all(stsd: &[u8], max: usize) -> Option<Vec<Result<Entry, Refusal>>> {
     let mut fields = Fields(stsd);
     let (version, _) = fields.version_and_flags()?;
     let _count = fields.u32()?;

@@ -65,3 +65,6 @@ pub fn is_mp4(head: [u8; 8]) -> bool {
     let [_, _, _, _, kind @ ..] = head;
     matches!(&kind, b"ftyp" | b"styp" | b"moov" | b"wide" | b"pdin")
 }
+
+#[cfg(test)]
+mod tests;

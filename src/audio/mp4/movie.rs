@@ -3,7 +3,7 @@
 use super::Mp4Error;
 use super::boxes::{Bytes, Fields, FourCc, Header, children, find};
 use super::edit::{Audible, Edit, itunes};
-use super::entry::{self, Config, Refusal};
+use super::entry::{self, Entry, Refusal};
 use super::samples::Index;
 
 /// Boxes looked at before giving up: a file has a few dozen outside its tracks.
@@ -23,7 +23,7 @@ pub struct Movie {
     /// Ticks a second of its clock; not zero.
     pub timescale: u32,
     /// What its samples are, by number from one on.
-    pub entries: Vec<Result<Config, Refusal>>,
+    pub entries: Vec<Result<Entry, Refusal>>,
     /// The samples that the movie itself lists: none in a fragmented file.
     pub index: Index,
     /// What holds for samples of fragments; `None` where the file has no fragments.
@@ -74,7 +74,7 @@ struct Sound {
     timescale: u32,
     duration: u64,
     edit: Option<Edit>,
-    entries: Vec<Result<Config, Refusal>>,
+    entries: Vec<Result<Entry, Refusal>>,
     index: Index,
 }
 
@@ -156,9 +156,18 @@ impl Found {
     fn conclude(self, end: u64) -> Result<Movie, Mp4Error> {
         let sound = self.sound.ok_or(Mp4Error::NoSound)?;
         let timescale = sound.timescale;
-        let edit = sound
-            .edit
-            .map(|edit| edit.audible(self.timescale, timescale, sound.duration));
+        // In a fragmented file, the track's own length and often its edit's are those of the samples in the movie.
+        let (listed, rest) = match self.defaults {
+            Some(_) => (sound.duration, 0),
+            None => (0, sound.duration),
+        };
+        let edit = sound.edit.map(|edit| {
+            let mut audible = edit.audible(self.timescale, timescale, rest);
+            audible.length = audible
+                .length
+                .filter(|length| audible.skip.saturating_add(*length) > listed);
+            audible
+        });
         let announced = u128::from(self.announced) * u128::from(timescale) / u128::from(self.timescale.max(1));
         let announced = u64::try_from(announced).unwrap_or(0);
         let defaults = self.defaults.map(|all| {
@@ -172,7 +181,7 @@ impl Found {
             index: sound.index,
             defaults,
             audible: self.itunes.or(edit),
-            duration: Some(sound.duration.max(announced)).filter(|ticks| *ticks > 0),
+            duration: Some(rest.max(announced)).filter(|ticks| *ticks > 0),
             end,
         })
     }
