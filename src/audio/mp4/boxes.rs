@@ -227,3 +227,57 @@ pub fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
         children(bytes).find_map(|(found, body)| (found.0 == **kind).then_some(body))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn stream(bytes: &[u8]) -> Bytes {
+        Bytes::new(Box::new(Cursor::new(bytes.to_vec()))).unwrap()
+    }
+
+    #[test]
+    fn a_box_may_tell_its_length_in_three_ways() {
+        let mut bytes = stream(b"\0\0\0\x0cfree....\0\0\0\x01wide\0\0\0\0\0\0\0\x12..\0\0\0\0mdat...");
+        let mut at = 0;
+        let mut found = Vec::new();
+        while let Some(header) = bytes.header(at, u64::MAX).unwrap() {
+            found.push((header.kind.0, header.start, header.body, header.end));
+            at = header.end;
+        }
+        assert_eq!(
+            found,
+            [
+                (*b"free", 0, 8, 12),
+                (*b"wide", 12, 28, 30),
+                (*b"mdat", 30, 38, u64::MAX)
+            ]
+        );
+        let inside: Vec<_> = children(b"\0\0\0\x0aabcd12\0\0\0\x01wide\0\0\0\0\0\0\0\x123456").collect();
+        assert_eq!(inside, [(FourCc(*b"abcd"), &b"12"[..]), (FourCc(*b"wide"), b"34")]);
+    }
+
+    #[test]
+    fn a_box_that_cannot_be_is_damage_and_half_a_header_is_truncation() {
+        let mut short = stream(b"\0\0\0\x07free....");
+        assert!(matches!(short.header(0, u64::MAX), Err(Mp4Error::Damaged(_))));
+        let mut outside = stream(b"\0\0\0\x0dfree....");
+        assert!(matches!(outside.header(0, 12), Err(Mp4Error::Damaged(_))));
+        let mut half = stream(b"\0\0\0\x0c");
+        assert!(matches!(half.header(0, u64::MAX), Err(Mp4Error::Truncated)));
+        assert!(stream(b"").header(0, u64::MAX).unwrap().is_none());
+    }
+
+    #[test]
+    fn room_is_taken_for_what_is_there() {
+        let mut bytes = stream(b"\0\x10\0\0moov....");
+        let header = bytes.header(0, u64::MAX).unwrap().unwrap();
+        let used = allocation_counter::measure(|| {
+            assert!(matches!(bytes.body(&header, 1 << 20), Err(Mp4Error::Truncated)));
+            assert!(matches!(bytes.body(&header, 1 << 19), Err(Mp4Error::TooLarge { .. })));
+        });
+        assert!(used.bytes_max < 1024, "{} bytes", used.bytes_max);
+    }
+}

@@ -108,6 +108,9 @@ impl Demuxer {
                 None => return Ok(None),
             },
         };
+        if place.size == 0 {
+            return Err(Mp4Error::Damaged(FourCc(*b"mdat")));
+        }
         if place.size > SAMPLE_BYTES_MAX {
             return Err(Mp4Error::TooLarge {
                 kind: FourCc(*b"mdat"),
@@ -173,7 +176,7 @@ impl Demuxer {
         };
         if let Some(place) = place {
             self.walked += 1;
-            if self.walked > SAMPLES_MAX || place.size == 0 {
+            if self.walked > SAMPLES_MAX {
                 return Err(Mp4Error::Damaged(FourCc(*b"trun")));
             }
             self.longest = self.longest.max(place.duration);

@@ -219,3 +219,84 @@ impl Cursor {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A box of these fields.
+    fn boxed(kind: [u8; 4], fields: &[&[u8]]) -> Vec<u8> {
+        let body = fields.concat();
+        let size = u32::try_from(body.len() + 8).unwrap();
+        [&size.to_be_bytes()[..], &kind, &body].concat()
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    /// Five samples in three chunks, of two entries.
+    fn places(sizes: &[u8], offsets: &[u8]) -> Vec<Place> {
+        let times = boxed(*b"stts", &[&words(&[0, 2, 4, 1024, 1, 600])]);
+        let chunks = boxed(*b"stsc", &[&words(&[0, 2, 1, 2, 1, 3, 1, 2])]);
+        let index = Index::read(&[sizes, offsets, &times, &chunks].concat()).unwrap();
+        let mut cursor = Cursor::default();
+        std::iter::from_fn(|| cursor.next(&index).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_form_of_the_tables_says_the_same() {
+        let in_32_bits = boxed(*b"stsz", &[&words(&[0, 0, 5, 7, 8, 9, 10, 11])]);
+        let near = boxed(*b"stco", &[&words(&[0, 3, 100, 200, 300])]);
+        let found = places(&in_32_bits, &near);
+        let short: Vec<_> = found
+            .iter()
+            .map(|place| (place.offset, place.size, place.at, place.duration, place.entry))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                (100, 7, 0, 1024, 1),
+                (107, 8, 1024, 1024, 1),
+                (200, 9, 2048, 1024, 1),
+                (209, 10, 3072, 1024, 1),
+                (300, 11, 4096, 600, 2)
+            ]
+        );
+        let compact = |bits, bytes: &[u8]| boxed(*b"stz2", &[&words(&[0, bits, 5]), bytes]);
+        assert_eq!(places(&compact(4, &[0x78, 0x9a, 0xb0]), &near), found);
+        assert_eq!(places(&compact(8, &[7, 8, 9, 10, 11]), &near), found);
+        assert_eq!(places(&compact(16, &[0, 7, 0, 8, 0, 9, 0, 10, 0, 11]), &near), found);
+        let far = boxed(*b"co64", &[&words(&[0, 3, 0, 100, 0, 200, 0, 300])]);
+        assert_eq!(places(&in_32_bits, &far), found);
+    }
+
+    #[test]
+    fn samples_of_one_size_need_no_table_of_sizes() {
+        let same = boxed(*b"stsz", &[&words(&[0, 20, 4])]);
+        let near = boxed(*b"stco", &[&words(&[0, 3, 100, 200, 300])]);
+        let offsets: Vec<_> = places(&same, &near).iter().map(|place| place.offset).collect();
+        assert_eq!(offsets, [100, 120, 200, 220]);
+    }
+
+    #[test]
+    fn tables_that_claim_more_than_they_have_take_no_room_and_end() {
+        let claims = boxed(*b"stsz", &[&words(&[0, 0, SAMPLES_MAX, 7, 8])]);
+        let rest = [
+            boxed(*b"stco", &[&words(&[0, u32::MAX, 100])]),
+            boxed(*b"stts", &[&words(&[0, 1, u32::MAX, 1024])]),
+            boxed(*b"stsc", &[&words(&[0, 1, 1, u32::MAX, 1])]),
+        ];
+        let stbl = [claims, rest.concat()].concat();
+        let used = allocation_counter::measure(|| {
+            let index = Index::read(&stbl).unwrap();
+            let mut cursor = Cursor::default();
+            assert!(cursor.next(&index).unwrap().is_some());
+            assert!(cursor.next(&index).unwrap().is_some());
+            assert!(cursor.next(&index).is_err());
+        });
+        assert!(used.bytes_max < 200, "{} bytes", used.bytes_max);
+        let too_many = boxed(*b"stsz", &[&words(&[0, 20, SAMPLES_MAX + 1])]);
+        assert!(Index::read(&[too_many, rest.concat()].concat()).is_err());
+    }
+}
