@@ -38,7 +38,9 @@ fn every_packaging_gives_the_exact_number_of_frames() {
 
 #[test]
 fn packaging_does_not_change_a_sample() {
-    assert_eq!(all(media!("flac.mp4"), "mp4"), all(media!("album-2.wav"), "wav"));
+    let wave = all(media!("album-2.wav"), "wav");
+    assert_eq!(all(media!("quicktime.mov"), "mov"), wave);
+    assert_eq!(all(media!("flac.mp4"), "mp4"), wave);
     assert_eq!(
         all(media!("fragments-flac.mp4"), "mp4"),
         all(media!("deep24.flac"), "flac")

@@ -100,12 +100,14 @@ fn read_clear(kind: FourCc, body: &[u8], stsd_version: u8) -> Result<Config, Ref
     let Some(boxes) = boxes_of(body, stsd_version) else {
         return Err(damaged);
     };
+    // `QuickTime` puts the description one box deeper.
+    let description = |name| find(boxes, &[name]).or_else(|| find(boxes, &[b"wave", name]));
     let found = match &kind.0 {
-        b"mp4a" => return mp4a(kind, boxes),
+        b"mp4a" => return mp4a(kind, description(b"esds")),
         b".mp3" => Some(config(Codec::Mp3, None, &[])),
-        b"alac" => find(boxes, &[b"alac"]).and_then(alac),
-        b"fLaC" => find(boxes, &[b"dfLa"]).and_then(flac),
-        b"Opus" => find(boxes, &[b"dOps"]).and_then(opus),
+        b"alac" => description(b"alac").and_then(alac),
+        b"fLaC" => description(b"dfLa").and_then(flac),
+        b"Opus" => description(b"dOps").and_then(opus),
         _ => return Err(Refusal::Codec(kind)),
     };
     found.ok_or(damaged)
@@ -131,8 +133,7 @@ fn boxes_of(body: &[u8], stsd_version: u8) -> Option<&[u8]> {
     body.get(ENTRY_BYTES + more..)
 }
 
-fn mp4a(kind: FourCc, boxes: &[u8]) -> Result<Config, Refusal> {
-    let esds = find(boxes, &[b"esds"]).or_else(|| find(boxes, &[b"wave", b"esds"]));
+fn mp4a(kind: FourCc, esds: Option<&[u8]>) -> Result<Config, Refusal> {
     let (object, setup) = esds.and_then(decoder_config).ok_or(Refusal::Damaged(kind))?;
     match object {
         // MPEG-4 audio, and what MPEG-2 called the same.
