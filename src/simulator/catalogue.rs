@@ -144,7 +144,7 @@ pub enum CatalogueError {
         source: std::io::Error,
     },
     /// No playable file is in it.
-    #[error("nothing playable in {path}: no flac, mp3, m4a, ogg or wav file in it or in its folders")]
+    #[error("nothing playable in {path}: no flac, mp3, m4a, ogg, opus or wav file in it or in its folders")]
     Empty {
         /// The directory.
         path: PathBuf,

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::Cursor;
 use std::path::PathBuf;
 
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::{MetadataOptions, MetadataRevision, StandardTag};
+use symphonia::core::units::Duration;
 
 /// Where the bytes of a track are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub enum Format {
     M4a,
     /// Vorbis in Ogg.
     Ogg,
+    /// Opus in Ogg.
+    Opus,
     /// Plain samples.
     Wav,
 }
@@ -50,6 +54,7 @@ impl Format {
             "mp3" => Some(Self::Mp3),
             "m4a" | "mp4" => Some(Self::M4a),
             "ogg" | "oga" => Some(Self::Ogg),
+            "opus" => Some(Self::Opus),
             "wav" => Some(Self::Wav),
             _ => None,
         }
@@ -61,7 +66,7 @@ impl Format {
             Self::Flac => "audio/flac",
             Self::Mp3 => "audio/mpeg",
             Self::M4a => "audio/mp4",
-            Self::Ogg => "audio/ogg",
+            Self::Ogg | Self::Opus => "audio/ogg",
             Self::Wav => "audio/wav",
         }
     }
@@ -73,6 +78,7 @@ impl Format {
             Self::Mp3 => "mp3",
             Self::M4a => "m4a",
             Self::Ogg => "ogg",
+            Self::Opus => "opus",
             Self::Wav => "wav",
         }
     }
@@ -84,6 +90,7 @@ impl Format {
             Self::Mp3 => "MP3",
             Self::M4a => "AAC",
             Self::Ogg => "VORBIS",
+            Self::Opus => "OPUS",
             Self::Wav => "PCM",
         }
     }
@@ -137,12 +144,13 @@ pub fn read(bytes: &Bytes, format: Format) -> Result<Tags, TagsError> {
 
 fn length(reader: &dyn FormatReader, format: Format, tags: &mut Tags) -> Result<(), TagsError> {
     let track = reader.default_track(TrackType::Audio).ok_or(TagsError::Silent)?;
-    if track.codec_params.is_none() {
-        return Err(TagsError::Silent);
-    }
+    let parameters = track.codec_params.as_ref().ok_or(TagsError::Silent)?;
+    let is_opus = parameters.audio().is_some_and(|sound| sound.codec == CODEC_ID_OPUS);
+    // The length of an Opus stream counts what its decoder leaves out before the music.
+    let before = Duration::from(track.delay.filter(|_| is_opus).unwrap_or(0));
     let length = track
         .time_base
-        .zip(track.duration)
+        .zip(track.duration.map(|duration| duration.saturating_sub(before)))
         .and_then(|(base, duration)| base.calc_duration(duration));
     tags.duration_ms = length
         .and_then(|length| u64::try_from(length.as_millis()).ok())
@@ -188,8 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_opus_is_that_of_the_music() {
+        let bytes = include_bytes!("../../tests/media/long.opus");
+        let tags = read(&Bytes::Builtin(bytes), Format::Opus).unwrap();
+        assert_eq!(tags.duration_ms, Some(61_001 / 48));
+    }
+
+    #[test]
     fn endings_are_recognised_in_any_case() {
         assert_eq!(Format::of_extension("FLAC"), Some(Format::Flac));
-        assert_eq!(Format::of_extension("opus"), None);
+        assert_eq!(Format::of_extension("wma"), None);
     }
 }
