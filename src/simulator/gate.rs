@@ -126,12 +126,12 @@ impl Asked {
         }
     }
 
-    fn error(&self, refusal: &Refusal) -> Response {
+    fn error(&self, refusal: &Refusal, upgrade_url: Option<String>) -> Response {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
         match refusal.why {
             None => self.error_with(status, refusal.code, &refusal.message),
             Some(why) => {
-                let offer = format!("{}{}", self.caller.base, offer::PATH);
+                let offer = upgrade_url.unwrap_or_else(|| format!("{}{}", self.caller.base, offer::PATH));
                 self.error_at(status, refusal.code, offer::words(why, self.language), &offer)
             }
         }
@@ -249,7 +249,7 @@ pub async fn gate(
     }
     let settles = scope == Scope::Events && (status.is_success() || is_final(status, code));
     let response = match response.extensions().get::<Refusal>() {
-        Some(refusal) => asked.error(refusal),
+        Some(refusal) => asked.error(refusal, shared.world().upgrade_url.clone()),
         None => response,
     };
     if !matches!(fault, Some(Fault::Delay { .. })) {

@@ -101,6 +101,8 @@ pub struct Settings {
     pub url_expired: Expired,
     /// How answers are spelt.
     pub dialect: Dialect,
+    /// Where the `url` of a refusal leads; `None`: a page of the simulator's own.
+    pub upgrade_url: Option<String>,
 }
 
 impl Default for Settings {
@@ -123,6 +125,7 @@ impl Default for Settings {
             url_life_s: address::LIFE_S,
             url_expired: Expired::default(),
             dialect: Dialect::default(),
+            upgrade_url: None,
         }
     }
 }
@@ -174,6 +177,9 @@ pub struct Arguments {
     /// How answers are spelt; a client must read each
     #[arg(long, value_enum, default_value_t)]
     pub dialect: Dialect,
+    /// Where a refusal sends a listener who wants a larger plan [default: a page of the simulator]
+    #[arg(long, value_name = "URL")]
+    pub upgrade_url: Option<String>,
 }
 
 impl From<Arguments> for Settings {
@@ -194,6 +200,7 @@ impl From<Arguments> for Settings {
             url_life_s,
             url_expired,
             dialect,
+            upgrade_url,
         } = arguments;
         Self {
             listen,
@@ -208,6 +215,7 @@ impl From<Arguments> for Settings {
             url_life_s,
             url_expired,
             dialect,
+            upgrade_url,
             clock: Clock::System,
             sign_in,
             linking,
@@ -390,7 +398,11 @@ impl Simulator {
         lines.push("point a speaker at it, in tonearm.toml:".to_owned());
         lines.push(format!("  [service]\n  base_url = \"http://{address}\""));
         if self.needs_sign_in() {
-            lines.push(format!("  auth_url = \"http://{address}\""));
+            let client_id = self.shared.world().account.linking.client_id.clone();
+            let client_id = client_id.as_deref().unwrap_or("speaker");
+            lines.push(format!(
+                "  auth_url = \"http://{address}\"\n  client_id = \"{client_id}\""
+            ));
             lines.push(format!(
                 "link it with the code it shows: type \"approve CODE\" or \"deny CODE\" here, or open http://{address}/link"
             ));

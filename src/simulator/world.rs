@@ -80,6 +80,8 @@ pub struct World {
     pub addresses: Addresses,
     /// How answers are spelt.
     pub dialect: Dialect,
+    /// Where a refusal leads, in place of a page of this server.
+    pub upgrade_url: Option<String>,
     seed: u64,
     created: u64,
 }
@@ -107,6 +109,7 @@ impl World {
             time: Time::new(clock, ahead_ms),
             addresses: Addresses::new(settings.url_life_s, settings.url_expired),
             dialect: settings.dialect,
+            upgrade_url: settings.upgrade_url,
             seed,
             created: 0,
         }

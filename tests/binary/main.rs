@@ -24,6 +24,7 @@ mod scripted;
 mod second_device;
 mod service;
 mod sign_in;
+mod signed;
 mod signing_in;
 mod simulator;
 mod speaker;

@@ -34,6 +34,8 @@ fn codes_are_approved_by_a_line_on_its_console() {
     let (program, mut typist) = Program::start_typed(folder.path(), "simulator", &args);
     let address = is_up(port);
     assert!(program.output().contains("approve CODE"), "{}", program.output());
+    let lines = format!("  auth_url = \"{address}\"\n  client_id = ");
+    assert!(program.output().contains(&lines), "{}", program.output());
     let ask = |what: &str, form: &[(&str, &str)]| -> Value {
         let answer = agent()
             .post(format!("{address}/auth/o2/{what}"))
