@@ -5,7 +5,7 @@ use tonearm_core::State;
 use tonearm_core::effect::Call;
 use tonearm_core::event::Claim;
 use tonearm_core::id::EntryKey;
-use tonearm_core::input::{Failure, Press, Verdict};
+use tonearm_core::input::{Failure, Modes, Press, Verdict};
 use tonearm_core::light::Scene;
 use tonearm_core::refusal::{Notice, Problem};
 use tonearm_core::unit::Millis;
@@ -193,6 +193,35 @@ fn an_offer_that_is_not_shown_is_brought_back_by_its_entry_and_claimed() {
     assert_eq!((speaker.state(), speaker.view().problem), (State::Playing, None));
     assert_eq!(speaker.claims().len(), 1);
     assert_eq!(speaker.view().offer, None);
+}
+
+#[test]
+fn a_session_that_goes_on_here_keeps_its_modes() {
+    let modes = Modes {
+        shuffle: true,
+        looping: true,
+    };
+    let mut shown = Speaker::with_album(5);
+    shown.kitchen_plays().elsewhere[0].modes = modes;
+    shown.pull_plug(1000).press(Press::TakeOver);
+    let mut by_entry = Speaker::with_album(5);
+    by_entry.kitchen_plays().elsewhere[0].modes = modes;
+    without_the_stream(by_entry.pull_plug(1000)).press(Press::TakeOver);
+    for mut speaker in [shown, by_entry] {
+        assert_eq!(speaker.state(), State::Playing);
+        assert!(speaker.view().shuffle && speaker.view().looping);
+        speaker.press(Press::Loop);
+        assert!(matches!(
+            speaker
+                .calls
+                .iter()
+                .rev()
+                .find(|call| matches!(call, Call::Loop { .. })),
+            Some(Call::Loop { on: false, .. })
+        ));
+        speaker.press(Press::Preset(1));
+        assert!(!speaker.view().shuffle && !speaker.view().looping);
+    }
 }
 
 #[test]
