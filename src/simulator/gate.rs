@@ -248,7 +248,8 @@ pub async fn gate(
         told(&shared, &asked, &conduct, status, code, None);
     }
     let settles = scope == Scope::Events && (status.is_success() || is_final(status, code));
-    if scope == Scope::Events && code == MAX_CONCURRENCY {
+    // Who does not hear of the loss owes the event as before.
+    if scope == Scope::Events && code == MAX_CONCURRENCY && !matches!(fault, Some(Fault::AnswerLost)) {
         shared.world().displace_event(&body, &asked.caller);
     }
     let response = match response.extensions().get::<Refusal>() {

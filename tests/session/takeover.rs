@@ -195,33 +195,40 @@ fn an_offer_that_is_not_shown_is_brought_back_by_its_entry_and_claimed() {
     assert_eq!(speaker.view().offer, None);
 }
 
-#[test]
-fn a_session_that_goes_on_here_keeps_its_modes() {
-    let modes = Modes {
+/// The kitchen plays its session over and over, in random order.
+fn mixed_in_the_kitchen() -> Speaker {
+    let mut speaker = Speaker::with_album(5);
+    speaker.kitchen_plays().elsewhere[0].modes = Modes {
         shuffle: true,
         looping: true,
     };
-    let mut shown = Speaker::with_album(5);
-    shown.kitchen_plays().elsewhere[0].modes = modes;
-    shown.pull_plug(1000).press(Press::TakeOver);
-    let mut by_entry = Speaker::with_album(5);
-    by_entry.kitchen_plays().elsewhere[0].modes = modes;
-    without_the_stream(by_entry.pull_plug(1000)).press(Press::TakeOver);
-    for mut speaker in [shown, by_entry] {
-        assert_eq!(speaker.state(), State::Playing);
-        assert!(speaker.view().shuffle && speaker.view().looping);
-        speaker.press(Press::Loop);
-        assert!(matches!(
-            speaker
-                .calls
-                .iter()
-                .rev()
-                .find(|call| matches!(call, Call::Loop { .. })),
-            Some(Call::Loop { on: false, .. })
-        ));
-        speaker.press(Press::Preset(1));
-        assert!(!speaker.view().shuffle && !speaker.view().looping);
-    }
+    speaker.pull_plug(1000);
+    speaker
+}
+
+#[test]
+fn a_session_that_goes_on_here_keeps_its_modes() {
+    let mut speaker = mixed_in_the_kitchen();
+    speaker.press(Press::TakeOver);
+    assert_eq!(speaker.state(), State::Playing);
+    assert!(speaker.view().shuffle && speaker.view().looping);
+    speaker.forget().press(Press::Loop);
+    assert!(matches!(speaker.calls.first(), Some(Call::Loop { on: false, .. })));
+}
+
+#[test]
+fn a_session_that_is_brought_back_by_its_entry_keeps_its_modes() {
+    let mut speaker = mixed_in_the_kitchen();
+    without_the_stream(&mut speaker).press(Press::TakeOver);
+    assert_eq!(speaker.state(), State::Playing);
+    assert!(speaker.view().shuffle && speaker.view().looping);
+}
+
+#[test]
+fn what_is_started_after_it_has_modes_of_its_own() {
+    let mut speaker = mixed_in_the_kitchen();
+    speaker.press(Press::TakeOver).press(Press::Preset(1));
+    assert!(!speaker.view().shuffle && !speaker.view().looping);
 }
 
 #[test]
