@@ -4,17 +4,18 @@ use std::collections::HashMap;
 
 use tonearm_core::entry::{Actions, Entry, Kind};
 use tonearm_core::id::{EntryKey, SessionKey, SourceKey};
-use tonearm_core::input::{Elsewhere, Entries};
-use tonearm_core::limits::{ANSWER_MAX, EDITS_MAX, ELSEWHERE_MAX};
+use tonearm_core::input::{Elsewhere, Entries, Modes};
+use tonearm_core::limits::{ANSWER_MAX, EDITS_MAX, ELSEWHERE_MAX, SOURCES_MAX};
 
 use crate::service::{ActiveSession, PlayParams, Playable};
 
 /// Sessions whose names are kept: the open one, the one before (its last events may be on their way), room, and those
 /// on other devices, twice: as listed, and as listed before, until the session has taken the new list.
 const SESSIONS_MAX: usize = 4 + 2 * ELSEWHERE_MAX;
-/// Sources given on the page that are kept: those that wait to be put into the queue, and the last ones that were to be
-/// played. Presets are kept besides.
-const GIVEN_MAX: usize = EDITS_MAX + 8;
+/// Sources given on the page that are kept: those that the session may still ask for, and the one that was given last.
+/// Presets are kept besides.
+const GIVEN_MAX: usize = SOURCES_MAX + 1;
+const _: () = assert!(GIVEN_MAX > EDITS_MAX, "what waits to be put into the queue is known");
 
 /// What stands for a title where the service gave none.
 pub const UNTITLED: &str = "(untitled)";
@@ -147,6 +148,10 @@ impl Catalogue {
                     session,
                     entry,
                     sounding: active.sounding,
+                    modes: Modes {
+                        shuffle: active.shuffle,
+                        looping: active.looping,
+                    },
                 }
             })
             .collect()
@@ -196,19 +201,13 @@ impl Catalogue {
             .retain(|key, _| holds(*key) || offered.iter().any(|one| one.entry == Some(*key)));
     }
 
-    /// The key of something the page asks for.
-    pub fn give(&mut self, source: PlayParams) -> SourceKey {
-        if self.given.len() == GIVEN_MAX {
-            self.given.remove(0);
-        }
+    /// The key of something the page asks for. What nobody holds of what was given before is forgotten.
+    pub fn give(&mut self, source: PlayParams, holds: impl Fn(SourceKey) -> bool) -> SourceKey {
+        self.given.retain(|(given, _)| holds(*given));
+        debug_assert!(self.given.len() < GIVEN_MAX, "the session holds more than it may");
         let key = SourceKey(self.next_key());
         self.given.push((key, source));
         key
-    }
-
-    /// The press with this source was refused: it pushes out nothing that still waits.
-    pub fn take_back(&mut self, source: SourceKey) {
-        self.given.retain(|(given, _)| *given != source);
     }
 
     /// What a source key stands for.
@@ -309,6 +308,26 @@ mod tests {
         let entry = catalogue.entry(session, Playable { artist, ..bare("r") });
         assert_eq!(catalogue.elsewhere(vec![active("s", "r")])[0].entry, Some(entry.key));
         assert_eq!(catalogue.artist(entry.key), Some("Somebody"));
+    }
+
+    #[test]
+    fn what_was_given_is_kept_as_long_as_it_may_be_asked_for() {
+        let mut catalogue = Catalogue::new(Vec::new());
+        let params = |number: usize| PlayParams {
+            id: Some(number.to_string()),
+            container_ids: Vec::new(),
+        };
+        let mut held: Vec<SourceKey> = Vec::new();
+        for number in 0..SOURCES_MAX {
+            held.push(catalogue.give(params(number), |key| held.contains(&key)));
+        }
+        for number in 0..100 {
+            catalogue.give(params(number), |key| held.contains(&key));
+        }
+        for (number, key) in held.iter().enumerate() {
+            assert_eq!(catalogue.source(*key), Some(&params(number)));
+        }
+        assert_eq!(catalogue.given.len(), GIVEN_MAX);
     }
 
     #[test]

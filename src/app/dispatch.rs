@@ -1,19 +1,19 @@
 //! One effect, one call of an adapter.
 
 use tonearm_core::Effect;
-use tonearm_core::effect::{Bookmark, Call, Wishes};
-use tonearm_core::event::{Claim, Event};
+use tonearm_core::effect::{Call, Wishes};
+use tonearm_core::event::Event;
 use tonearm_core::id::{RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
 
+use super::translate::Stamp;
 use super::{App, Exit, presence, translate};
 use crate::audio::Source;
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
 use crate::media::Item;
 use crate::service::EventReport;
-use crate::state::{Saved, SavedPlace};
 
 impl App {
     pub(super) fn dispatch(&mut self, effect: Effect) {
@@ -75,7 +75,7 @@ impl App {
                 log::warn!("{}", presence::told(notice));
                 self.adapters.engine.chime(presence::sounded(notice));
             }
-            Effect::Save(bookmark) => self.save(bookmark),
+            Effect::Save(bookmark) => self.adapters.state.save(translate::saved(bookmark, &self.catalogue)),
             Effect::Exit => self.exit = Exit::Asked,
         }
     }
@@ -95,25 +95,13 @@ impl App {
         let reading = self.calendar.read();
         self.note_clock(&reading);
         let wall_ms = reading.wall_ms_of(event.at);
-        let session = self
-            .catalogue
-            .session_name(event.session)
-            .unwrap_or_default()
-            .to_owned();
-        let known = self.catalogue.known(event.entry).map(|known| &known.playable);
-        self.adapters.journal.append(Record {
-            seq: event.seq,
+        let stamp = Stamp {
             boot: self.boot,
-            at: event.at,
             wall_ms: (reading.trust == Trust::Synchronised).then_some(wall_ms),
             zone_minutes: clock::zone_minutes(wall_ms),
-            session,
-            reference: known.map(|playable| playable.reference.clone()).unwrap_or_default(),
-            metric_id: known.and_then(|playable| playable.metric_id.clone()),
-            initial_delay: event.initial_delay,
-            what: event.what,
-            claim: event.claim,
-        });
+        };
+        let record = translate::record(event, stamp, &self.catalogue);
+        self.adapters.journal.append(record);
     }
 
     fn report(&mut self, first: Seq, last: Seq) {
@@ -132,16 +120,8 @@ impl App {
             log::error!("event {} cannot be read back from the journal; it is set aside", seq.0);
             return None;
         };
-        Some(EventReport {
-            wall_ms: record.wall_ms.unwrap_or_else(|| self.likely_wall_ms(&record)),
-            zone: zone(record.zone_minutes),
-            session: record.session,
-            reference: record.reference,
-            metric_id: record.metric_id,
-            initial_delay: record.initial_delay,
-            take_over: record.claim == Claim::TakesOver,
-            what: record.what,
-        })
+        let wall_ms = record.wall_ms.unwrap_or_else(|| self.likely_wall_ms(&record));
+        Some(translate::report(record, wall_ms))
     }
 
     /// Once the clock is known to be right, earlier events of this boot get their true time, too.
@@ -192,44 +172,5 @@ impl App {
             hint: opened.hint,
             cancel: opened.cancel,
         })
-    }
-
-    fn save(&mut self, bookmark: Bookmark) {
-        let place = bookmark.place.and_then(|place| {
-            let known = &self.catalogue.known(place.entry)?.playable;
-            Some(SavedPlace {
-                session: self.catalogue.session_name(place.session)?.to_owned(),
-                reference: known.reference.clone(),
-                metric_id: known.metric_id.clone(),
-                position_ms: place.position.0,
-            })
-        });
-        self.adapters.state.save(Saved {
-            place,
-            playing: bookmark.playing,
-            volume: bookmark.volume,
-            shuffle: bookmark.shuffle,
-            looping: bookmark.looping,
-        });
-    }
-}
-
-/// An offset from UTC as the service writes it: `+01:00`.
-fn zone(minutes: i16) -> String {
-    let sign = if minutes < 0 { '-' } else { '+' };
-    let minutes = minutes.unsigned_abs();
-    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::zone;
-
-    #[test]
-    fn a_zone_is_written_with_sign_hours_and_minutes() {
-        assert_eq!(zone(0), "+00:00");
-        assert_eq!(zone(-480), "-08:00");
-        assert_eq!(zone(345), "+05:45");
-        assert_eq!(zone(-30), "-00:30");
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tonearm_core::effect::Call;
-use tonearm_core::id::{ButtonId, RequestId, Seq};
+use tonearm_core::id::{ButtonId, RequestId, Seq, SourceKey};
 use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Input, Reach, Session};
@@ -295,8 +295,17 @@ impl App {
         let (press, reply) = match ask {
             Ask::Press { button, reply } => (presence::press(button), reply),
             Ask::Seek { position, reply } => (Press::Seek(position), reply),
-            Ask::Play { request, reply } => (presence::start(request, &mut self.catalogue), reply),
-            Ask::Enqueue { play, place, reply } => (presence::enqueue(play, place, &mut self.catalogue), reply),
+            Ask::Play { request, reply } => {
+                let source = self.given(request.play);
+                (
+                    Press::Start {
+                        source,
+                        mode: request.mode,
+                    },
+                    reply,
+                )
+            }
+            Ask::Enqueue { play, place, reply } => (presence::enqueue(self.given(play), place), reply),
             Ask::Queue { reply } => return self.look(reply),
             Ask::Account { wish, reply } => {
                 drop(reply.send(self.standing.ask(wish, self.adapters.account.as_ref())));
@@ -320,12 +329,14 @@ impl App {
         let permitted = self.session.permits(press, now).map_err(page::Reason::from);
         // A refused press is pressed all the same: light and sound answer it like any other.
         self.handle(Input::Press(press));
-        if let (true, Press::Start { source, .. } | Press::QueueNext(source) | Press::QueueLast(source)) =
-            (permitted.is_err(), press)
-        {
-            self.catalogue.take_back(source);
-        }
         drop(reply.send(permitted));
+    }
+
+    /// The key of something given on the page.
+    fn given(&mut self, play: page::PlayParams) -> SourceKey {
+        let session = &self.session;
+        let holds = |source| session.holds_source(source);
+        self.catalogue.give(presence::play_params(play), holds)
     }
 
     /// The call could not even be handed over.

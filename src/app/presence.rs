@@ -1,7 +1,7 @@
 //! How the session looks from outside: status, words for people, and what the page asks in the core's words.
 
 use tonearm_core::entry::Kind;
-use tonearm_core::id::SessionKey;
+use tonearm_core::id::{SessionKey, SourceKey};
 use tonearm_core::input::{self, Press};
 use tonearm_core::refusal::{Notice, Problem, Refusal};
 use tonearm_core::unit::Moment;
@@ -14,8 +14,7 @@ use crate::device::clock::{Reading, Trust};
 use crate::journal;
 use crate::media::Level;
 use crate::page::{
-    self, Account, Action, Actions, Button, Item, Link, Load, Now, Offer, Outbox, Place, PlayRequest, Queue, Queued,
-    Reason, Status,
+    self, Account, Action, Actions, Button, Item, Link, Load, Now, Offer, Outbox, Place, Queue, Queued, Reason, Status,
 };
 use crate::service::{PlayParams, Playable};
 
@@ -39,24 +38,16 @@ pub(super) fn press(button: Button) -> Press {
     }
 }
 
-/// The press that starts something given on the page.
-pub(super) fn start(request: PlayRequest, catalogue: &mut Catalogue) -> Press {
-    Press::Start {
-        source: catalogue.give(play_params(request.play)),
-        mode: request.mode,
-    }
-}
-
 /// The press that puts something given on the page into the queue.
-pub(super) fn enqueue(play: page::PlayParams, place: Place, catalogue: &mut Catalogue) -> Press {
-    let source = catalogue.give(play_params(play));
+pub(super) fn enqueue(source: SourceKey, place: Place) -> Press {
     match place {
         Place::Next => Press::QueueNext(source),
         Place::Last => Press::QueueLast(source),
     }
 }
 
-fn play_params(play: page::PlayParams) -> PlayParams {
+/// What the page asks for in the service's words.
+pub(super) fn play_params(play: page::PlayParams) -> PlayParams {
     let page::PlayParams { id, container_ids } = play;
     PlayParams { id, container_ids }
 }

@@ -1,11 +1,15 @@
-//! From the adapters' words to the core's inputs, and from the core's calls to the service's questions.
+//! From the adapters' words to the core's inputs, and from the core's effects to the adapters' words. It reads no clock
+//! and does nothing.
 
-use tonearm_core::effect::Call;
+use tonearm_core::effect::{Bookmark, Call};
+use tonearm_core::event::{Claim, Event};
 use tonearm_core::id::SessionKey;
 use tonearm_core::input::{Answer, Failure};
 
 use super::catalogue::Catalogue;
-use crate::service::{Question, Reply};
+use crate::journal::Record;
+use crate::service::{EventReport, Question, Reply};
+use crate::state::{Saved, SavedPlace};
 
 /// The question a call stands for.
 ///
@@ -80,6 +84,70 @@ pub fn answer(call: Call, result: Result<Reply, Failure>, device: &str, catalogu
     }
 }
 
+/// When and where an event is recorded, as far as the outside knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// Which run of the board.
+    pub boot: [u8; 16],
+    /// Wall-clock time of the event, epoch milliseconds, if the clock is right.
+    pub wall_ms: Option<i64>,
+    /// Offset of the time zone from UTC at that moment.
+    pub zone_minutes: i16,
+}
+
+/// An event as it is stored.
+pub fn record(event: &Event, stamp: Stamp, catalogue: &Catalogue) -> Record {
+    let known = catalogue.known(event.entry).map(|known| &known.playable);
+    let session = catalogue.session_name(event.session).unwrap_or_default();
+    Record {
+        seq: event.seq,
+        boot: stamp.boot,
+        at: event.at,
+        wall_ms: stamp.wall_ms,
+        zone_minutes: stamp.zone_minutes,
+        session: session.to_owned(),
+        reference: known.map(|playable| playable.reference.clone()).unwrap_or_default(),
+        metric_id: known.and_then(|playable| playable.metric_id.clone()),
+        initial_delay: event.initial_delay,
+        what: event.what,
+        claim: event.claim,
+    }
+}
+
+/// A stored event as it is reported, with the wall-clock time that is believed by then.
+pub fn report(record: Record, wall_ms: i64) -> EventReport {
+    EventReport {
+        wall_ms,
+        zone: zone(record.zone_minutes),
+        session: record.session,
+        reference: record.reference,
+        metric_id: record.metric_id,
+        initial_delay: record.initial_delay,
+        take_over: record.claim == Claim::TakesOver,
+        what: record.what,
+    }
+}
+
+/// What is to be known after a restart, in words that mean something then. A place that has lost its names is none.
+pub fn saved(bookmark: Bookmark, catalogue: &Catalogue) -> Saved {
+    let place = bookmark.place.and_then(|place| {
+        let known = &catalogue.known(place.entry)?.playable;
+        Some(SavedPlace {
+            session: catalogue.session_name(place.session)?.to_owned(),
+            reference: known.reference.clone(),
+            metric_id: known.metric_id.clone(),
+            position_ms: place.position.0,
+        })
+    });
+    Saved {
+        place,
+        playing: bookmark.playing,
+        volume: bookmark.volume,
+        shuffle: bookmark.shuffle,
+        looping: bookmark.looping,
+    }
+}
+
 /// The session a call asks about.
 fn asked_session(call: Call) -> Option<SessionKey> {
     match call {
@@ -91,5 +159,25 @@ fn asked_session(call: Call) -> Option<SessionKey> {
         | Call::Shuffle { session, .. }
         | Call::QueueNext { session, .. }
         | Call::QueueLast { session, .. } => Some(session),
+    }
+}
+
+/// An offset from UTC as the service writes it: `+01:00`.
+fn zone(minutes: i16) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let minutes = minutes.unsigned_abs();
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::zone;
+
+    #[test]
+    fn a_zone_is_written_with_sign_hours_and_minutes() {
+        assert_eq!(zone(0), "+00:00");
+        assert_eq!(zone(-480), "-08:00");
+        assert_eq!(zone(345), "+05:45");
+        assert_eq!(zone(-30), "-00:30");
     }
 }

@@ -174,6 +174,17 @@ pub struct Elsewhere {
     pub entry: Option<EntryKey>,
     /// Whether it sounds there.
     pub sounding: Sounding,
+    /// How it plays there, and goes on here.
+    pub modes: Modes,
+}
+
+/// How a queue is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modes {
+    /// In random order.
+    pub shuffle: bool,
+    /// From the beginning again after the end.
+    pub looping: bool,
 }
 
 /// Whether a session on another device sounds.

@@ -25,6 +25,9 @@ pub const EFFECTS_MAX: usize = 32;
 pub const PRESSES_AT_ONCE_MAX: usize = 4;
 /// Things put into the queue that the service has not done yet. Somebody may tap through an album on the page.
 pub const EDITS_MAX: usize = 16;
+/// Sources that the session may still name in a call: those to be put into the queue, the one that plays, the one that is
+/// being opened, the one a search starts, and the one of the call under way.
+pub const SOURCES_MAX: usize = EDITS_MAX + 4;
 /// Presets that can be named. Buttons and the demo's keys reach the first nine; the page lists the rest.
 pub const PRESETS_MAX: usize = 32;
 /// Buttons of a board.

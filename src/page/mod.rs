@@ -14,7 +14,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use ask::{AccountWish, Ask, Button, Place, PlayParams, PlayRequest, Reason};
+pub use ask::{AccountWish, Ask, Button, Place, PlayParams, Reason};
 pub use client::{Client, ClientError};
 pub use queue::{Queue, Queued};
 pub use server::{Settings, serve};

@@ -10,6 +10,7 @@ use tonearm_core::entry::Denial;
 use tonearm_core::input::Mode;
 use tonearm_core::refusal::Problem;
 
+use super::ask::PlayRequest;
 use super::client::ClientError;
 use super::fixture::{Speaker, queue, speaker};
 use super::status::denial_text;

@@ -261,7 +261,7 @@ impl World {
     }
 
     /// What a device reported of the past does not make the session its own again.
-    fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         let Some(Holder {
             device,
             session: Some(id),

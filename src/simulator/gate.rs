@@ -248,6 +248,10 @@ pub async fn gate(
         told(&shared, &asked, &conduct, status, code, None);
     }
     let settles = scope == Scope::Events && (status.is_success() || is_final(status, code));
+    // Who does not hear of the loss owes the event as before.
+    if scope == Scope::Events && code == MAX_CONCURRENCY && !matches!(fault, Some(Fault::AnswerLost)) {
+        shared.world().displace_event(&body, &asked.caller);
+    }
     let response = match response.extensions().get::<Refusal>() {
         Some(refusal) => asked.error(refusal, shared.world().upgrade_url.clone()),
         None => response,
@@ -284,7 +288,7 @@ fn told(
     if status == StatusCode::UNAUTHORIZED {
         world.account.turned_down(asked.authorization.as_deref());
     }
-    // A device that lost the stream keeps its event and sends it again.
+    // A device that lost the stream may keep its event and send it again.
     if code != MAX_CONCURRENCY {
         world.answered(conduct, status.as_u16(), retry_after_s);
     }
@@ -324,7 +328,9 @@ async fn before(
                 Scope::Auth => auth::error_of(status),
                 Scope::Queue | Scope::Events | Scope::Media => code_of(status),
             });
-            if asked.scope == Scope::Events && is_final(status, code) {
+            if asked.scope == Scope::Events && code == MAX_CONCURRENCY {
+                shared.world().displace_event(body, &asked.caller);
+            } else if asked.scope == Scope::Events && is_final(status, code) {
                 shared.world().refuse_event(body, &asked.caller);
             }
             asked.record(shared, Some(status), fault);

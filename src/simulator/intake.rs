@@ -50,9 +50,20 @@ impl World {
 
     /// An event the client may never send again because a fault refused it. It did happen, so it is judged all the same.
     pub fn refuse_event(&mut self, body: &[u8], caller: &Caller) {
-        if let Err(refusal) = self.take_event(body, caller, Some(Outcome::Refused)) {
+        self.turn_down(body, caller, Outcome::Refused);
+    }
+
+    /// An event that was answered with the loss of the stream. A client may keep it and repeat it, or set it aside once
+    /// it takes the stream back: it did happen, so it is judged here, and nothing is owed.
+    pub fn displace_event(&mut self, body: &[u8], caller: &Caller) {
+        self.turn_down(body, caller, Outcome::Displaced);
+        self.give_back();
+    }
+
+    fn turn_down(&mut self, body: &[u8], caller: &Caller, outcome: Outcome) {
+        if let Err(refusal) = self.take_event(body, caller, Some(outcome)) {
             log::debug!(
-                "an event refused by a fault would have been refused anyway: {}",
+                "an event that was turned down would have been refused anyway: {}",
                 refusal.message
             );
         }
@@ -95,14 +106,18 @@ impl World {
             return Err(Refusal::missing("entity"));
         };
         if again {
-            let known = self.ledger.last_event(&id) == Some(&value);
-            let repeat = if known {
-                record(Outcome::Repeat, Some(&reference), false, false)
-            } else {
-                // Killed after the session was kept and before this was written down: it is written down now.
-                let is_start = event.what.is_start();
-                let first = is_start && !self.ledger.has_start_of(&id, &reference);
-                record(Outcome::Accepted, Some(&reference), first, !is_start)
+            let last = self.ledger.last_event(&id).filter(|(body, _)| **body == value);
+            let repeat = match last.map(|(_, outcome)| outcome) {
+                Some(Outcome::Accepted | Outcome::Repeat | Outcome::Refused) => {
+                    record(Outcome::Repeat, Some(&reference), false, false)
+                }
+                Some(Outcome::Displaced) => record(Outcome::Accepted, Some(&reference), false, false),
+                None => {
+                    // Killed after the session was kept and before this was written down: it is written down now.
+                    let is_start = event.what.is_start();
+                    let first = is_start && !self.ledger.has_start_of(&id, &reference);
+                    record(Outcome::Accepted, Some(&reference), first, !is_start)
+                }
             };
             self.ledger.write(Some(&id), repeat);
             return Ok(());

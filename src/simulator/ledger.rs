@@ -94,6 +94,9 @@ pub enum Outcome {
     Repeat,
     /// Answered with an error for good.
     Refused,
+    /// Answered with the loss of the stream. It happened all the same: the client may repeat it, which is accepted, or
+    /// set it aside.
+    Displaced,
 }
 
 /// The ledger in numbers.
@@ -109,6 +112,8 @@ pub struct Report {
     pub repeats: u64,
     /// Events that were refused.
     pub refused: u64,
+    /// Answers to events that told of the loss of the stream.
+    pub displaced: u64,
     /// Requests, events and media included.
     pub requests: u64,
     /// Findings against the contract.
@@ -129,6 +134,7 @@ impl Report {
                     Outcome::Accepted => &mut self.events,
                     Outcome::Repeat => &mut self.repeats,
                     Outcome::Refused => &mut self.refused,
+                    Outcome::Displaced => &mut self.displaced,
                 }
             }
         };
@@ -243,11 +249,11 @@ impl Ledger {
         self.keep(record);
     }
 
-    /// Body of the last event of a session.
-    pub fn last_event(&self, session: &str) -> Option<&Value> {
+    /// Body of the last event of a session, and what became of it.
+    pub fn last_event(&self, session: &str) -> Option<(&Value, Outcome)> {
         let mut records = self.records.iter().rev();
         records.find_map(|record| match &record.what {
-            What::Event { body, .. } if record.session.as_deref() == Some(session) => Some(body),
+            What::Event { body, outcome, .. } if record.session.as_deref() == Some(session) => Some((body, *outcome)),
             What::Event { .. } | What::Request { .. } | What::Violation(_) => None,
         })
     }

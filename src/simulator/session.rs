@@ -19,7 +19,7 @@ pub struct Session {
     pub history: History,
     /// Body of the event taken in last, to know a repeat by.
     pub last_body: String,
-    /// Body of an event that was sent and has no answer yet: until it is repeated, queue calls overtake it.
+    /// Body of an event that was sent and has no answer for good yet: until it is repeated, queue calls overtake it.
     pub owed: Option<String>,
     /// Last use, wall clock, epoch milliseconds.
     pub used_ms: i64,

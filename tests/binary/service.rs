@@ -33,7 +33,7 @@ pub struct Heard {
     pub position_ms: u64,
     /// Whole seconds played; 0 for a start.
     pub played_s: u64,
-    /// `accepted`, `repeat` or `refused`.
+    /// `accepted`, `repeat`, `refused` or `displaced`.
     pub outcome: String,
 }
 
@@ -219,14 +219,16 @@ impl Service {
         Ok(records.iter().map(|record| heard(record, &titles)).collect())
     }
 
-    /// All events in a few words each, repeats left out: `01 start`, `01 userNext`.
+    /// All events in a few words each, repeats and those answered with the loss of the stream left out: `01 start`, `01 userNext`.
     pub fn story(&self) -> Vec<String> {
         self.try_story().unwrap()
     }
 
     fn try_story(&self) -> Result<Vec<String>, String> {
         let heard = self.try_heard()?;
-        let once = heard.iter().filter(|event| event.outcome != "repeat");
+        let once = heard
+            .iter()
+            .filter(|event| !["repeat", "displaced"].contains(&event.outcome.as_str()));
         Ok(once.map(|event| format!("{} {}", event.title, event.what)).collect())
     }
 

@@ -4,7 +4,8 @@ use crate::speaker::Speaker;
 use tonearm_core::State;
 use tonearm_core::effect::{Call, Effect};
 use tonearm_core::id::{EntryKey, SlotId, SourceKey};
-use tonearm_core::input::{Account, Failure, Input, Press};
+use tonearm_core::input::{Account, Failure, Input, Mode, Press};
+use tonearm_core::limits::EDITS_MAX;
 use tonearm_core::refusal::Refusal;
 
 const NEXT: Press = Press::QueueNext(SourceKey(2));
@@ -30,6 +31,35 @@ fn what_is_put_in_next_plays_next_without_a_gap() {
     speaker.press(NEXT).finish();
     assert_eq!(speaker.story(), ["1 trackFinished 180000", "1002 from 0"]);
     assert_eq!(speaker.journal.last().unwrap().initial_delay.0, 0);
+}
+
+#[test]
+fn what_is_to_be_put_in_is_held_until_the_service_has_done_it() {
+    let mut speaker = Speaker::playing_album(3);
+    let given = |number| SourceKey(100 + u32::try_from(number).unwrap());
+    speaker.hold_answers();
+    for number in 0..EDITS_MAX {
+        speaker.press(Press::QueueLast(given(number)));
+    }
+    assert!((0..EDITS_MAX).all(|number| speaker.session.holds_source(given(number))));
+    assert!(!speaker.session.holds_source(given(EDITS_MAX)));
+    speaker.let_through();
+    assert!(!(0..EDITS_MAX).any(|number| speaker.session.holds_source(given(number))));
+}
+
+#[test]
+fn what_is_opened_is_held_for_as_long_as_play_may_start_it_again() {
+    let mut speaker = Speaker::with_album(3);
+    let source = SourceKey(100);
+    speaker.hold_answers().press(Press::Start {
+        source,
+        mode: Mode::Play,
+    });
+    assert!(speaker.session.holds_source(source));
+    speaker.let_through();
+    assert!(speaker.session.holds_source(source));
+    speaker.press(Press::Preset(1));
+    assert!(!speaker.session.holds_source(source));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::speaker::{Asked, KITCHEN, Speaker};
 use tonearm_core::State;
 use tonearm_core::effect::Call;
 use tonearm_core::id::{EntryKey, SourceKey};
-use tonearm_core::input::{Account, Answer, Elsewhere, Failure, Input, Mode, Press, Sounding};
+use tonearm_core::input::{Account, Answer, Elsewhere, Failure, Input, Mode, Modes, Press, Sounding};
 use tonearm_core::refusal::{Notice, Problem, Refusal};
 
 const FIRST_PRESET: Call = Call::Create {
@@ -215,6 +215,7 @@ fn what_sounds_elsewhere_is_offered_before_what_does_not() {
         session: tonearm_core::id::SessionKey(session),
         entry,
         sounding,
+        modes: Modes::default(),
     };
     speaker.elsewhere = vec![
         other(80, None, Sounding::Yes),

@@ -5,7 +5,7 @@ use tonearm_core::State;
 use tonearm_core::effect::Call;
 use tonearm_core::event::Claim;
 use tonearm_core::id::EntryKey;
-use tonearm_core::input::{Failure, Press, Verdict};
+use tonearm_core::input::{Failure, Modes, Press, Verdict};
 use tonearm_core::light::Scene;
 use tonearm_core::refusal::{Notice, Problem};
 use tonearm_core::unit::Millis;
@@ -193,6 +193,42 @@ fn an_offer_that_is_not_shown_is_brought_back_by_its_entry_and_claimed() {
     assert_eq!((speaker.state(), speaker.view().problem), (State::Playing, None));
     assert_eq!(speaker.claims().len(), 1);
     assert_eq!(speaker.view().offer, None);
+}
+
+/// The kitchen plays its session over and over, in random order.
+fn mixed_in_the_kitchen() -> Speaker {
+    let mut speaker = Speaker::with_album(5);
+    speaker.kitchen_plays().elsewhere[0].modes = Modes {
+        shuffle: true,
+        looping: true,
+    };
+    speaker.pull_plug(1000);
+    speaker
+}
+
+#[test]
+fn a_session_that_goes_on_here_keeps_its_modes() {
+    let mut speaker = mixed_in_the_kitchen();
+    speaker.press(Press::TakeOver);
+    assert_eq!(speaker.state(), State::Playing);
+    assert!(speaker.view().shuffle && speaker.view().looping);
+    speaker.forget().press(Press::Loop);
+    assert!(matches!(speaker.calls.first(), Some(Call::Loop { on: false, .. })));
+}
+
+#[test]
+fn a_session_that_is_brought_back_by_its_entry_keeps_its_modes() {
+    let mut speaker = mixed_in_the_kitchen();
+    without_the_stream(&mut speaker).press(Press::TakeOver);
+    assert_eq!(speaker.state(), State::Playing);
+    assert!(speaker.view().shuffle && speaker.view().looping);
+}
+
+#[test]
+fn what_is_started_after_it_has_modes_of_its_own() {
+    let mut speaker = mixed_in_the_kitchen();
+    speaker.press(Press::TakeOver).press(Press::Preset(1));
+    assert!(!speaker.view().shuffle && !speaker.view().looping);
 }
 
 #[test]

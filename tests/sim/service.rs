@@ -9,7 +9,7 @@ use tonearm_core::effect::Call;
 use tonearm_core::entry::{Actions, Denial, Entry, Kind, Permission};
 use tonearm_core::event::{Claim, StopReason, What};
 use tonearm_core::id::{EntryKey, SessionKey};
-use tonearm_core::input::{Answer, Elsewhere, Entries, Failure, Mode, Sounding, Verdict};
+use tonearm_core::input::{Answer, Elsewhere, Entries, Failure, Mode, Modes, Sounding, Verdict};
 use tonearm_core::unit::Millis;
 
 const SKIPS: u8 = 6;
@@ -172,6 +172,7 @@ impl Service {
                     session,
                     entry: self.current(session),
                     sounding,
+                    modes: Modes::default(),
                 });
                 Answer::Sessions(other.into_iter().collect())
             }

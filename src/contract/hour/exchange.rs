@@ -4,14 +4,12 @@
 use std::time::Instant;
 
 use tonearm_core::effect::Call;
-use tonearm_core::event::Claim;
 use tonearm_core::id::{RequestId, Seq};
 use tonearm_core::input::{Answer, Failure, Input, Verdict};
 
 use super::world::{Back, Check, Happening, NO_ANSWER_MS, PATIENCE, World};
 use crate::app::translate;
 use crate::contract::bench::DEVICE;
-use crate::service::EventReport;
 
 /// Work of the client.
 #[derive(Debug)]
@@ -89,16 +87,8 @@ impl World {
             return Ok(Verdict::Failed(Failure::Unreachable));
         }
         self.count("sent events");
-        let sent = self.client.report(&[EventReport {
-            wall_ms: record.wall_ms.unwrap_or_default(),
-            zone: "+01:00".to_owned(),
-            session: record.session,
-            reference: record.reference,
-            metric_id: record.metric_id,
-            initial_delay: record.initial_delay,
-            what: record.what,
-            take_over: record.claim == Claim::TakesOver,
-        }]);
+        let wall_ms = record.wall_ms.ok_or("an event without its time")?;
+        let sent = self.client.report(&[translate::report(record, wall_ms)]);
         Ok(sent.map_or_else(|refusal| refusal.verdict(), |()| Verdict::Accepted))
     }
 

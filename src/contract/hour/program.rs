@@ -12,12 +12,12 @@ use tonearm_core::{Boot, Effect, OnElsewhere, Reach, Session, Settings};
 use super::exchange::Job;
 use super::world::{Check, Happening, Program, World};
 use crate::app::catalogue::Catalogue;
+use crate::app::translate::{self, Stamp};
 use crate::app::{self, Post};
 use crate::commands::speaker;
 use crate::contract::bench::EPOCH_MS;
 use crate::journal::faulty::Remains;
-use crate::journal::{Checkpoint, Journal, Outcome, Record};
-use crate::state::{Saved, SavedPlace};
+use crate::journal::{Checkpoint, Journal, Outcome};
 
 /// The journal's thread writes to memory; if it takes this long, it hangs.
 const STORED_MAX: Duration = Duration::from_secs(20);
@@ -212,24 +212,7 @@ impl World {
             Effect::Resume => self.audio.resume(now),
             Effect::Silence => self.audio.silence(&[], now),
             Effect::Tell(notice) => self.count(format!("told {notice:?}")),
-            Effect::Save(bookmark) => {
-                let place = bookmark.place.and_then(|place| {
-                    let known = &program.catalogue.known(place.entry)?.playable;
-                    Some(SavedPlace {
-                        session: program.catalogue.session_name(place.session)?.to_owned(),
-                        reference: known.reference.clone(),
-                        metric_id: known.metric_id.clone(),
-                        position_ms: place.position.0,
-                    })
-                });
-                self.saved = Saved {
-                    place,
-                    playing: bookmark.playing,
-                    volume: bookmark.volume,
-                    shuffle: bookmark.shuffle,
-                    looping: bookmark.looping,
-                };
-            }
+            Effect::Save(bookmark) => self.saved = translate::saved(bookmark, &program.catalogue),
             Effect::Exit => program.has_left = true,
             Effect::Volume(_) | Effect::Light(_) => {}
         }
@@ -240,24 +223,13 @@ impl World {
         let Some(program) = &mut self.program else {
             return Ok(());
         };
-        let known = program.catalogue.known(event.entry).map(|known| &known.playable);
-        let record = Record {
-            seq: event.seq,
+        let wall_ms = EPOCH_MS + i64::try_from(program.booted_at + event.at.0).unwrap();
+        let stamp = Stamp {
             boot: [self.boots; 16],
-            at: event.at,
-            wall_ms: Some(EPOCH_MS + i64::try_from(program.booted_at + event.at.0).unwrap()),
+            wall_ms: Some(wall_ms),
             zone_minutes: 60,
-            session: program
-                .catalogue
-                .session_name(event.session)
-                .unwrap_or_default()
-                .to_owned(),
-            reference: known.map(|playable| playable.reference.clone()).unwrap_or_default(),
-            metric_id: known.and_then(|playable| playable.metric_id.clone()),
-            initial_delay: event.initial_delay,
-            what: event.what,
-            claim: event.claim,
         };
+        let record = translate::record(event, stamp, &program.catalogue);
         self.books.recorded(&record)?;
         program.journal.append(record);
         let stored = self.stored(event.seq)?;

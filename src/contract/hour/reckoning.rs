@@ -185,7 +185,9 @@ impl World {
             if told(body) != meant(&line.record) {
                 return Err(format!("out of order: {line:?} should have arrived, {body} did"));
             }
-            let refused = outcomes.contains(&"refused");
+            let refused = outcomes
+                .iter()
+                .any(|outcome| ["refused", "displaced"].contains(outcome));
             let accepted = outcomes.iter().any(|outcome| ["accepted", "repeat"].contains(outcome));
             match line.settled {
                 Some(true) if accepted => {}

@@ -7,9 +7,10 @@ use tonearm_core::input::Input;
 use super::rng::Rng;
 use super::world::{Check, Happening, World};
 
-/// Statuses that a service may answer any request with. That an event comes from a device without the stream (422) only
-/// a second device can bring about.
+/// Statuses that a service may answer any request with.
 const STATUSES: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
+/// What a service says of a request by a device without the stream.
+const LOSS: &str = "MAX_CONCURRENCY_REACHED";
 /// The second device.
 const OTHER: &str = "kitchen";
 /// How often a fault that nothing has met is given more time.
@@ -37,6 +38,7 @@ impl Trouble {
                 let word = |name: &str| fault[name].as_str().unwrap_or_default().to_owned();
                 let status = fault["status"].as_u64().map(|status| format!(" {status}"));
                 let later = fault["retry_after_s"].as_u64().map(|_| " with Retry-After");
+                let later = later.or(tells_of_loss(fault).then_some(" without the stream"));
                 let (status, later) = (status.unwrap_or_default(), later.unwrap_or_default());
                 let form = format!(" {}{}", word("form"), fault["by"]).replace("null", "");
                 format!("{} {}{status}{later}{}", word("scope"), word("kind"), form.trim_end())
@@ -52,7 +54,7 @@ impl Trouble {
     /// without power or device: the sound has to stop.
     fn ends_the_sound(&self) -> bool {
         match self {
-            Self::Fault(fault) => fault["status"] == 422 || (fault["status"] == 404 && fault["scope"] != "media"),
+            Self::Fault(fault) => tells_of_loss(fault) || (fault["status"] == 404 && fault["scope"] != "media"),
             Self::Link => false,
             Self::SecondDevice(_) | Self::Device | Self::Power => true,
         }
@@ -145,6 +147,10 @@ impl Troubles {
     }
 }
 
+fn tells_of_loss(fault: &Value) -> bool {
+    fault["status"] == 422 || fault["code"] == LOSS
+}
+
 /// Every fault the simulator knows, in every scope where it makes sense.
 fn all() -> Vec<Value> {
     let mut faults = Vec::new();
@@ -153,6 +159,9 @@ fn all() -> Vec<Value> {
         faults.push(json!({"scope": scope, "kind": "garbage", "form": "html"}));
     }
     faults.push(json!({"scope": "queue", "kind": "status", "status": 422}));
+    for status in [422, 429] {
+        faults.push(json!({"scope": "events", "kind": "status", "status": status, "code": LOSS}));
+    }
     for status in [403, 404, 410, 429, 503] {
         faults.push(json!({"scope": "media", "kind": "status", "status": status}));
     }

@@ -155,13 +155,16 @@ impl Session {
                 self.service.offer = None;
                 self.opening_failed(Failure::NotFound, now);
             } else {
-                self.joined(session, entries, opening.asked_at, now);
+                self.joined(session, entries, opening, now);
             }
-        } else if self.is_searching(pending.call) {
+        } else if let Search::Join(other) = self.service.search
+            && self.is_searching(pending.call)
+        {
             if gone {
                 self.search_failed(Failure::NotFound, now);
             } else {
-                self.joined(session, entries, now, now);
+                let what = Opens::Elsewhere(other);
+                self.joined(session, entries, Opening { what, asked_at: now }, now);
             }
         } else if Some(session) == self.service.session {
             self.current_is(pending, entries, now);
@@ -175,12 +178,15 @@ impl Session {
                 self.service.offer = None;
                 self.opening_failed(Failure::NotFound, now);
             } else {
-                self.joined(session, entries, opening.asked_at, now);
+                self.joined(session, entries, opening, now);
             }
         } else if self.is_searching(pending.call) {
             match self.service.search {
-                Search::Fetch(_) if entries.is_empty() => self.search_failed(Failure::NotFound, now),
-                Search::Fetch(_) => self.joined(session, entries, now, now),
+                Search::Fetch { .. } if entries.is_empty() => self.search_failed(Failure::NotFound, now),
+                Search::Fetch { entry, modes } => {
+                    let what = Opens::Entry { entry, modes };
+                    self.joined(session, entries, Opening { what, asked_at: now }, now);
+                }
                 Search::Over
                 | Search::Restore(_)
                 | Search::Regain(_)
@@ -301,8 +307,10 @@ impl Session {
             Failure::Forbidden | Failure::NotFound | Failure::Refused | Failure::TakenOver => Want::No,
         };
         if let Some(opening) = self.take_opening(call) {
-            if let (Opens::Elsewhere(_) | Opens::Entry(_), Failure::Forbidden | Failure::NotFound | Failure::Refused) =
-                (opening.what, failure)
+            if let (
+                Opens::Elsewhere(_) | Opens::Entry { .. },
+                Failure::Forbidden | Failure::NotFound | Failure::Refused,
+            ) = (opening.what, failure)
             {
                 self.service.offer = None;
             }

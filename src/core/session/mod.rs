@@ -25,7 +25,7 @@ use heapless::{Deque, Vec};
 use crate::button::{ButtonSetup, Buttons};
 use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
-use crate::input::{Account, Elsewhere, Failure, Input, MediaFault, Mode, Verdict};
+use crate::input::{Account, Elsewhere, Failure, Input, MediaFault, Mode, Modes, Verdict};
 use crate::light::Scene;
 use crate::limits::{
     BUTTONS_MAX, EDITS_MAX, EFFECTS_MAX, PRESETS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX,
@@ -201,7 +201,7 @@ enum Opens {
     /// Another device has it.
     Elsewhere(Elsewhere),
     /// Another device has it and does not show it: the service brings it back by this entry.
-    Entry(EntryKey),
+    Entry { entry: EntryKey, modes: Modes },
 }
 
 impl Opens {
@@ -209,7 +209,18 @@ impl Opens {
         match self {
             Self::Source { source, mode } => call == Call::Create { source, mode },
             Self::Elsewhere(other) => call == Call::Current(other.session),
-            Self::Entry(entry) => call == Call::Restore(entry),
+            Self::Entry { entry, .. } => call == Call::Restore(entry),
+        }
+    }
+
+    /// How it plays from its first entry on.
+    fn modes(self) -> Modes {
+        match self {
+            Self::Source { mode, .. } => Modes {
+                shuffle: mode == Mode::Shuffle,
+                looping: false,
+            },
+            Self::Elsewhere(Elsewhere { modes, .. }) | Self::Entry { modes, .. } => modes,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::effect::Call;
 use crate::entry::Entry;
 use crate::event::StopReason;
 use crate::id::{EntryKey, Seq, SessionKey, SourceKey};
-use crate::input::{Elsewhere, Failure, Mode, Sounding};
+use crate::input::{Elsewhere, Failure, Mode, Modes, Sounding};
 use crate::playback::Wanted;
 use crate::refusal::{Problem, Refusal};
 use crate::unit::{Millis, Moment};
@@ -29,7 +29,7 @@ pub(super) enum Search {
     /// This one of another device is to go on here.
     Join(Elsewhere),
     /// The same, by its entry: the service does not show it while that device plays it.
-    Fetch(EntryKey),
+    Fetch { entry: EntryKey, modes: Modes },
     /// Nothing is left but to start this.
     Start { source: SourceKey, mode: Mode },
 }
@@ -45,7 +45,7 @@ impl Session {
             }
             Search::Active => Some(Call::Active),
             Search::Join(elsewhere) => Some(Call::Current(elsewhere.session)),
-            Search::Fetch(entry) => Some(Call::Restore(entry)),
+            Search::Fetch { entry, .. } => Some(Call::Restore(entry)),
             Search::Start { source, mode } => Some(Call::Create { source, mode }),
         }
     }
@@ -53,7 +53,7 @@ impl Session {
     /// This answer is to a call of the search.
     pub(super) fn is_searching(&self, call: Call) -> bool {
         match (self.service.search, call) {
-            (Search::Restore(entry) | Search::Regain(entry) | Search::Fetch(entry), Call::Restore(asked)) => {
+            (Search::Restore(entry) | Search::Regain(entry) | Search::Fetch { entry, .. }, Call::Restore(asked)) => {
                 entry == asked
             }
             (Search::Active, Call::Active) => true,
@@ -65,7 +65,7 @@ impl Session {
                 | Search::Regain(_)
                 | Search::Active
                 | Search::Join(_)
-                | Search::Fetch(_),
+                | Search::Fetch { .. },
                 _,
             ) => false,
         }
@@ -176,23 +176,31 @@ impl Session {
             .as_mut()
             .filter(|opening| opening.what.is_asked_by(call))
         {
-            if let Opens::Elsewhere(Elsewhere { entry: Some(entry), .. }) = opening.what {
-                opening.what = Opens::Entry(entry);
+            if let Opens::Elsewhere(other) = opening.what
+                && let Some(entry) = other.entry
+            {
+                let modes = other.modes;
+                opening.what = Opens::Entry { entry, modes };
                 return true;
             }
         } else if self.is_searching(call)
-            && let Search::Join(Elsewhere { entry: Some(entry), .. }) = self.service.search
+            && let Search::Join(other) = self.service.search
+            && let Some(entry) = other.entry
         {
-            self.service.search = Search::Fetch(entry);
+            let modes = other.modes;
+            self.service.search = Search::Fetch { entry, modes };
             return true;
         }
         false
     }
 
     /// A session of another device goes on here. Its stream is that device's until a start event claims it.
-    pub(super) fn joined(&mut self, session: SessionKey, entries: &[Entry], asked_at: Moment, now: Moment) {
+    pub(super) fn joined(&mut self, session: SessionKey, entries: &[Entry], opening: Opening, now: Moment) {
         self.service.offer = None;
         self.leave_session(session, now);
+        let modes = opening.what.modes();
+        self.service.shuffle.on = modes.shuffle;
+        self.service.looping.on = modes.looping;
         self.service.at = entries.first().map(|entry| entry.key);
         self.service.stream = Stream::Elsewhere {
             since: self.playback.last(),
@@ -201,7 +209,7 @@ impl Session {
         self.queue.open(entries, false);
         self.service.want_next = Want::Yes;
         self.service.want_previous = Want::Yes;
-        self.start_current(Millis::ZERO, Some(asked_at), StopReason::UserStop, now);
+        self.start_current(Millis::ZERO, Some(opening.asked_at), StopReason::UserStop, now);
     }
 
     /// They were another account's. With nothing open here, those of the next one are asked for.
@@ -227,7 +235,7 @@ impl Session {
                 Search::Regain(_) => self.service.search = Search::Over,
                 Search::Restore(_) => self.not_restored(now),
                 Search::Active => self.others_are(&[]),
-                Search::Join(_) | Search::Fetch(_) => {
+                Search::Join(_) | Search::Fetch { .. } => {
                     self.service.offer = None;
                     self.service.search = Search::Over;
                     self.start_first();
@@ -241,7 +249,7 @@ impl Session {
     /// The listener does not want what is being looked for to sound. A place that may come back is still taken.
     pub(super) fn call_off_search(&mut self) {
         match self.service.search {
-            Search::Join(_) | Search::Fetch(_) | Search::Start { .. } => self.end_search(),
+            Search::Join(_) | Search::Fetch { .. } | Search::Start { .. } => self.end_search(),
             Search::Over | Search::Restore(_) | Search::Regain(_) | Search::Active => {}
         }
     }

@@ -164,7 +164,7 @@ impl Session {
             return Some(match opening.what {
                 Opens::Source { source, mode } => Call::Create { source, mode },
                 Opens::Elsewhere(other) => Call::Current(other.session),
-                Opens::Entry(entry) => Call::Restore(entry),
+                Opens::Entry { entry, .. } => Call::Restore(entry),
             });
         }
         if self.service.search != Search::Over {

@@ -1,9 +1,10 @@
 //! What others may see of the session: the status page, lights in the terminal, tests. Looking changes nothing.
 
-use super::Session;
 use super::resume::Search;
+use super::{Edit, Opening, Opens, Session};
+use crate::effect::Call;
 use crate::entry::{Entry, Permission};
-use crate::id::{EntryKey, SessionKey, SlotId};
+use crate::id::{EntryKey, SessionKey, SlotId, SourceKey};
 use crate::input::{Account, Press};
 use crate::link::Reach;
 use crate::playback::{Flow, Wanted};
@@ -114,6 +115,29 @@ impl Session {
                 .bookmark
                 .and_then(|saved| saved.place)
                 .is_some_and(|place| place.entry == entry)
+    }
+
+    /// Whether anything in here may still ask for `source`; at most [`SOURCES_MAX`](crate::limits::SOURCES_MAX) are.
+    pub fn holds_source(&self, source: SourceKey) -> bool {
+        let is_asked_for = |call: Call| match call {
+            Call::Create { source: asked, .. }
+            | Call::QueueNext { source: asked, .. }
+            | Call::QueueLast { source: asked, .. } => asked == source,
+            Call::Current(_)
+            | Call::Next { .. }
+            | Call::Previous { .. }
+            | Call::Loop { .. }
+            | Call::Shuffle { .. }
+            | Call::Active
+            | Call::Restore(_) => false,
+        };
+        let service = &self.service;
+        let is_put_in = |edit: &Edit| matches!(edit, Edit::Next(put) | Edit::Last(put) if *put == source);
+        service.edits.iter().any(is_put_in)
+            || service.source.is_some_and(|(plays, _)| plays == source)
+            || matches!(service.opening, Some(Opening { what: Opens::Source { source: opens, .. }, .. }) if opens == source)
+            || matches!(service.search, Search::Start { source: starts, .. } if starts == source)
+            || service.pending.is_some_and(|pending| is_asked_for(pending.call))
     }
 
     fn state(&self) -> State {

@@ -39,16 +39,18 @@ pub struct Fault {
 
 impl Fault {
     /// What the listener is to hear of it: the service's own words on a refusal that is about the account or the wish.
+    /// That another device has the stream has a notice and a problem of its own, and upgrading does not help.
     /// What is wrong with the request itself (400), its sign-in or the moment is nothing a listener can change.
     pub fn said(&self, operation: &'static str) -> Option<Said> {
         let is_for_listeners = match self.failure {
-            Failure::Forbidden | Failure::TakenOver => true,
+            Failure::Forbidden => true,
             Failure::Refused => self.status != 400,
             Failure::Unreachable
             | Failure::WrongClock
             | Failure::Busy { .. }
             | Failure::Unauthorised
             | Failure::NotFound
+            | Failure::TakenOver
             | Failure::Garbled => false,
         };
         let said = Said {
@@ -278,13 +280,14 @@ mod tests {
         };
         assert_eq!(said(403, &error), Some(expected));
         assert!(said(422, &json!({"code": "NO_MORE_SKIPS", "message": "Enough."})).is_some());
-        assert!(
-            said(
-                429,
-                &json!({"code": "MAX_CONCURRENCY_REACHED", "message": "Elsewhere."})
-            )
-            .is_some()
-        );
+    }
+
+    #[test]
+    fn that_another_device_plays_is_no_up_sell() {
+        let error = json!({"code": "MAX_CONCURRENCY_REACHED", "message": "Elsewhere.", "url": "https://h/"});
+        for status in [422, 429] {
+            assert_eq!(said(status, &error), None, "{status}");
+        }
     }
 
     #[test]

@@ -274,13 +274,31 @@ fn faults_of_the_command_line_are_there_from_the_start() {
 }
 
 #[test]
-fn an_event_answered_with_the_loss_of_the_stream_is_owed() {
+fn an_event_answered_with_the_loss_of_the_stream_may_come_again() {
     let simulator = start_simulator(Tier::Unlimited);
     let client = Client::of(&simulator);
     let (_, entries) = client.open(&simulator, &json!({}));
-    client.fault(&json!({"scope": "events", "kind": "status", "status": 422, "count": 1}));
+    client.fault(&json!({"scope": "events", "kind": "status", "status": 422, "count": 2}));
     assert_eq!(client.event(&start(&entries[0], 0)), 422);
-    assert_eq!((simulator.report().refused, simulator.report().events), (0, 0));
+    assert_eq!(client.event(&start(&entries[0], 0)), 422);
     assert_eq!(client.event(&start(&entries[0], 0)), 200);
+    let report = simulator.report();
+    assert_eq!((report.tracks, report.events, report.displaced), (1, 1, 2));
+    assert_eq!((report.repeats, report.refused), (0, 0));
     assert_eq!(client.found(), Vec::<String>::new());
+}
+
+#[test]
+fn an_event_answered_with_the_loss_of_the_stream_may_be_set_aside() {
+    for status in [422, 429] {
+        let simulator = start_simulator(Tier::Unlimited);
+        let client = Client::of(&simulator);
+        let (id, entries) = client.open(&simulator, &json!({}));
+        let code = "MAX_CONCURRENCY_REACHED";
+        client.fault(&json!({"scope": "events", "kind": "status", "status": status, "code": code, "count": 1}));
+        assert_eq!(client.event(&start(&entries[0], 0)), status);
+        assert_eq!(client.get(&format!("/v1/playback/sessions/{id}/next")).0, 200);
+        assert_eq!(client.event(&stop(&entries[0], 5, "systemStop", 5)), 200);
+        assert_eq!((simulator.report().pairs, client.found()), (1, Vec::<String>::new()));
+    }
 }

@@ -77,15 +77,29 @@ fn it_may_report_what_happened_before_it_knew() {
 }
 
 #[test]
-fn an_event_that_was_refused_is_owed() {
+fn an_event_that_was_refused_may_come_again_or_not() {
+    for comes_again in [true, false] {
+        let (simulator, client, id, entries) = lost("422");
+        let end = stop(&entries[0], 20, "userStop", 20);
+        assert_eq!(client.event(&end), 422);
+        client.call("POST", "/sim/devices/stop", &json!({"device": "kitchen"}));
+        if comes_again {
+            assert_eq!(client.event(&end), 200);
+        }
+        assert_eq!(client.get(&format!("/v1/playback/sessions/{id}/next")).0, 200);
+        assert_eq!(client.event(&claimed(start(&entries[0], 60))), 200);
+        let report = simulator.report();
+        assert_eq!((report.pairs, report.events), (1, 2 + u64::from(comes_again)));
+        assert_eq!(client.found(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_refused_event_does_not_make_a_session_its_own_again() {
     let (_simulator, client, id, entries) = lost("422");
-    assert_eq!(client.event(&stop(&entries[0], 20, "userStop", 20)), 422);
-    client.call("POST", "/sim/devices/stop", &json!({"device": "kitchen"}));
-    let next = format!("/v1/playback/sessions/{id}/next");
-    assert_eq!(client.get(&next).0, 400);
-    assert_eq!(client.event(&stop(&entries[0], 20, "userStop", 20)), 200);
-    assert_eq!(client.get(&next).0, 200);
-    assert_eq!(client.found(), ["event_overtaken"]);
+    play(&client, &json!({"device": "bath", "session": id}));
+    assert_eq!(client.event(&stop(&entries[0], 5, "systemStop", 5)), 422);
+    assert!(active(&client).contains(&("bath".to_owned(), "PLAYING".to_owned())));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tonearm_core::effect::Call;
 use tonearm_core::entry::{Entry, Kind};
 use tonearm_core::event::{Claim, What};
 use tonearm_core::id::{EntryKey, Seq, SessionKey};
-use tonearm_core::input::{Answer, Elsewhere, Entries, Failure, Sounding, Verdict};
+use tonearm_core::input::{Answer, Elsewhere, Entries, Failure, Modes, Sounding, Verdict};
 use tonearm_core::unit::Millis;
 
 /// The session that another device has, and its queue.
@@ -28,6 +28,7 @@ impl Speaker {
             session: KITCHEN,
             entry: Some(EntryKey(KITCHENS_QUEUE[0])),
             sounding: Sounding::Yes,
+            modes: Modes::default(),
         }];
         self
     }
