@@ -72,7 +72,7 @@ impl App {
             Effect::Volume(volume) => self.adapters.engine.volume(volume),
             Effect::Light(scene) => self.adapters.lights.show(scene),
             Effect::Tell(notice) => {
-                log::warn!("{}", presence::told(notice));
+                log::info!("{}", presence::told(notice));
                 self.adapters.engine.chime(presence::sounded(notice));
             }
             Effect::Save(bookmark) => self.adapters.state.save(translate::saved(bookmark, &self.catalogue)),
