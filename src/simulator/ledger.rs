@@ -243,12 +243,11 @@ impl Ledger {
         self.keep(record);
     }
 
-    /// Body of the last event of a session.
-    pub fn last_event(&self, session: &str) -> Option<&Value> {
-        let mut records = self.records.iter().rev();
-        records.find_map(|record| match &record.what {
-            What::Event { body, .. } if record.session.as_deref() == Some(session) => Some(body),
-            What::Event { .. } | What::Request { .. } | What::Violation(_) => None,
+    /// An event of this session with this body is written down.
+    pub fn has_event(&self, session: &str, event: &Value) -> bool {
+        self.records.iter().rev().any(|record| match &record.what {
+            What::Event { body, .. } => body == event && record.session.as_deref() == Some(session),
+            What::Request { .. } | What::Violation(_) => false,
         })
     }
 

@@ -1,5 +1,7 @@
 //! A playback session: a queue, where its client is in it, and what the client still owes. Knows no HTTP.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
@@ -17,8 +19,9 @@ pub struct Session {
     pub queue: Queue,
     /// What was reported of it.
     pub history: History,
-    /// Body of the event taken in last, to know a repeat by.
-    pub last_body: String,
+    /// Bodies of the events taken in last, to know a repeat by: one, or where several came at once those of some batches.
+    #[serde(default)]
+    pub last_bodies: VecDeque<String>,
     /// Body of an event that was sent and has no answer yet: until it is repeated, queue calls overtake it.
     pub owed: Option<String>,
     /// Last use, wall clock, epoch milliseconds.
@@ -54,7 +57,7 @@ impl Session {
             device: device.to_owned(),
             queue,
             history: History::default(),
-            last_body: String::new(),
+            last_bodies: VecDeque::new(),
             owed: None,
             used_ms: now_ms,
             last_call_ms: None,

@@ -11,13 +11,14 @@ use tonearm_core::input::{Answer, Failure, Input, Verdict};
 use super::world::{Back, Check, Happening, NO_ANSWER_MS, PATIENCE, World};
 use crate::app::translate;
 use crate::contract::bench::DEVICE;
+use crate::journal::Record;
 use crate::service::EventReport;
 
 /// Work of the client.
 #[derive(Debug)]
 pub enum Job {
     Call(RequestId, Call),
-    Report(Seq),
+    Report(Seq, Seq),
 }
 
 impl World {
@@ -38,15 +39,16 @@ impl World {
                 let failure = result.as_ref().err().copied();
                 (Back::Call(request, call, result), failure)
             }
-            Job::Report(seq) => {
-                let verdict = self.report(seq)?;
+            Job::Report(first, last) => {
+                let verdict = self.report(first, last)?;
                 let failure = match verdict {
                     Verdict::Failed(failure) => Some(failure),
                     Verdict::Accepted | Verdict::Refused => None,
                 };
-                (Back::Event(seq, verdict), failure)
+                (Back::Events(last, verdict), failure)
             }
         };
+        self.sign_in.is_linked()?;
         if self.bench.simulator.report().violations > 0 {
             return Err(format!("violations: {:?}", self.bench.ledger("violation", 0)));
         }
@@ -73,39 +75,34 @@ impl World {
             return Ok(Err(Failure::Unreachable));
         }
         self.count(format!("asked {}", question.operation()));
-        Ok(self.client.ask(&question).map_err(|refusal| refusal.failure))
+        let client = self.client.as_mut().ok_or("there is no client")?;
+        Ok(client.ask(&question).map_err(|refusal| refusal.failure))
     }
 
-    fn report(&mut self, seq: Seq) -> Result<Verdict, String> {
+    fn report(&mut self, first: Seq, last: Seq) -> Result<Verdict, String> {
         let Some(program) = &self.program else {
             return Err("the program does not run".into());
         };
-        let record = program
-            .journal
-            .read(seq)
-            .ok_or_else(|| format!("event {} cannot be read back", seq.0))?;
-        self.books.is_as_recorded(&record)?;
+        let mut events = Vec::new();
+        for seq in first.0..=last.0 {
+            let record = program.journal.read(Seq(seq));
+            let record = record.ok_or_else(|| format!("event {seq} cannot be read back"))?;
+            self.books.is_as_recorded(&record)?;
+            events.push(reported(record));
+        }
         if !self.link_up {
             return Ok(Verdict::Failed(Failure::Unreachable));
         }
-        self.count("sent events");
-        let sent = self.client.report(&[EventReport {
-            wall_ms: record.wall_ms.unwrap_or_default(),
-            zone: "+01:00".to_owned(),
-            session: record.session,
-            reference: record.reference,
-            metric_id: record.metric_id,
-            initial_delay: record.initial_delay,
-            what: record.what,
-            take_over: record.claim == Claim::TakesOver,
-        }]);
+        self.count(if events.len() == 1 { "sent events" } else { "sent batches" });
+        let client = self.client.as_ref().ok_or("there is no client")?;
+        let sent = client.report(&events);
         Ok(sent.map_or_else(|refusal| refusal.verdict(), |()| Verdict::Accepted))
     }
 
     pub fn answered(&mut self, back: Back) -> Check {
         self.busy = false;
         let input = match back {
-            Back::Event(last, verdict) => Input::Reported { last, verdict },
+            Back::Events(last, verdict) => Input::Reported { last, verdict },
             Back::Call(request, call, result) => {
                 let Some(program) = &mut self.program else {
                     return Ok(());
@@ -118,5 +115,19 @@ impl World {
             }
         };
         self.handle(input)
+    }
+}
+
+/// An event as the program reports it.
+fn reported(record: Record) -> EventReport {
+    EventReport {
+        wall_ms: record.wall_ms.unwrap_or_default(),
+        zone: "+01:00".to_owned(),
+        session: record.session,
+        reference: record.reference,
+        metric_id: record.metric_id,
+        initial_delay: record.initial_delay,
+        what: record.what,
+        take_over: record.claim == Claim::TakesOver,
     }
 }
