@@ -12,7 +12,8 @@ fn send(client: &Client, events: &[Value]) -> u16 {
 fn two_played(simulator: &Simulator) -> (Client, String, Vec<Value>) {
     let client = Client::of(simulator);
     let (id, entries) = client.open(simulator, &json!({}));
-    let length = |entry: &Value| entry["entity"]["duration"].as_i64().unwrap();
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds, as a client reports them")]
+    let length = |entry: &Value| entry["entity"]["duration"].as_f64().unwrap() as i64;
     let (first, second) = (length(&entries[0]), length(&entries[1]));
     let events = vec![
         start(&entries[0], 0),
