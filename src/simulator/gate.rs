@@ -207,7 +207,9 @@ fn admit(
         world.ledger.violation(session, Code::HeaderMissing, wrong.clone());
         return Err(Refusal::bad(wrong));
     }
-    asks.into_iter().map(|asks| world.ask_for_stream(asks, &asked.caller)).collect()
+    asks.into_iter()
+        .map(|asks| world.ask_for_stream(asks, &asked.caller))
+        .collect()
 }
 
 /// The way of a request. The simulator's own pages pass untouched.

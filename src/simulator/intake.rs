@@ -134,7 +134,11 @@ impl World {
         };
         let Some((id, reference, again)) = self.sessions.get(place).and_then(|session| {
             let entry = session.queue.entries().get(index)?;
-            Some((session.id.clone(), entry.reference.clone(), session.last_bodies.contains(&text)))
+            Some((
+                session.id.clone(),
+                entry.reference.clone(),
+                session.last_bodies.contains(&text),
+            ))
         }) else {
             return Err(Refusal::missing("entity"));
         };

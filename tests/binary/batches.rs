@@ -56,7 +56,11 @@ fn events_that_waited_for_a_dead_service_arrive_together_each_once_and_in_order(
     service.tells(&STORY);
     speaker.has_reported();
     assert!(batches(&service).contains(&json!(200)), "{:?}", batches(&service));
-    let taken = service.heard().iter().filter(|event| event.outcome == "accepted").count();
+    let taken = service
+        .heard()
+        .iter()
+        .filter(|event| event.outcome == "accepted")
+        .count();
     assert_eq!(taken, STORY.len(), "{:?}", service.heard());
     service.is_content();
 }

@@ -93,7 +93,11 @@ impl World {
         if !self.link_up {
             return Ok(Verdict::Failed(Failure::Unreachable));
         }
-        self.count(if events.len() == 1 { "sent events" } else { "sent batches" });
+        self.count(if events.len() == 1 {
+            "sent events"
+        } else {
+            "sent batches"
+        });
         let client = self.client.as_ref().ok_or("there is no client")?;
         let sent = client.report(&events);
         Ok(sent.map_or_else(|refusal| refusal.verdict(), |()| Verdict::Accepted))

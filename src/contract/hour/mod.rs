@@ -145,7 +145,12 @@ impl World {
         assert!(self.troubles.all_met());
         assert!(self.dropouts.covered >= 3, "{}", self.summary());
         assert!(self.renewals() >= 6, "{}", self.summary());
-        assert_eq!(self.hour.batch > 1, self.counted("sent batches") >= 3, "{}", self.summary());
+        assert_eq!(
+            self.hour.batch > 1,
+            self.counted("sent batches") >= 3,
+            "{}",
+            self.summary()
+        );
         for pressed in ["pressed next", "pressed play", "pressed preset"] {
             assert!(self.counted(pressed) >= 3, "{pressed}: {:?}", self.counts);
         }

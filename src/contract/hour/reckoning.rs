@@ -65,7 +65,11 @@ impl Books {
     pub fn settled(&mut self, seq: Seq, accepted: bool) {
         self.last_settled = seq.0;
         // What is accepted was sent in one piece with everything before it that is still open.
-        for (_, line) in self.lines.range_mut(..=seq.0).filter(|(_, line)| line.settled.is_none()) {
+        for (_, line) in self
+            .lines
+            .range_mut(..=seq.0)
+            .filter(|(_, line)| line.settled.is_none())
+        {
             line.settled = Some(accepted);
         }
     }
