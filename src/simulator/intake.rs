@@ -215,9 +215,10 @@ impl World {
             exact: track.as_ref().is_some_and(|track| track.exact),
             distance: ahead.saturating_sub(here),
             passed: session.judges_passing(ahead.saturating_sub(here), event.at_ms),
-            passes_ad: session
-                .between(index)
-                .any(|between| between.kind() == Kind::Ad && !between.started),
+            passes_ad: session.edit.is_known(event.at_ms)
+                && session
+                    .between(index)
+                    .any(|between| between.kind() == Kind::Ad && !between.started),
             denied: Denied {
                 next: tier::denial(of, Action::Next),
                 previous: tier::denial(of, Action::Previous),
