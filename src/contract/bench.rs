@@ -6,13 +6,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use tonearm_core::unit::Moment;
 
-use crate::service::{self, FixedToken, Patience, PlayParams, Quality};
+use crate::service::account;
+use crate::service::{self, Credentials, FixedToken, Patience, PlayParams, Quality};
 use crate::simulator::tests::Client as Hand;
 use crate::simulator::{Clock, Settings, Simulator, Tier};
 
 /// Wall clock at the beginning, milliseconds since 1970.
 pub const EPOCH_MS: i64 = 1_800_000_000_000;
+
+/// Where the simulator takes several events at once.
+pub const BATCH_PATH: &str = "/v1/playback/events/batch";
 
 /// What the speaker calls itself.
 pub const DEVICE: &str = "the-speaker";
@@ -27,12 +32,18 @@ pub struct Bench {
 
 impl Bench {
     pub fn start(tier: Tier, seed: u64) -> Self {
-        let clock = Arc::new(AtomicI64::new(EPOCH_MS));
-        let simulator = Simulator::start(Settings {
+        Self::of(Settings {
             tier,
             seed: Some(seed),
-            clock: Clock::Manual(Arc::clone(&clock)),
             ..Settings::default()
+        })
+    }
+
+    pub fn of(settings: Settings) -> Self {
+        let clock = Arc::new(AtomicI64::new(EPOCH_MS));
+        let simulator = Simulator::start(Settings {
+            clock: Clock::Manual(Arc::clone(&clock)),
+            ..settings
         })
         .unwrap();
         Self {
@@ -47,17 +58,44 @@ impl Bench {
         self.clock.store(wall_ms, Ordering::Release);
     }
 
+    /// The same.
+    pub fn wall_ms(&self) -> i64 {
+        self.clock.load(Ordering::Acquire)
+    }
+
+    /// The same, as the account thread reads clocks. It runs on through a restart of the speaker.
+    pub fn clock(&self) -> account::Clock {
+        let clock = Arc::clone(&self.clock);
+        Arc::new(move || {
+            let wall_ms = clock.load(Ordering::Acquire);
+            account::Now {
+                at: Moment(u64::try_from(wall_ms - EPOCH_MS).unwrap()),
+                wall_s: Some(wall_ms / 1000),
+            }
+        })
+    }
+
+    /// Where the simulator is.
+    pub fn address(&self) -> String {
+        format!("http://{}", self.simulator.address())
+    }
+
     /// The product's client; an answer that takes longer than `patience` is none.
     pub fn client(&self, patience: Duration) -> service::Client {
+        self.client_of(patience, Arc::new(FixedToken(None)))
+    }
+
+    /// The same, of an account, and with the simulator's path for several events at once.
+    pub fn client_of(&self, patience: Duration, credentials: Arc<dyn Credentials>) -> service::Client {
         let settings = service::Settings {
-            base_url: format!("http://{}", self.simulator.address()),
+            base_url: self.address(),
             device_id: DEVICE.to_owned(),
             qualities: vec![Quality::Standard, Quality::High],
             api_key: None,
             language: None,
-            event_batch_path: None,
+            event_batch_path: Some(BATCH_PATH.to_owned()),
             tls: crate::tls::fixture::believing(),
-            credentials: Arc::new(FixedToken(None)),
+            credentials,
         };
         service::Client::new(settings, Patience { call: patience }).unwrap()
     }

@@ -302,8 +302,13 @@ impl World {
         } else {
             let first = self.catalogue.albums().first().map(|album| album.id.clone());
             let music = play.music.or(first);
-            let body = json!({"playParams": {"containerIds": [music]}}).to_string();
-            let answer = self.create(body.as_bytes(), &caller)?;
+            // In its order; where only a mixed queue is offered, mixed.
+            let mut create = |shuffle| {
+                let options = json!({"shuffleMode": shuffle});
+                let body = json!({"playParams": {"containerIds": [&music]}, "playbackOptions": options});
+                self.create(body.to_string().as_bytes(), &caller)
+            };
+            let answer = create("SHUFFLE_OFF").or_else(|_| create("SHUFFLE_ON"))?;
             answer
                 .get("sessionId")
                 .and_then(Value::as_str)

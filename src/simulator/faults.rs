@@ -5,6 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::batch;
+
 /// Faults that wait at the same time; more are refused.
 const FAULTS_MAX: usize = 64;
 /// Longest delay: an hour is as good as never.
@@ -16,7 +18,7 @@ const DELAY_MS_MAX: u64 = 3_600_000;
 pub enum Scope {
     /// Everything under `/v1/` but events.
     Queue,
-    /// `POST /v1/playback/event`.
+    /// `POST /v1/playback/event`, and several of them at once.
     Events,
     /// Everything under `/media/`.
     Media,
@@ -31,7 +33,7 @@ impl Scope {
             Some(Self::Media)
         } else if path.starts_with("/auth/") {
             Some(Self::Auth)
-        } else if path == "/v1/playback/event" {
+        } else if path == "/v1/playback/event" || path == batch::PATH {
             Some(Self::Events)
         } else {
             path.starts_with("/v1/").then_some(Self::Queue)
@@ -376,6 +378,7 @@ mod tests {
         assert_eq!(Scope::of("/auth/o2/token"), Some(Scope::Auth));
         assert_eq!(Scope::of("/sim/faults"), None);
         assert_eq!(Scope::of("/v1/playback/event"), Some(Scope::Events));
+        assert_eq!(Scope::of(batch::PATH), Some(Scope::Events));
         assert_eq!(Scope::of("/v1/playback/sessions"), Some(Scope::Queue));
     }
 }

@@ -12,10 +12,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::auth;
+use super::batch;
 use super::conduct::{self, Origin};
 use super::devices::{Asks, Passage};
 use super::faults::{Fault, Form, Scope};
 use super::http::Shared;
+use super::intake::Comes;
 use super::judge::Code;
 use super::leak;
 use super::ledger::What;
@@ -45,6 +47,8 @@ struct Asked {
     method: Method,
     /// As the ledger may know it.
     path: String,
+    /// Several events at once.
+    is_batch: bool,
     authorization: Option<String>,
     session: Option<String>,
     range: Option<String>,
@@ -79,6 +83,7 @@ impl Asked {
             scope,
             method: parts.method.clone(),
             path: leak::redacted(scope, &path),
+            is_batch: parts.uri.path() == batch::PATH,
             authorization: text(&parts.headers, "authorization"),
             session: session.map(|(id, _)| id.to_owned()).filter(|id| id != "entities"),
             range: text(&parts.headers, "range"),
@@ -176,7 +181,13 @@ fn missing_header(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Whether a request may go on to its operation at all, and how.
-fn admit(shared: &Shared, asked: &Asked, parts: &Parts, body: &[u8]) -> Result<Passage, Refusal> {
+fn admit(
+    shared: &Shared,
+    asked: &Asked,
+    parts: &Parts,
+    body: &[u8],
+    events: &[&[u8]],
+) -> Result<Vec<Passage>, Refusal> {
     let mut world = shared.world();
     let session = asked.session.as_deref();
     let address = parts.uri.path_and_query().map_or("", |path| path.as_str());
@@ -186,17 +197,20 @@ fn admit(shared: &Shared, asked: &Asked, parts: &Parts, body: &[u8]) -> Result<P
         return Err(Refusal::bad(leak));
     }
     world.authorize(asked.scope, asked.authorization.as_deref())?;
-    let asks = match asked.scope {
-        Scope::Media | Scope::Auth => return Ok(Passage::Free),
-        Scope::Events => Some(Asks::ToReport { body }),
-        Scope::Queue if session.is_some() => Some(Asks::OfSession),
-        Scope::Queue => (parts.uri.path() == "/v1/playback/sessions").then_some(Asks::ToCreate { body }),
+    let asks: Vec<Asks<'_>> = match asked.scope {
+        Scope::Media | Scope::Auth => return Ok(Vec::new()),
+        Scope::Events => events.iter().map(|body| Asks::ToReport { body }).collect(),
+        Scope::Queue if session.is_some() => vec![Asks::OfSession],
+        Scope::Queue if parts.uri.path() == "/v1/playback/sessions" => vec![Asks::ToCreate { body }],
+        Scope::Queue => Vec::new(),
     };
     if let Some(wrong) = missing_header(&parts.headers) {
         world.ledger.violation(session, Code::HeaderMissing, wrong.clone());
         return Err(Refusal::bad(wrong));
     }
-    asks.map_or(Ok(Passage::Free), |asks| world.ask_for_stream(asks, &asked.caller))
+    asks.into_iter()
+        .map(|asks| world.ask_for_stream(asks, &asked.caller))
+        .collect()
 }
 
 /// The way of a request. The simulator's own pages pass untouched.
@@ -216,25 +230,32 @@ pub async fn gate(
         return asked.error_with(StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST", "the body is too long");
     };
     let conduct = asked.conduct(&connection, &body);
+    let events = match scope {
+        Scope::Events => batch::events(parts.uri.path(), &body),
+        Scope::Queue | Scope::Media | Scope::Auth => Vec::new(),
+    };
     let fault = {
         let mut world = shared.world();
         world.asked(&conduct);
-        if scope == Scope::Events {
-            world.owe(&body);
+        for event in &events {
+            world.owe(event);
         }
         world.faults.strike(scope, &asked.path)
     };
-    if let Some(answer) = before(&shared, &asked, &connection, &body, fault.as_ref(), &conduct).await {
+    if let Some(answer) = before(&shared, &asked, &connection, &body, &events, fault.as_ref(), &conduct).await {
         return answer;
     }
-    let response = match admit(&shared, &asked, &parts, &body) {
+    let response = match admit(&shared, &asked, &parts, &body, &events) {
         Err(refusal) => refusal.into_response(),
-        Ok(passage) => {
+        Ok(passages) => {
             parts.extensions.insert(Strike(fault.clone()));
             parts.extensions.insert(asked.caller.clone());
             let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
             if response.status().is_success() {
-                shared.world().passed(passage, &asked.caller);
+                let mut world = shared.world();
+                for passage in passages {
+                    world.passed(passage, &asked.caller);
+                }
             }
             response
         }
@@ -247,11 +268,18 @@ pub async fn gate(
     if fault.is_none() {
         told(&shared, &asked, &conduct, status, code, None);
     }
-    let settles = scope == Scope::Events && (status.is_success() || is_final(status, code));
     // Who does not hear of the loss owes the event as before.
-    if scope == Scope::Events && code == MAX_CONCURRENCY && !matches!(fault, Some(Fault::AnswerLost)) {
-        shared.world().displace_event(&body, &asked.caller);
+    if code == MAX_CONCURRENCY && !matches!(fault, Some(Fault::AnswerLost)) {
+        displace(&shared, &asked, &events);
     }
+    // The events of a batch that is refused are sent again, singly.
+    let settles = status.is_success() || (is_final(status, code) && !asked.is_batch);
+    let settle = |shared: &Shared| {
+        let mut world = shared.world();
+        for event in events.iter().filter(|_| settles) {
+            world.settle(event);
+        }
+    };
     let response = match response.extensions().get::<Refusal>() {
         Some(refusal) => asked.error(refusal, shared.world().upgrade_url.clone()),
         None => response,
@@ -260,19 +288,23 @@ pub async fn gate(
         asked.record(&shared, Some(status), fault.as_ref());
     }
     let Some(fault) = fault else {
-        if settles {
-            shared.world().settle(&body);
-        }
+        settle(&shared);
         return response;
     };
     if matches!(fault, Fault::AnswerLost) {
         connection.hang_up();
         return response;
     }
-    if settles {
-        shared.world().settle(&body);
-    }
+    settle(&shared);
     after(asked.scope, &fault, response)
+}
+
+/// A device hears that the stream is another one's.
+fn displace(shared: &Shared, asked: &Asked, events: &[&[u8]]) {
+    let comes = if asked.is_batch { Comes::Together } else { Comes::Alone };
+    for event in events {
+        shared.world().displace_event(event, &asked.caller, comes);
+    }
 }
 
 /// Notes what a client was told, where it is certain to have heard it.
@@ -314,6 +346,7 @@ async fn before(
     asked: &Asked,
     connection: &Connection,
     body: &Bytes,
+    events: &[&[u8]],
     fault: Option<&Fault>,
     conduct: &conduct::Request,
 ) -> Option<Response> {
@@ -328,9 +361,9 @@ async fn before(
                 Scope::Auth => auth::error_of(status),
                 Scope::Queue | Scope::Events | Scope::Media => code_of(status),
             });
-            if asked.scope == Scope::Events && code == MAX_CONCURRENCY {
-                shared.world().displace_event(body, &asked.caller);
-            } else if asked.scope == Scope::Events && is_final(status, code) {
+            if code == MAX_CONCURRENCY {
+                displace(shared, asked, events);
+            } else if asked.scope == Scope::Events && !asked.is_batch && is_final(status, code) {
                 shared.world().refuse_event(body, &asked.caller);
             }
             asked.record(shared, Some(status), fault);

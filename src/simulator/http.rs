@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth;
+use super::batch;
 use super::devices::Play;
 use super::dialect::{Dialect, Form, Spoken};
 use super::faults::Planned;
@@ -70,6 +71,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/v1/playback/sessions/entities/{reference}", get(restore))
         .nest("/v1/playback/sessions/{session}", session)
         .route("/v1/playback/event", post(event))
+        .route(batch::PATH, post(events))
         .route("/v1/views/home", get(home))
         .route("/v1/views/home/{group}", get(home))
         .route("/media/{file}", get(track))
@@ -199,6 +201,12 @@ async fn set_shuffled(State(shared): State<Shared>, caller: Who, Path(session): 
 async fn event(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
     let mut world = shared.world();
     let answer = world.event(&body, &caller)?;
+    speak(&world, answer, Form::Other)
+}
+
+async fn events(State(shared): State<Shared>, caller: Who, body: Bytes) -> Answer {
+    let mut world = shared.world();
+    let answer = world.batch(&body, &caller)?;
     speak(&world, answer, Form::Other)
 }
 

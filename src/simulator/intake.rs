@@ -14,6 +14,26 @@ use super::world::{Caller, World};
 
 /// Skips remembered. More than the limit allows can only come from a client that ignores it.
 const SKIPS_KEPT_MAX: usize = 1_000;
+/// Bodies by which events of batches are known when they come again, singly or in another batch: more than a batch has.
+const BODIES_MAX: usize = 64;
+
+/// How an event comes. One that comes alone shows that those before it are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comes {
+    /// By itself.
+    Alone,
+    /// In a batch.
+    Together,
+}
+
+/// What the judgement means for its client.
+fn answer(judgement: &Judgement) -> Result<(), Refusal> {
+    match judgement.refused {
+        None => Ok(()),
+        Some(Refused::Senseless) => Err(Refusal::bad("a stop of an entry that had not started")),
+        Some(Refused::NotAllowed(why)) => Err(Refusal::tier(why)),
+    }
+}
 
 impl World {
     /// An event was sent; until it is answered for good, the client owes it.
@@ -50,18 +70,18 @@ impl World {
 
     /// An event the client may never send again because a fault refused it. It did happen, so it is judged all the same.
     pub fn refuse_event(&mut self, body: &[u8], caller: &Caller) {
-        self.turn_down(body, caller, Outcome::Refused);
+        self.turn_down(body, caller, Comes::Alone, Outcome::Refused);
     }
 
     /// An event that was answered with the loss of the stream. A client may keep it and repeat it, or set it aside once
     /// it takes the stream back: it did happen, so it is judged here, and nothing is owed.
-    pub fn displace_event(&mut self, body: &[u8], caller: &Caller) {
-        self.turn_down(body, caller, Outcome::Displaced);
+    pub fn displace_event(&mut self, body: &[u8], caller: &Caller, comes: Comes) {
+        self.turn_down(body, caller, comes, Outcome::Displaced);
         self.give_back();
     }
 
-    fn turn_down(&mut self, body: &[u8], caller: &Caller, outcome: Outcome) {
-        if let Err(refusal) = self.take_event(body, caller, Some(outcome)) {
+    fn turn_down(&mut self, body: &[u8], caller: &Caller, comes: Comes, outcome: Outcome) {
+        if let Err(refusal) = self.take_event(body, caller, comes, Some(outcome)) {
             log::debug!(
                 "an event that was turned down would have been refused anyway: {}",
                 refusal.message
@@ -72,10 +92,36 @@ impl World {
 
     /// `POST event`.
     pub fn event(&mut self, body: &[u8], caller: &Caller) -> Result<Value, Refusal> {
-        self.take_event(body, caller, None).map(|()| json!({}))
+        self.take_event(body, caller, Comes::Alone, None).map(|()| json!({}))
     }
 
-    fn take_event(&mut self, body: &[u8], caller: &Caller, forced: Option<Outcome>) -> Result<(), Refusal> {
+    /// An event of a batch.
+    pub fn take_batched(&mut self, body: &[u8], caller: &Caller) -> Result<(), Refusal> {
+        self.take_event(body, caller, Comes::Together, None)
+    }
+
+    /// Takes an event in, but writes nothing down. Whoever calls it puts things back as they were.
+    pub fn rehearse(&mut self, body: &[u8], caller: &Caller) -> Result<(), Refusal> {
+        let event = Event::parse(body).map_err(Refusal::bad)?;
+        let found = self.find_entry(&event.metric);
+        let (place, index) = found.ok_or_else(|| Refusal::bad("this metricId was never handed out"))?;
+        let text = String::from_utf8_lossy(body).into_owned();
+        let known = |session: &Session| session.last_bodies.contains(&text);
+        if self.sessions.get(place).is_some_and(known) {
+            return Ok(());
+        }
+        let (judgement, _) = self.judge(place, index, &event);
+        self.take_in(place, index, &event, &judgement, (text, Comes::Together, caller));
+        answer(&judgement)
+    }
+
+    fn take_event(
+        &mut self,
+        body: &[u8],
+        caller: &Caller,
+        comes: Comes,
+        forced: Option<Outcome>,
+    ) -> Result<(), Refusal> {
         let text = String::from_utf8_lossy(body).into_owned();
         let value: Value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(text.clone()));
         let record = |outcome, entry: Option<&str>, first, pair| ledger::What::Event {
@@ -101,13 +147,16 @@ impl World {
         };
         let Some((id, reference, again)) = self.sessions.get(place).and_then(|session| {
             let entry = session.queue.entries().get(index)?;
-            Some((session.id.clone(), entry.reference.clone(), session.last_body == text))
+            Some((
+                session.id.clone(),
+                entry.reference.clone(),
+                session.last_bodies.contains(&text),
+            ))
         }) else {
             return Err(Refusal::missing("entity"));
         };
         if again {
-            let last = self.ledger.last_event(&id).filter(|(body, _)| **body == value);
-            let repeat = match last.map(|(_, outcome)| outcome) {
+            let repeat = match self.ledger.outcome_of(&id, &value) {
                 Some(Outcome::Accepted | Outcome::Repeat | Outcome::Refused) => {
                     record(Outcome::Repeat, Some(&reference), false, false)
                 }
@@ -125,7 +174,7 @@ impl World {
         self.judge_references(&event, &id, &reference);
         self.judge_device(&event, &id, caller);
         let (judgement, first) = self.judge(place, index, &event);
-        self.take_in(place, index, &event, &judgement, (text, caller));
+        self.take_in(place, index, &event, &judgement, (text, comes, caller));
         let outcome = if judgement.refused.is_some() {
             Outcome::Refused
         } else {
@@ -133,14 +182,11 @@ impl World {
         };
         self.ledger
             .write(Some(&id), record(outcome, Some(&reference), first, judgement.pair));
+        let answer = answer(&judgement);
         for violation in judgement.violations {
             self.ledger.violation(Some(&id), violation.code, violation.detail);
         }
-        match judgement.refused {
-            None => Ok(()),
-            Some(Refused::Senseless) => Err(Refusal::bad("a stop of an entry that had not started")),
-            Some(Refused::NotAllowed(why)) => Err(Refusal::tier(why)),
-        }
+        answer
     }
 
     fn judge_references(&mut self, event: &Event, id: &str, reference: &str) {
@@ -185,9 +231,10 @@ impl World {
             exact: track.as_ref().is_some_and(|track| track.exact),
             distance: ahead.saturating_sub(here),
             passed: session.judges_passing(ahead.saturating_sub(here), event.at_ms),
-            passes_ad: session
-                .between(index)
-                .any(|between| between.kind() == Kind::Ad && !between.started),
+            passes_ad: session.edit.is_known(event.at_ms)
+                && session
+                    .between(index)
+                    .any(|between| between.kind() == Kind::Ad && !between.started),
             denied: Denied {
                 next: tier::denial(of, Action::Next),
                 previous: tier::denial(of, Action::Previous),
@@ -203,14 +250,28 @@ impl World {
         (judgement.unwrap_or_default(), first)
     }
 
-    fn take_in(&mut self, place: usize, index: usize, event: &Event, judgement: &Judgement, how: (String, &Caller)) {
-        let (text, caller) = how;
+    fn take_in(
+        &mut self,
+        place: usize,
+        index: usize,
+        event: &Event,
+        judgement: &Judgement,
+        how: (String, Comes, &Caller),
+    ) {
+        let (text, comes, caller) = how;
         let Some(session) = self.sessions.get_mut(place) else {
             return;
         };
         let entry = session.queue.entries().get(index);
         let is_counted = entry.is_some_and(|entry| self.rules.counts_skips(entry.kind()));
-        session.last_body = text;
+        match comes {
+            Comes::Alone => session.last_bodies.clear(),
+            Comes::Together if session.last_bodies.len() >= BODIES_MAX => {
+                session.last_bodies.pop_front();
+            }
+            Comes::Together => {}
+        }
+        session.last_bodies.push_back(text);
         session.device.clone_from(&caller.device);
         session.used_ms = self.time.now_ms();
         match event.what {

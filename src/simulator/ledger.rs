@@ -249,11 +249,12 @@ impl Ledger {
         self.keep(record);
     }
 
-    /// Body of the last event of a session, and what became of it.
-    pub fn last_event(&self, session: &str) -> Option<(&Value, Outcome)> {
-        let mut records = self.records.iter().rev();
-        records.find_map(|record| match &record.what {
-            What::Event { body, outcome, .. } if record.session.as_deref() == Some(session) => Some((body, *outcome)),
+    /// What became last of the event of this session with this body.
+    pub fn outcome_of(&self, session: &str, event: &Value) -> Option<Outcome> {
+        self.records.iter().rev().find_map(|record| match &record.what {
+            What::Event { body, outcome, .. } if body == event && record.session.as_deref() == Some(session) => {
+                Some(*outcome)
+            }
             What::Event { .. } | What::Request { .. } | What::Violation(_) => None,
         })
     }

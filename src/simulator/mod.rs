@@ -6,6 +6,7 @@ mod address;
 mod admission;
 mod album;
 mod auth;
+mod batch;
 mod catalogue;
 mod clock;
 mod conduct;

@@ -1,5 +1,7 @@
 //! A playback session: a queue, where its client is in it, and what the client still owes. Knows no HTTP.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
@@ -17,8 +19,9 @@ pub struct Session {
     pub queue: Queue,
     /// What was reported of it.
     pub history: History,
-    /// Body of the event taken in last, to know a repeat by.
-    pub last_body: String,
+    /// Bodies of the events taken in last, to know a repeat by: one, or where several came at once those of some batches.
+    #[serde(default)]
+    pub last_bodies: VecDeque<String>,
     /// Body of an event that was sent and has no answer for good yet: until it is repeated, queue calls overtake it.
     pub owed: Option<String>,
     /// Last use, wall clock, epoch milliseconds.
@@ -46,6 +49,17 @@ pub enum Edit {
 /// An answer may still be under way so long after it was given.
 const ANSWER_MS_MAX: i64 = 2_000;
 
+impl Edit {
+    /// Whether a client knew at this moment of its clock what comes next.
+    pub const fn is_known(self, at_ms: i64) -> bool {
+        match self {
+            Self::None => true,
+            Self::Untold => false,
+            Self::Told(told_ms) => at_ms > told_ms.saturating_add(ANSWER_MS_MAX),
+        }
+    }
+}
+
 impl Session {
     /// A new session.
     pub fn new(id: String, device: &str, queue: Queue, now_ms: i64) -> Self {
@@ -54,7 +68,7 @@ impl Session {
             device: device.to_owned(),
             queue,
             history: History::default(),
-            last_body: String::new(),
+            last_bodies: VecDeque::new(),
             owed: None,
             used_ms: now_ms,
             last_call_ms: None,
@@ -80,11 +94,11 @@ impl Session {
         if distance <= 1 {
             return None;
         }
-        match self.edit {
-            Edit::None => Some(Code::EntryPassed),
-            Edit::Untold => None,
-            Edit::Told(told_ms) => (at_ms > told_ms.saturating_add(ANSWER_MS_MAX)).then_some(Code::StaleOrder),
-        }
+        let code = match self.edit {
+            Edit::None => Code::EntryPassed,
+            Edit::Untold | Edit::Told(_) => Code::StaleOrder,
+        };
+        self.edit.is_known(at_ms).then_some(code)
     }
 
     /// Entries between the current one and the one at `index`, if that lies ahead.
@@ -92,5 +106,18 @@ impl Session {
         // The current entry counts as well: it may never have sounded.
         let from = self.queue.position();
         self.queue.entries().iter().skip(from).take(index.saturating_sub(from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_order_is_known_when_the_answer_that_tells_it_had_time_to_arrive() {
+        assert!(Edit::None.is_known(0));
+        assert!(!Edit::Untold.is_known(i64::MAX));
+        assert!(!Edit::Told(5).is_known(5 + ANSWER_MS_MAX));
+        assert!(Edit::Told(5).is_known(6 + ANSWER_MS_MAX));
     }
 }

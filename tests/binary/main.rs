@@ -9,6 +9,7 @@
 )]
 
 mod alsa;
+mod batches;
 mod commands;
 mod expiry;
 mod going_on;

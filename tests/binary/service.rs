@@ -149,6 +149,13 @@ impl Service {
         self.is_up();
     }
 
+    /// The same with more options from now on.
+    #[track_caller]
+    pub fn restart_with(&mut self, more: &'static [&'static str]) {
+        self.more = more;
+        self.restart();
+    }
+
     /// Names of the albums.
     pub fn albums(&self) -> Vec<String> {
         let home = self.get("/sim/music");

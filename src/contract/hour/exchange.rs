@@ -15,7 +15,7 @@ use crate::contract::bench::DEVICE;
 #[derive(Debug)]
 pub enum Job {
     Call(RequestId, Call),
-    Report(Seq),
+    Report(Seq, Seq),
 }
 
 impl World {
@@ -36,15 +36,16 @@ impl World {
                 let failure = result.as_ref().err().copied();
                 (Back::Call(request, call, result), failure)
             }
-            Job::Report(seq) => {
-                let verdict = self.report(seq)?;
+            Job::Report(first, last) => {
+                let verdict = self.report(first, last)?;
                 let failure = match verdict {
                     Verdict::Failed(failure) => Some(failure),
                     Verdict::Accepted | Verdict::Refused => None,
                 };
-                (Back::Event(seq, verdict), failure)
+                (Back::Events(last, verdict), failure)
             }
         };
+        self.sign_in.is_linked()?;
         if self.bench.simulator.report().violations > 0 {
             return Err(format!("violations: {:?}", self.bench.ledger("violation", 0)));
         }
@@ -71,31 +72,39 @@ impl World {
             return Ok(Err(Failure::Unreachable));
         }
         self.count(format!("asked {}", question.operation()));
-        Ok(self.client.ask(&question).map_err(|refusal| refusal.failure))
+        let client = self.client.as_mut().ok_or("there is no client")?;
+        Ok(client.ask(&question).map_err(|refusal| refusal.failure))
     }
 
-    fn report(&mut self, seq: Seq) -> Result<Verdict, String> {
+    fn report(&mut self, first: Seq, last: Seq) -> Result<Verdict, String> {
         let Some(program) = &self.program else {
             return Err("the program does not run".into());
         };
-        let record = program
-            .journal
-            .read(seq)
-            .ok_or_else(|| format!("event {} cannot be read back", seq.0))?;
-        self.books.is_as_recorded(&record)?;
+        let mut events = Vec::new();
+        for seq in first.0..=last.0 {
+            let record = program.journal.read(Seq(seq));
+            let record = record.ok_or_else(|| format!("event {seq} cannot be read back"))?;
+            self.books.is_as_recorded(&record)?;
+            let wall_ms = record.wall_ms.ok_or("an event without its time")?;
+            events.push(translate::report(record, wall_ms));
+        }
         if !self.link_up {
             return Ok(Verdict::Failed(Failure::Unreachable));
         }
-        self.count("sent events");
-        let wall_ms = record.wall_ms.ok_or("an event without its time")?;
-        let sent = self.client.report(&[translate::report(record, wall_ms)]);
+        self.count(if events.len() == 1 {
+            "sent events"
+        } else {
+            "sent batches"
+        });
+        let client = self.client.as_ref().ok_or("there is no client")?;
+        let sent = client.report(&events);
         Ok(sent.map_or_else(|refusal| refusal.verdict(), |()| Verdict::Accepted))
     }
 
     pub fn answered(&mut self, back: Back) -> Check {
         self.busy = false;
         let input = match back {
-            Back::Event(last, verdict) => Input::Reported { last, verdict },
+            Back::Events(last, verdict) => Input::Reported { last, verdict },
             Back::Call(request, call, result) => {
                 let Some(program) = &mut self.program else {
                     return Ok(());

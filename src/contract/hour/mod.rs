@@ -12,6 +12,7 @@ mod listener;
 mod loader;
 mod program;
 mod reckoning;
+mod sign_in;
 mod trouble;
 mod world;
 
@@ -28,8 +29,8 @@ mod audio;
 #[path = "../../../tests/sim/rng.rs"]
 mod rng;
 
-use crate::simulator::Tier;
-use world::World;
+use crate::simulator::{Dialect, Shuffle, Tier};
+use world::{Hour, World};
 
 /// An hour of sound.
 const HOUR_MS: u64 = 3_600_000;
@@ -40,11 +41,11 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-fn listen(tier: Tier, seed: u64) -> World {
-    let mut world = World::new(tier, seed);
+fn listen(hour: Hour, seed: u64) -> World {
+    let mut world = World::new(hour, seed);
     if let Err(wrong) = world.live(HOUR_MS) {
         panic!(
-            "{}{wrong}\nTONEARM_HOUR_SEED={seed} shows it again, tier {tier:?}",
+            "{}{wrong}\nTONEARM_HOUR_SEED={seed} shows it again, {hour:?}",
             world.trace()
         );
     }
@@ -52,11 +53,11 @@ fn listen(tier: Tier, seed: u64) -> World {
 }
 
 /// Hours from this seed on; usually one.
-fn hours(tier: Tier) {
+fn hours(hour: Hour) {
     let first = number("TONEARM_HOUR_SEED").unwrap_or(1);
     for seed in first..first + number("TONEARM_HOURS").unwrap_or(1) {
-        let world = listen(tier, seed);
-        println!("{tier:?} {seed}: {}", world.summary());
+        let world = listen(hour, seed);
+        println!("{hour:?} {seed}: {}", world.summary());
         println!("{:#?}", world.counts);
         world.check_it_was_an_hour();
     }
@@ -64,17 +65,42 @@ fn hours(tier: Tier) {
 
 #[test]
 fn an_hour_of_unlimited_has_every_fault_and_loses_nothing() {
-    hours(Tier::Unlimited);
+    hours(Hour {
+        tier: Tier::Unlimited,
+        shuffle: Shuffle::Plain,
+        dialect: Dialect::Aliases,
+        batch: 1,
+    });
 }
 
 #[test]
 fn an_hour_of_prime_has_every_fault_and_loses_nothing() {
-    hours(Tier::Prime);
+    hours(Hour {
+        tier: Tier::Prime,
+        shuffle: Shuffle::Plain,
+        dialect: Dialect::Wrapped,
+        batch: 5,
+    });
 }
 
 #[test]
 fn an_hour_of_the_free_tier_has_every_fault_and_loses_nothing() {
-    hours(Tier::Free);
+    hours(Hour {
+        tier: Tier::Free,
+        shuffle: Shuffle::Plain,
+        dialect: Dialect::Floats,
+        batch: 1,
+    });
+}
+
+#[test]
+fn an_hour_of_stations_and_augmented_shuffle_has_every_fault_and_loses_nothing() {
+    hours(Hour {
+        tier: Tier::Unlimited,
+        shuffle: Shuffle::Augmented,
+        dialect: Dialect::Plain,
+        batch: 5,
+    });
 }
 
 impl World {
@@ -82,7 +108,7 @@ impl World {
         let of = |name: &str| self.counted(name);
         format!(
             "{} s heard in {} s, {} events ({} repeated, {} set aside), {} calls for entries, {} media requests, {} stalls, \
-             {} holes of {} ms together, {} power cuts, {} troubles met, {} found over a minute loaded (at most {} s)",
+             {} batches, {} renewals, {} holes of {} ms together, {} power cuts, {} troubles met, {} found over a minute loaded (at most {} s)",
             self.books.heard_ms() / 1000,
             self.now / 1000,
             self.books.len(),
@@ -91,6 +117,8 @@ impl World {
             of("asked next"),
             of("asked media"),
             of("stalls"),
+            of("sent batches"),
+            self.renewals(),
             self.dropouts.holes,
             self.dropouts.silent_ms,
             self.books.restarts - 1,
@@ -100,6 +128,15 @@ impl World {
         )
     }
 
+    /// Access tokens that replaced others.
+    fn renewals(&self) -> usize {
+        let requests = self.bench.ledger("request", 0);
+        let granted = requests
+            .iter()
+            .filter(|record| record["path"] == "/auth/o2/token" && record["status"] == 200);
+        granted.count() - 1
+    }
+
     /// Nothing above could fail if nothing had happened.
     fn check_it_was_an_hour(&self) {
         let report = self.bench.simulator.report();
@@ -107,6 +144,13 @@ impl World {
         assert!(report.tracks >= 100, "{report:?}");
         assert!(self.troubles.all_met());
         assert!(self.dropouts.covered >= 3, "{}", self.summary());
+        assert!(self.renewals() >= 6, "{}", self.summary());
+        assert_eq!(
+            self.hour.batch > 1,
+            self.counted("sent batches") >= 3,
+            "{}",
+            self.summary()
+        );
         for pressed in ["pressed next", "pressed play", "pressed preset"] {
             assert!(self.counted(pressed) >= 3, "{pressed}: {:?}", self.counts);
         }

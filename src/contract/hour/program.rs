@@ -10,7 +10,7 @@ use tonearm_core::input::{Input, Mode, Press};
 use tonearm_core::{Boot, Effect, OnElsewhere, Reach, Session, Settings};
 
 use super::exchange::Job;
-use super::world::{Check, Happening, Program, World};
+use super::world::{Check, Happening, PATIENCE, Program, World};
 use crate::app::catalogue::Catalogue;
 use crate::app::translate::{self, Stamp};
 use crate::app::{self, Post};
@@ -60,10 +60,15 @@ impl World {
             presets: [Mode::Play, Mode::Shuffle, Mode::Station].into_iter().collect(),
             buttons: heapless::Vec::new(),
             heartbeat: None,
-            batch: 1,
+            batch: self.hour.batch,
             elsewhere: OnElsewhere::Offer,
             seed: self.rng.next(),
         };
+        if self.sign_in.credentials().is_none() {
+            self.sign_in.start(&self.bench);
+        }
+        let credentials = self.sign_in.credentials();
+        self.client = credentials.map(|credentials| self.bench.client_of(PATIENCE, credentials));
         let booted_at = self.now - BOOT_MS;
         let session = Session::new(settings, boot, tonearm_core::unit::Moment(BOOT_MS));
         self.program = Some(Program {
@@ -85,6 +90,8 @@ impl World {
         self.note("---- the power is cut");
         // In virtual time the journal has long written what it was given; in real time its thread may need a moment.
         program.journal.close().map_err(|error| error.to_string())?;
+        self.sign_in.stop();
+        self.client = None;
         self.disk = Arc::new(self.disk.after_power_cut(Remains::Half));
         self.stopped();
         self.enter(BOOT_MS, Happening::Boot);
@@ -172,7 +179,7 @@ impl World {
         match effect {
             Effect::Call { request, call } => self.jobs.push_back(Job::Call(request, call)),
             Effect::Record(event) => return self.record(&event),
-            Effect::Report { last, .. } => self.jobs.push_back(Job::Report(last)),
+            Effect::Report { first, last } => self.jobs.push_back(Job::Report(first, last)),
             Effect::Settle { seq, accepted } => {
                 let reason = || "refused by the service".to_owned();
                 let outcome = if accepted {

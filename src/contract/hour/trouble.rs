@@ -68,7 +68,8 @@ impl Trouble {
         };
         let path = record["path"].as_str().unwrap_or_default();
         let scope = match path {
-            "/v1/playback/event" => "events",
+            _ if path.starts_with("/v1/playback/event") => "events",
+            _ if path.starts_with("/auth/") => "auth",
             _ if path.starts_with("/media/") => "media",
             _ => "queue",
         };
@@ -175,6 +176,12 @@ fn all() -> Vec<Value> {
         faults.push(json!({"scope": scope, "kind": "delay", "ms": 40}));
         faults.extend([-20, 20].map(|by| json!({"scope": scope, "kind": "wrong_length", "by": by})));
     }
+    for status in [500, 503] {
+        faults.push(json!({"scope": "auth", "kind": "status", "status": status}));
+    }
+    for kind in ["refuse", "black_hole", "close", "answer_lost", "garbage"] {
+        faults.push(json!({"scope": "auth", "kind": kind}));
+    }
     for scope in ["queue", "media"] {
         let bytes = if scope == "queue" { 200 } else { 50_000 };
         faults.push(json!({"scope": scope, "kind": "cut", "bytes": bytes}));
@@ -222,6 +229,11 @@ impl World {
                     fault["count"] = json!(self.rng.between(1, 3));
                 }
                 self.bench.hand.fault(&fault);
+                if fault["scope"] == "auth" {
+                    // Only a token that has run out makes the speaker ask.
+                    let (status, _) = self.bench.hand.call("POST", "/sim/account/expire", &Value::Null);
+                    assert_eq!(status, 200);
+                }
             }
             Trouble::SecondDevice(status) => {
                 let play = json!({"device": OTHER, "answer": status.to_string()});

@@ -20,6 +20,7 @@ use super::exchange::Job;
 use super::loader::Loader;
 use super::reckoning::Books;
 use super::rng::Rng;
+use super::sign_in;
 use super::trouble::Troubles;
 use crate::app;
 use crate::app::catalogue::Catalogue;
@@ -27,7 +28,7 @@ use crate::contract::bench::{Bench, EPOCH_MS};
 use crate::journal::Journal;
 use crate::journal::faulty::Disk;
 use crate::service::{Client, Reply};
-use crate::simulator::Tier;
+use crate::simulator::{Dialect, Linking, Settings, Shuffle, SignIn, Tier};
 use crate::state::Saved;
 
 pub type Check = Result<(), String>;
@@ -38,6 +39,8 @@ pub const PATIENCE: Duration = Duration::from_millis(200);
 pub const NO_ANSWER_MS: u64 = 8_000;
 /// Steps of an hour; more means that something runs in circles.
 const STEPS_MAX: u64 = 400_000;
+/// An access token lives so long.
+const TOKEN_LIFE_S: u32 = 600;
 /// Without trouble, everything is sent and the sound is back within this.
 const CALM_MS: u64 = 150_000;
 /// Lines of the trace that a failure prints.
@@ -70,7 +73,17 @@ pub enum Happening {
 #[derive(Debug)]
 pub enum Back {
     Call(RequestId, Call, Result<Reply, Failure>),
-    Event(Seq, Verdict),
+    Events(Seq, Verdict),
+}
+
+/// What sets one hour apart from another.
+#[derive(Clone, Copy, Debug)]
+pub struct Hour {
+    pub tier: Tier,
+    pub shuffle: Shuffle,
+    pub dialect: Dialect,
+    /// Events that are sent at once.
+    pub batch: u8,
 }
 
 /// One run of the program.
@@ -85,9 +98,12 @@ pub struct Program {
 }
 
 pub struct World {
+    pub hour: Hour,
     pub rng: Rng,
     pub bench: Bench,
-    pub client: Client,
+    pub sign_in: sign_in::SignIn,
+    /// `None` while the program does not run.
+    pub client: Option<Client>,
     pub now: u64,
     agenda: BTreeMap<(u64, u64), Happening>,
     entered: u64,
@@ -112,11 +128,25 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(tier: Tier, seed: u64) -> Self {
-        let bench = Bench::start(tier, seed);
+    pub fn new(hour: Hour, seed: u64) -> Self {
+        let bench = Bench::of(Settings {
+            tier: hour.tier,
+            shuffle: hour.shuffle,
+            dialect: hour.dialect,
+            seed: Some(seed),
+            sign_in: SignIn::Required,
+            linking: Linking {
+                code_interval: 1,
+                token_life: TOKEN_LIFE_S,
+                ..Linking::default()
+            },
+            ..Settings::default()
+        });
         let mut rng = Rng::new(seed);
         Self {
-            client: bench.client(PATIENCE),
+            hour,
+            sign_in: sign_in::SignIn::link(&bench),
+            client: None,
             bench,
             now: 20_000,
             agenda: BTreeMap::new(),

@@ -172,6 +172,17 @@ impl Account {
         Self::start_with(settings, Patience::default(), news)
     }
 
+    /// With requests that are given up after `call`.
+    #[cfg(all(test, feature = "simulator"))]
+    pub fn start_hasty(
+        settings: Settings,
+        call: Duration,
+        news: Arc<dyn Fn(News) + Send + Sync>,
+    ) -> Result<Self, AccountError> {
+        let pace = Pace::default();
+        Self::start_with(settings, Patience { call, pace }, news)
+    }
+
     fn start_with(
         settings: Settings,
         patience: Patience,

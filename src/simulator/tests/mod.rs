@@ -1,5 +1,6 @@
 //! The running simulator over real HTTP. What is common to all of these tests: a client that behaves.
 
+mod batch;
 mod contract;
 mod faults;
 mod judgement;
