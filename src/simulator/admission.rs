@@ -46,7 +46,8 @@ impl World {
         let now_ms = self.client_ms();
         match status {
             400 | 403 | 404 | 422 => self.conduct.refused(request, now_ms),
-            200..=299 => self.conduct.done(request),
+            // With another token it is another try.
+            200..=299 | 401 => self.conduct.done(request),
             _ => {}
         }
         if let Some(seconds) = retry_after_s {

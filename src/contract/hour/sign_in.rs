@@ -15,8 +15,10 @@ use crate::service::Credentials;
 use crate::service::account::{Account, News, Settings, Start};
 use crate::state::StateDir;
 
-/// The keeper's thread answers at once; if it takes this long, it hangs.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// The keeper's thread answers within this, unless it waits for another try.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Waits for it; after these it hangs.
+const TRIES_MAX: usize = 20;
 /// Seconds the simulator wants between two polls, and a little more. The keeper waits for it in real time.
 const POLLED_MS: i64 = 1_500;
 
@@ -41,15 +43,26 @@ impl SignIn {
         };
         signed.start(bench);
         let code = loop {
-            if let News::Linking { code, .. } = signed.news.recv_timeout(ANSWER_MAX).unwrap() {
+            if let News::Linking { code, .. } = signed.hear(bench) {
                 break code;
             }
         };
         let approve = json!({"user_code": code});
         assert_eq!(bench.hand.call("POST", "/sim/account/approve", &approve).0, 200);
         bench.set_time(bench.wall_ms() + POLLED_MS);
-        assert_eq!(signed.news.recv_timeout(ANSWER_MAX), Ok(News::Linked));
+        assert_eq!(signed.hear(bench), News::Linked);
         signed
+    }
+
+    /// What the account thread says next. Where a busy machine made it wait for another try, the hour's clock goes on.
+    fn hear(&self, bench: &Bench) -> News {
+        for _ in 0..TRIES_MAX {
+            match self.news.recv_timeout(ANSWER_MAX) {
+                Ok(news) => return news,
+                Err(_) => bench.set_time(bench.wall_ms() + POLLED_MS),
+            }
+        }
+        panic!("the account thread says nothing");
     }
 
     /// The program starts.
