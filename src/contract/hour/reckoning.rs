@@ -172,13 +172,17 @@ impl World {
         for record in &ledger {
             let outcome = record["outcome"].as_str().unwrap_or_default();
             let words = record["body"].to_string();
-            // Two events within a millisecond may have the same words: what is accepted is another one.
-            let before = places.get(&words).filter(|_| outcome != "accepted");
-            if let Some((_, outcomes)) = before.and_then(|place| arrived.get_mut(*place)) {
-                outcomes.push(outcome);
-            } else {
-                places.insert(words, arrived.len());
-                arrived.push((&record["body"], vec![outcome]));
+            let before = places.get(&words).and_then(|place| arrived.get_mut(*place));
+            match before {
+                // Two events within a millisecond may have the same words: what is accepted is another one, but for one
+                // that was kept because the stream was another device's.
+                Some((_, outcomes)) if outcome != "accepted" || outcomes.last() == Some(&"displaced") => {
+                    outcomes.push(outcome);
+                }
+                Some(_) | None => {
+                    places.insert(words, arrived.len());
+                    arrived.push((&record["body"], vec![outcome]));
+                }
             }
         }
         self.counts
