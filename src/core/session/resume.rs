@@ -263,6 +263,8 @@ impl Session {
 
     /// The listener wants what another device plays: the session is looked at, and goes on here if it is there.
     pub(super) fn take_offer(&mut self, offer: Elsewhere, now: Moment) {
+        // The search may be at the same session: it would be joined, and its stream claimed, twice.
+        self.call_off_search();
         self.service.opening = Some(Opening {
             what: Opens::Elsewhere(offer),
             asked_at: now,
