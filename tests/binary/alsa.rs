@@ -13,7 +13,7 @@ use crate::service::{Music, Service};
 use crate::speaker::{Setup, Speaker};
 
 /// What reaches the device goes to a file, as fast as it comes.
-const DEVICES: &str = r#"
+pub const DEVICES: &str = r#"
 pcm.null { type null }
 pcm.tofile { type file slave.pcm "null" file "out.raw" format "raw" }
 "#;
@@ -26,7 +26,7 @@ const REFUSED_FRAMES: usize = 11_907;
 const QUEUE_ENDED_FRAMES: usize = 17_640;
 
 /// What reached the device, which agreed to 32 bits, in the 16 that the music has; and what is below those.
-fn sounded(service: &Service) -> (Vec<i16>, bool) {
+pub fn sounded(service: &Service) -> (Vec<i16>, bool) {
     let bytes = std::fs::read(service.folder.path().join("out.raw")).unwrap_or_default();
     let halves = samples(&bytes);
     let low_is_silent = halves.iter().step_by(2).all(|half| *half == 0);

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::music::{first_difference, samples};
+use crate::alsa::{DEVICES, sounded};
+use crate::music::first_difference;
 use crate::playing::odd_album;
 use crate::process::{Program, agent, until};
 use crate::service::{Music, Service};
@@ -11,12 +12,6 @@ use crate::speaker::{PACED, Setup, Speaker};
 
 /// Every request needs a token; a device may ask every second whether its code was approved.
 const SIGN_IN: &[&str] = &["--sign-in", "--code-interval", "1"];
-/// A device of ALSA's own that keeps what reaches it in a file, as fast as it comes.
-const DEVICES: &str = r#"
-pcm.null { type null }
-pcm.tofile { type file slave.pcm "null" file "out.raw" format "raw" }
-"#;
-
 /// How a speaker signs in at the simulator.
 fn account(service: &Service) -> String {
     format!("client_id = \"product-1\"\nauth_url = \"{}\"", service.address())
@@ -106,9 +101,7 @@ fn a_speaker_whose_code_was_approved_plays_every_sample() {
         "03 trackFinished",
     ]);
     speaker.terminate();
-    let bytes = std::fs::read(service.folder.path().join("out.raw")).unwrap();
-    // The device agreed to 32 bits; the music has the upper 16 of them.
-    let sounded: Vec<i16> = samples(&bytes).into_iter().skip(1).step_by(2).collect();
+    let (sounded, _) = sounded(&service);
     assert_eq!(first_difference(&sounded[..all.len().min(sounded.len())], &all), None);
     service.is_content();
 }
