@@ -9,7 +9,7 @@ use tonearm_core::unit::Moment;
 
 use super::translate::Stamp;
 use super::{App, Exit, presence, translate};
-use crate::audio::Source;
+use crate::audio::{Source, Stream};
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
 use crate::media::Item;
@@ -168,8 +168,9 @@ impl App {
             log::error!("slot {} is to be played and holds nothing", slot.0);
         }
         opened.map(|opened| Source {
-            stream: Box::new(opened.reader),
+            stream: Stream::File(Box::new(opened.reader)),
             hint: opened.hint,
+            keys: None,
             cancel: opened.cancel,
         })
     }

@@ -7,13 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use rtrb::Producer;
-use symphonia::core::io::MediaSource;
 use tonearm_core::id::PlayId;
 use tonearm_core::unit::Millis;
 
+use super::keys::Keys;
 use super::mark::{Mark, Tail, What};
 use super::output::CHANNELS;
 use super::shared::Shared;
+use super::stream::Stream;
 use super::track::{Step, Track, TrackError};
 
 /// Frames of the ring: three seconds at CD rate, enough to ride out a busy processor, little enough to refill at once.
@@ -24,12 +25,14 @@ const RESERVE_FRAMES: usize = 16_384;
 /// Longest sleep without being woken: a net under the wake-ups, which do not rely on it.
 const NAP_MAX: Duration = Duration::from_secs(30);
 
-/// The bytes of an entry.
+/// An entry to be sounded.
 pub struct Source {
-    /// Where they are read; reading may block until they are loaded.
-    pub stream: Box<dyn MediaSource>,
+    /// Its bytes; reading them may block until they are loaded.
+    pub stream: Stream,
     /// File extension or media type, if known. It is only a hint.
     pub hint: Option<String>,
+    /// Its keys, where it may be encrypted.
+    pub keys: Option<Box<dyn Keys>>,
     /// Makes pending and future reads of `stream` fail at once: the entry is not wanted any more.
     pub cancel: Arc<dyn Fn() + Send + Sync>,
 }
@@ -137,9 +140,10 @@ impl Decoder {
         let Source {
             stream,
             hint,
+            keys,
             cancel: _,
         } = source;
-        let opened = guarded(|| Track::open(stream, hint.as_deref(), from)).unwrap_or(Err(TrackError::NoSound));
+        let opened = guarded(|| Track::open(stream, hint.as_deref(), keys, from)).unwrap_or(Err(TrackError::NoSound));
         match opened {
             Ok(track) => {
                 self.mark(play, What::Start(track.shape()));

@@ -22,6 +22,7 @@ use super::super::capture::Capture;
 use super::super::chimer::Chimer;
 use super::super::fader::Fader;
 use super::super::paced::Paced;
+use super::super::stream::Stream;
 use super::super::track::{Step, Track};
 use super::*;
 
@@ -102,14 +103,15 @@ fn chain(output: Box<dyn Output + Send>) -> Box<dyn Output + Send> {
 
 fn source(bytes: &[u8]) -> Source {
     Source {
-        stream: Box::new(Cursor::new(bytes.to_vec())),
+        stream: Stream::File(Box::new(Cursor::new(bytes.to_vec()))),
         hint: None,
+        keys: None,
         cancel: Arc::new(|| ()),
     }
 }
 
 fn decoded(bytes: &[u8]) -> Vec<i32> {
-    let mut track = Track::open(Box::new(Cursor::new(bytes.to_vec())), None, Millis::ZERO).unwrap();
+    let mut track = Track::of_file(Box::new(Cursor::new(bytes.to_vec())), None, Millis::ZERO).unwrap();
     let mut frames = Vec::new();
     while track.step() == Step::Frames {
         frames.extend_from_slice(track.frames());

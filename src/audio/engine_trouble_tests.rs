@@ -127,8 +127,9 @@ fn slow(bytes: &[u8]) -> (Arc<Gate>, Source) {
     (
         gate,
         Source {
-            stream: Box::new(stream),
+            stream: Stream::File(Box::new(stream)),
             hint: None,
+            keys: None,
             cancel: Arc::new(move || cancelled.load(u64::MAX)),
         },
     )

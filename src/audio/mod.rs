@@ -21,6 +21,7 @@ mod decode;
 mod engine;
 mod fader;
 mod gain;
+mod keys;
 mod mark;
 mod mp4;
 mod opus;
@@ -31,6 +32,7 @@ mod packets;
 mod pump;
 mod shared;
 mod stereo;
+mod stream;
 mod timeline;
 mod tone;
 mod track;
@@ -45,7 +47,11 @@ pub use chimer::Chimer;
 pub use decode::Source;
 pub use engine::Engine;
 pub use fader::Fader;
+#[allow(unused_imports, reason = "named by whoever gives keys and segments")]
+pub use keys::{DecryptError, Encryption, KeyId, KeyState, Keys, Protection, Scheme, Subsample};
 pub use output::Output;
 pub use paced::Paced;
 pub use shared::Counters;
+#[allow(unused_imports, reason = "named by whoever gives keys and segments")]
+pub use stream::{Segment, Segments, Stream};
 pub use tone::{play_chime, play_tone};

@@ -20,8 +20,10 @@ use symphonia::core::units::{Duration, TimeBase, Timestamp};
 use thiserror::Error;
 use tonearm_core::unit::Millis;
 
+use super::keys::Keys;
 use super::mp4::{self, Codec, Demuxer, Mp4Error};
 use super::opus::{Head, RATE};
+use super::stream::Stream;
 
 /// Why there are no (more) packets.
 #[derive(Debug, Error)]
@@ -87,10 +89,15 @@ impl Packets {
     /// # Errors
     /// There is no sound in it that is known.
     pub fn open(
-        mut stream: Box<dyn MediaSource>,
+        stream: Stream,
         hint: Option<&str>,
+        _keys: Option<Box<dyn Keys>>,
         from: Millis,
     ) -> Result<(Self, Told), PacketsError> {
+        let mut stream = match stream {
+            Stream::File(stream) => stream,
+            Stream::Segments(_) => return Err(PacketsError::NoTrack),
+        };
         let mut head = [0; 8];
         if stream.is_seekable() {
             // What is too short to be a container is told by whoever looks for one.

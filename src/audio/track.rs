@@ -5,15 +5,16 @@ use symphonia::core::audio::GenericAudioBufferRef;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
-use symphonia::core::io::MediaSource;
 use symphonia::core::packet::Packet;
 use thiserror::Error;
 use tonearm_core::unit::Millis;
 
+use super::keys::Keys;
 use super::opus::Opus;
 use super::output::CHANNELS;
 use super::packets::{Packets, PacketsError, Sought, Told};
 use super::stereo::Stereo;
+use super::stream::Stream;
 
 /// Packets in a row that may fail to decode before the rest is given up: more than any stretch of damage that is worth
 /// waiting for (50 packets are over a second), few enough that garbage ends soon.
@@ -89,8 +90,13 @@ impl Track {
     ///
     /// # Errors
     /// There is nothing in it that could be heard.
-    pub fn open(stream: Box<dyn MediaSource>, hint: Option<&str>, from: Millis) -> Result<Self, TrackError> {
-        let (packets, told) = Packets::open(stream, hint, from)?;
+    pub fn open(
+        stream: Stream,
+        hint: Option<&str>,
+        keys: Option<Box<dyn Keys>>,
+        from: Millis,
+    ) -> Result<Self, TrackError> {
+        let (packets, told) = Packets::open(stream, hint, keys, from)?;
         let decoder = decoder(&told.parameters).map_err(TrackError::Codec)?;
         let mut track = Self {
             packets,
@@ -113,6 +119,16 @@ impl Track {
         };
         track.begin(&told, from)?;
         Ok(track)
+    }
+
+    /// A file without keys.
+    #[cfg(test)]
+    pub fn of_file(
+        stream: Box<dyn symphonia::core::io::MediaSource>,
+        hint: Option<&str>,
+        from: Millis,
+    ) -> Result<Self, TrackError> {
+        Self::open(Stream::File(stream), hint, None, from)
     }
 
     /// What is fixed for the entry.

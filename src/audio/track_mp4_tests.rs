@@ -6,7 +6,7 @@ use super::*;
 const FRAMES_MAX: usize = 50 * 61_001;
 
 fn refusal(bytes: Vec<u8>) -> String {
-    let opened = Track::open(Box::new(Cursor::new(bytes)), None, Millis::ZERO);
+    let opened = Track::of_file(Box::new(Cursor::new(bytes)), None, Millis::ZERO);
     opened.err().unwrap().to_string()
 }
 
@@ -103,7 +103,7 @@ fn what_cannot_be_decoded_is_named() {
     }
     // AAC-LC, 44.1 kHz, stereo; then spectral band replication over 22.05 kHz, said first or last.
     let plain = [0x05, 0x80, 0x80, 0x80, 0x05, 0x12, 0x10, 0x56, 0xe5, 0x00];
-    assert!(Track::open(Box::new(Cursor::new(file.to_vec())), None, Millis::ZERO).is_ok());
+    assert!(Track::of_file(Box::new(Cursor::new(file.to_vec())), None, Millis::ZERO).is_ok());
     for extended in [[0x2b, 0x92, 0x08, 0x00, 0x00], [0x13, 0x90, 0x56, 0xe5, 0xa0]] {
         let told = refusal(replaced(file, &plain, &[&plain[..5], &extended].concat()));
         assert!(told.contains("HE-AAC"), "{told}");
@@ -121,7 +121,7 @@ fn every_beginning_of_a_file_comes_to_an_end() {
         media!("alac.m4a"),
     ] {
         for length in (0..bytes.len()).filter(|length| *length < 1500 || length % 97 == 0) {
-            let opened = Track::open(Box::new(Cursor::new(bytes[..length].to_vec())), None, Millis::ZERO);
+            let opened = Track::of_file(Box::new(Cursor::new(bytes[..length].to_vec())), None, Millis::ZERO);
             assert!(opened.map_or(0, |track| decode(track).0.len()) < FRAMES_MAX * CHANNELS);
         }
     }

@@ -90,7 +90,7 @@ fn surround_is_refused_by_name() {
     let at = bytes.windows(4).position(|kind| kind == b"dOps").unwrap();
     bytes[at + 5] = 6;
     bytes[at + 14] = 1;
-    let opened = Track::open(Box::new(Cursor::new(bytes)), None, Millis::ZERO);
+    let opened = Track::of_file(Box::new(Cursor::new(bytes)), None, Millis::ZERO);
     let told = opened.err().unwrap().to_string();
     assert!(told.contains("more than two channels"), "{told}");
 }
@@ -103,7 +103,7 @@ fn a_cut_or_damaged_stream_comes_to_an_end() {
             damaged[at] ^= 0x55;
             damaged[(at * 7) % bytes.len()] ^= 0xff;
             for bytes in [damaged, bytes[..at].to_vec()] {
-                let opened = Track::open(Box::new(Cursor::new(bytes)), Some("opus"), Millis::ZERO);
+                let opened = Track::of_file(Box::new(Cursor::new(bytes)), Some("opus"), Millis::ZERO);
                 assert!(opened.map_or(0, |track| decode(track).0.len()) < 50 * 61_001 * CHANNELS);
             }
         }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
+use symphonia::core::io::MediaSource;
+
 use super::*;
 
 macro_rules! media {
@@ -16,7 +18,7 @@ mod mp4;
 mod opus;
 
 fn open(bytes: &[u8], hint: &str, from: Millis) -> Track {
-    Track::open(Box::new(Cursor::new(bytes.to_vec())), Some(hint), from).unwrap()
+    Track::of_file(Box::new(Cursor::new(bytes.to_vec())), Some(hint), from).unwrap()
 }
 
 fn decode(mut track: Track) -> (Vec<i32>, Step) {
@@ -187,7 +189,7 @@ fn a_truncated_file_is_broken_where_its_length_is_known() {
 fn garbage_is_refused() {
     for bytes in [&b""[..], b"<html>sorry</html>", &[0; 9000]] {
         let stream = Box::new(Cursor::new(bytes.to_vec()));
-        assert!(Track::open(stream, Some("flac"), Millis::ZERO).is_err());
+        assert!(Track::of_file(stream, Some("flac"), Millis::ZERO).is_err());
     }
 }
 
@@ -228,7 +230,7 @@ fn a_format_is_recognised_without_a_look_at_the_far_end() {
         let mut padded = bytes.to_vec();
         padded.resize(bytes.len() + 200_000, 0);
         let loaded = bytes.len() as u64 + 40_000;
-        let mut track = Track::open(Box::new(Head(Cursor::new(padded), loaded)), Some(hint), Millis::ZERO).unwrap();
+        let mut track = Track::of_file(Box::new(Head(Cursor::new(padded), loaded)), Some(hint), Millis::ZERO).unwrap();
         assert_eq!(track.step(), Step::Frames, "{hint}");
     }
 }
@@ -249,7 +251,7 @@ fn a_damaged_entry_comes_to_an_end() {
             damaged[(at * 7) % bytes.len()] ^= 0xff;
             // A demuxer may panic on damage; the decoding thread catches that, and so does this.
             let frames = std::panic::catch_unwind(|| {
-                let opened = Track::open(Box::new(Cursor::new(damaged)), Some(hint), Millis::ZERO);
+                let opened = Track::of_file(Box::new(Cursor::new(damaged)), Some(hint), Millis::ZERO);
                 opened.map_or(0, |track| decode(track).0.len())
             });
             let frames = frames.unwrap_or(0);
