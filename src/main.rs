@@ -2,7 +2,6 @@
 
 mod app;
 mod audio;
-mod cdm;
 mod cli;
 mod commands;
 mod config;
