@@ -2,7 +2,6 @@
 
 mod app;
 mod audio;
-mod cdm;
 mod cli;
 mod commands;
 mod config;
@@ -12,6 +11,7 @@ mod contract;
 mod device;
 mod document;
 mod journal;
+mod keys;
 mod media;
 mod page;
 mod service;
