@@ -57,7 +57,7 @@ where
         Mode::Counter => {
             let mut stream = ctr::Ctr64BE::<Aes128>::new(key.into(), iv.into());
             each(sample, is_whole, stretches, |encrypted| {
-                stream.apply_keystream(encrypted)
+                stream.apply_keystream(encrypted);
             });
         }
         Mode::Chained { crypt, skip } => {
