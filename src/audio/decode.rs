@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rtrb::Producer;
 use tonearm_core::id::PlayId;
@@ -15,13 +15,18 @@ use super::mark::{Mark, Tail, What};
 use super::output::CHANNELS;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::track::{Step, Track, TrackError};
+use super::track::{Shape, Step, Track, TrackError};
 
 /// Frames of the ring: three seconds at CD rate, enough to ride out a busy processor, little enough to refill at once.
 pub const RING_FRAMES: usize = 131_072;
 /// Room a follower leaves in the ring until it begins to sound, so that another one that replaces it can start before
 /// the entry before it ends.
 const RESERVE_FRAMES: usize = 16_384;
+/// How long after the last sound the key of what follows is waited for: longer than one more try for a licence, short enough
+/// that the silence is not taken for a broken speaker.
+const KEY_GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the key is there.
+const KEY_POLL: Duration = Duration::from_millis(20);
 /// Longest sleep without being woken: a net under the wake-ups, which do not rely on it.
 const NAP_MAX: Duration = Duration::from_secs(30);
 
@@ -77,6 +82,12 @@ struct Job {
     track: Track,
     /// Samples of the track's last step that are in the ring.
     sent: usize,
+    /// The mark of its beginning is written.
+    is_started: bool,
+    /// A key is awaited.
+    is_awaiting: bool,
+    /// Since when nothing sounds while a key is awaited.
+    silent_since: Option<Instant>,
 }
 
 impl Decoder {
@@ -98,7 +109,8 @@ impl Decoder {
         self.shared.set_decoder(thread::current());
         while !self.shared.is_quitting() {
             if !self.turn() {
-                thread::park_timeout(NAP_MAX);
+                let is_awaiting = self.job.as_ref().is_some_and(|job| job.is_awaiting);
+                thread::park_timeout(if is_awaiting { KEY_POLL } else { NAP_MAX });
             }
         }
     }
@@ -131,7 +143,7 @@ impl Decoder {
     }
 
     fn abandon(&mut self) {
-        if let Some(job) = self.job.take() {
+        if let Some(job) = self.job.take().filter(|job| job.is_started) {
             self.mark(job.play, What::End(Tail::Abandoned));
         }
     }
@@ -146,31 +158,92 @@ impl Decoder {
         let opened = guarded(|| Track::open(stream, hint.as_deref(), keys, from)).unwrap_or(Err(TrackError::NoSound));
         match opened {
             Ok(track) => {
-                self.mark(play, What::Start(track.shape()));
                 self.job = Some(Job {
                     play,
                     track,
                     sent: usize::MAX,
+                    is_started: false,
+                    is_awaiting: false,
+                    silent_since: None,
                 });
             }
+            Err(error) => self.refuse(play, &error),
+        }
+    }
+
+    /// Nothing of the entry can be decoded.
+    fn refuse(&mut self, play: PlayId, error: &TrackError) {
+        log::info!("order {}: {}", play.0, describe(error));
+        if Track::is_locked(error) {
+            self.mark(play, What::Start(Shape::UNKNOWN));
+            self.mark(play, What::End(Tail::Locked));
+        } else {
+            self.mark(play, What::Failed);
+        }
+    }
+
+    /// Marks where the entry begins, once that is known. False: a key is awaited.
+    fn start(&mut self) -> bool {
+        let Some(job) = self.job.as_mut() else { return false };
+        match guarded(|| job.track.is_ready()).unwrap_or(Err(TrackError::NoSound)) {
+            Ok(true) => {
+                job.is_started = true;
+                job.is_awaiting = false;
+                let (play, shape) = (job.play, job.track.shape());
+                self.mark(play, What::Start(shape));
+                true
+            }
+            Ok(false) => self.await_key(),
             Err(error) => {
-                log::info!("order {}: {}", play.0, describe(&error));
-                self.mark(play, What::Failed);
+                let play = job.play;
+                self.job = None;
+                self.refuse(play, &error);
+                true
             }
         }
     }
 
+    /// Waits on as long as anything sounds, and for a while then. False: look again in a moment.
+    fn await_key(&mut self) -> bool {
+        let is_dry = self.samples.slots() == self.samples.buffer().capacity();
+        let is_silent = is_dry && !self.shared.is_paused();
+        let Some(job) = self.job.as_mut() else { return false };
+        let is_new = !std::mem::replace(&mut job.is_awaiting, true);
+        let since = job.silent_since.filter(|_| is_silent && !is_new);
+        job.silent_since = since.or_else(|| is_silent.then(Instant::now));
+        if since.is_none_or(|since| since.elapsed() < KEY_GRACE) {
+            return false;
+        }
+        log::warn!(
+            "order {}: the licence did not come in time; the entry ends here",
+            job.play.0
+        );
+        if !job.is_started {
+            job.is_started = true;
+            let play = job.play;
+            self.mark(play, What::Start(Shape::UNKNOWN));
+        }
+        self.finish(Tail::Locked);
+        true
+    }
+
     /// Moves frames on. False: the ring is full.
     fn advance(&mut self) -> bool {
+        if self.job.as_ref().is_some_and(|job| !job.is_started) {
+            return self.start();
+        }
         let Some(job) = self.job.as_mut() else { return false };
         let frames = job.track.frames().get(job.sent..).unwrap_or_default();
         if frames.is_empty() {
             job.sent = 0;
             let step = guarded(|| job.track.step()).unwrap_or(Step::Broken);
+            job.is_awaiting &= step == Step::Awaiting;
             match step {
                 Step::Frames => {}
                 Step::Finished => self.finish(Tail::Whole),
                 Step::Broken => self.finish(Tail::Broken),
+                Step::Locked => self.finish(Tail::Locked),
+                Step::Awaiting => return self.await_key(),
             }
             return true;
         }

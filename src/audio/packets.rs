@@ -21,7 +21,7 @@ use thiserror::Error;
 use tonearm_core::unit::Millis;
 
 use super::keys::Keys;
-use super::mp4::{self, Codec, Demuxer, Mp4Error};
+use super::mp4::{self, Codec, Demuxer, Mp4Error, Unlocked};
 use super::opus::{Head, RATE};
 use super::stream::Stream;
 
@@ -40,6 +40,18 @@ pub enum PacketsError {
     /// A container without a sound track.
     #[error("find a sound track in the entry: there is none")]
     NoTrack,
+}
+
+impl PacketsError {
+    /// The next packet is encrypted and its key on its way: asking again goes on.
+    pub fn is_key_awaited(&self) -> bool {
+        matches!(self, Self::Mp4(Mp4Error::KeyAwaited(_)))
+    }
+
+    /// What follows is encrypted, and cannot be made clear.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Mp4(error) if error.is_locked())
+    }
 }
 
 /// What a container tells of its sound, in ticks of its clock.
@@ -80,7 +92,7 @@ pub enum Packets {
         time_base: Option<TimeBase>,
     },
     /// By the demuxer of this program.
-    Mp4(Box<Demuxer>),
+    Mp4(Box<Unlocked>),
 }
 
 impl Packets {
@@ -91,7 +103,7 @@ impl Packets {
     pub fn open(
         stream: Stream,
         hint: Option<&str>,
-        _keys: Option<Box<dyn Keys>>,
+        keys: Option<Box<dyn Keys>>,
         from: Millis,
     ) -> Result<(Self, Told), PacketsError> {
         let mut stream = match stream.known()? {
@@ -104,7 +116,7 @@ impl Packets {
             let is_whole = stream.read_exact(&mut head).is_ok();
             stream.seek(SeekFrom::Start(0))?;
             if is_whole && mp4::is_mp4(head) {
-                return Ok(open_mp4(Demuxer::open(stream)?));
+                return Ok(open_mp4(Unlocked::new(Demuxer::open(stream)?, keys)));
             }
         }
         let is_sought_ogg = head.starts_with(b"OggS") && from > Millis::ZERO;
@@ -208,7 +220,7 @@ fn timestamp(tick: u64) -> Timestamp {
     Timestamp::new(i64::try_from(tick).unwrap_or(i64::MAX))
 }
 
-fn open_mp4(demuxer: Demuxer) -> (Packets, Told) {
+fn open_mp4(demuxer: Unlocked) -> (Packets, Told) {
     let config = demuxer.config();
     let mut parameters = AudioCodecParameters::new();
     parameters

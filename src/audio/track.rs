@@ -50,6 +50,10 @@ pub enum Step {
     Finished,
     /// The entry is damaged or truncated here.
     Broken,
+    /// It is encrypted from here on, and the key is on its way: the next step tries again, and nothing is lost.
+    Awaiting,
+    /// It is encrypted from here on, and its key did not come, or is wrong.
+    Locked,
 }
 
 /// An entry being decoded.
@@ -72,6 +76,8 @@ pub struct Track {
     /// The part of `decoded` that is to be heard.
     audible: std::ops::Range<usize>,
     first: Option<Step>,
+    /// What is left to do before the first frame: the key of the first packet is awaited.
+    opening: Option<(Told, Millis)>,
 }
 
 /// What is fixed for a whole entry.
@@ -83,6 +89,15 @@ pub struct Shape {
     pub bits: u8,
     /// Frame of the entry that comes first: the position asked for.
     pub offset: u64,
+}
+
+impl Shape {
+    /// Of an entry of which not one frame will sound.
+    pub const UNKNOWN: Self = Self {
+        rate: 44_100,
+        bits: 16,
+        offset: 0,
+    };
 }
 
 impl Track {
@@ -116,9 +131,27 @@ impl Track {
             decoded: Vec::new(),
             audible: 0..0,
             first: None,
+            opening: Some((told, from)),
         };
-        track.begin(&told, from)?;
+        track.is_ready()?;
         Ok(track)
+    }
+
+    /// The first packet was decoded, so that [`Track::shape`] is known. False: its key is on its way.
+    ///
+    /// # Errors
+    /// As for [`Track::open`].
+    pub fn is_ready(&mut self) -> Result<bool, TrackError> {
+        let Some((told, from)) = self.opening.take() else {
+            return Ok(true);
+        };
+        match self.begin(&told, from) {
+            Err(TrackError::Packets(error)) if error.is_key_awaited() => {
+                self.opening = Some((told, from));
+                Ok(false)
+            }
+            result => result.map(|()| true),
+        }
     }
 
     /// A file without keys.
@@ -143,6 +176,12 @@ impl Track {
         self.decoded.get(self.audible.clone()).unwrap_or_default()
     }
 
+    /// It is [encrypted](Step::Locked) from its first packet on, and why nothing could be done about it.
+    #[must_use]
+    pub fn is_locked(error: &TrackError) -> bool {
+        matches!(error, TrackError::Packets(error) if error.is_locked())
+    }
+
     /// Decodes on to the next frames that are to be heard. Blocks as long as the entry's bytes do.
     pub fn step(&mut self) -> Step {
         if let Some(first) = self.first.take() {
@@ -164,6 +203,13 @@ impl Track {
                     if self.is_complete() {
                         log::debug!("behind the entry's end: {error}");
                         return Step::Finished;
+                    }
+                    if error.is_key_awaited() {
+                        return Step::Awaiting;
+                    }
+                    if error.is_locked() {
+                        log::warn!("the entry ends here: {error}");
+                        return Step::Locked;
                     }
                     log::info!("the entry breaks off: {error}");
                     return Step::Broken;

@@ -26,7 +26,7 @@ fn decode(mut track: Track) -> (Vec<i32>, Step) {
     loop {
         match track.step() {
             Step::Frames => frames.extend_from_slice(track.frames()),
-            end @ (Step::Finished | Step::Broken) => return (frames, end),
+            end @ (Step::Finished | Step::Broken | Step::Awaiting | Step::Locked) => return (frames, end),
         }
     }
 }

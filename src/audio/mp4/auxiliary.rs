@@ -1,10 +1,12 @@
 //! What is told of the encryption of single samples: `senc` (also in the older form of PIFF), or `saiz` and `saio` with
 //! bytes anywhere in the file; one sample after the other. Every count and length is checked; it must not decrypt.
 
+use std::ops::Range;
+
 use super::Mp4Error;
-use super::boxes::{Bytes, Fields, FourCc, Header, children, find};
+use super::boxes::{Bytes, Fields, FourCc, Header, children};
 use super::protection::{Descriptions, GroupCursor, Groups, Iv, Parameters, Protected, padded};
-use crate::audio::keys::{KeyId, Scheme, Subsample};
+use crate::keys::{KeyId, Scheme, Subsample};
 
 /// `senc` before it had a name of its own.
 const PIFF_SENC: [u8; 16] = *b"\xa2\x39\x4f\x52\x5a\x9b\x4f\x14\xa2\x44\x6c\x42\x7c\x64\x8d\xf4";
@@ -59,14 +61,21 @@ struct Sizes {
 
 impl Sizes {
     fn get(&self, sample: usize) -> usize {
-        let size = if sample >= self.count {
-            0
-        } else if self.same > 0 {
-            self.same
-        } else {
-            self.each.get(sample).copied().unwrap_or(0)
+        let size = match self.each.get(sample) {
+            Some(size) => *size,
+            None if sample < self.count => self.same,
+            None => 0,
         };
         usize::from(size)
+    }
+
+    /// Bytes of the entries of these samples. Counts may be wild, so none is counted up to.
+    fn sum(&self, samples: Range<usize>) -> u64 {
+        let samples = samples.start.min(self.count)..samples.end.min(self.count);
+        match self.each.get(samples.clone()) {
+            Some(each) if self.same == 0 => each.iter().map(|size| u64::from(*size)).sum(),
+            Some(_) | None => u64::from(self.same).saturating_mul(samples.len() as u64),
+        }
     }
 }
 
@@ -87,7 +96,7 @@ impl Auxiliary {
             ..Self::default()
         };
         let samples = runs.iter().map(|run| u64::from(*run)).sum::<u64>();
-        if let Some(saiz) = find(boxes, &[b"saiz"]) {
+        if let Some(saiz) = about_encryption(boxes, *b"saiz") {
             let sizes = sizes(saiz).filter(|sizes| sizes.count as u64 <= samples);
             found.sizes = Some(sizes.ok_or(damaged(b"saiz"))?);
         }
@@ -98,14 +107,19 @@ impl Auxiliary {
             }
             found.has_subsamples = Some(has_subsamples);
             found.table = Some(table.to_vec());
-        } else if let (Some(sizes), Some(saio)) = (&found.sizes, find(boxes, &[b"saio"])) {
+        } else if let (Some(sizes), Some(saio)) = (&found.sizes, about_encryption(boxes, *b"saio")) {
             let places = places(saio, runs, sizes, base).ok_or(damaged(b"saio"))?;
             let mut table = Vec::new();
             for (body, length) in places {
                 let left = max.saturating_sub(table.len() as u64);
                 let end = body.checked_add(length).ok_or(damaged(b"saio"))?;
                 let kind = FourCc(*b"saio");
-                let header = Header { kind, start: body, body, end };
+                let header = Header {
+                    kind,
+                    start: body,
+                    body,
+                    end,
+                };
                 table.extend(bytes.body(&header, left)?);
             }
             found.table = Some(table);
@@ -137,13 +151,20 @@ impl Auxiliary {
         let told = match protected {
             None => None,
             Some(protected) => {
-                let parameters = self.groups.next(&mut cursor.group, &self.own, shared, protected.defaults)?;
+                let parameters = self
+                    .groups
+                    .next(&mut cursor.group, &self.own, shared, protected.defaults)?;
                 Some((protected.scheme, parameters)).filter(|_| parameters.is_protected)
             }
         };
         let entry = Entry {
             iv_bytes: match told {
-                Some((_, Parameters { iv: Iv::Each(bytes), .. })) => usize::from(bytes),
+                Some((
+                    _,
+                    Parameters {
+                        iv: Iv::Each(bytes), ..
+                    },
+                )) => usize::from(bytes),
                 Some(_) | None => 0,
             },
             size: self.sizes.as_ref().map(|sizes| sizes.get(sample)),
@@ -166,7 +187,9 @@ impl Auxiliary {
             Iv::Each(length) if iv.len() == usize::from(length) => padded(iv).ok_or(damaged(b"senc"))?,
             Iv::Each(_) => return Err(damaged(b"senc")),
         };
-        let sum = stretches.iter().map(|stretch| u64::from(stretch.clear) + u64::from(stretch.encrypted));
+        let sum = stretches
+            .iter()
+            .map(|stretch| u64::from(stretch.clear) + u64::from(stretch.encrypted));
         if !stretches.is_empty() && sum.sum::<u64>() != u64::from(size) {
             return Err(damaged(b"senc"));
         }
@@ -229,40 +252,34 @@ fn entries(senc: &[u8]) -> Option<(u32, bool, &[u8])> {
     (version == 0 && flags & OVERRIDES == 0).then_some((count, flags & HAS_SUBSAMPLES != 0, fields.0))
 }
 
-/// Kind of auxiliary information; the encryption's own, or none.
-fn is_about_encryption(fields: &mut Fields<'_>, flags: u32) -> Option<bool> {
-    if flags & 1 == 0 {
-        return Some(true);
-    }
-    let kind = fields.array::<4>()?;
-    fields.u32()?;
-    Some(matches!(&kind, b"cenc" | b"cbcs"))
+/// What follows version and flags of the first box of this kind that is about encryption: that says so, or nothing.
+fn about_encryption(boxes: &[u8], kind: [u8; 4]) -> Option<(u8, Fields<'_>)> {
+    let mut all = children(boxes).filter(|(found, _)| found.0 == kind);
+    all.find_map(|(_, body)| {
+        let mut fields = Fields(body);
+        let (version, flags) = fields.version_and_flags()?;
+        let is_ours = flags & 1 == 0 || matches!(fields.array::<8>()?.first_chunk()?, b"cenc" | b"cbcs");
+        is_ours.then_some((version, fields))
+    })
 }
 
-fn sizes(saiz: &[u8]) -> Option<Sizes> {
-    let mut fields = Fields(saiz);
-    let (_, flags) = fields.version_and_flags()?;
-    if !is_about_encryption(&mut fields, flags)? {
-        return None;
-    }
+fn sizes((_, mut fields): (u8, Fields<'_>)) -> Option<Sizes> {
     let same = fields.u8()?;
     let count = usize::try_from(fields.u32()?).ok()?;
-    let each = if same == 0 { fields.bytes(count)?.to_vec() } else { Vec::new() };
+    let each = if same == 0 {
+        fields.bytes(count)?.to_vec()
+    } else {
+        Vec::new()
+    };
     Some(Sizes { count, same, each })
 }
 
 /// Where entries lie, and how many bytes: all in one place, or those of each run in their own.
-fn places(saio: &[u8], runs: &[u32], sizes: &Sizes, base: u64) -> Option<Vec<(u64, u64)>> {
-    let mut fields = Fields(saio);
-    let (version, flags) = fields.version_and_flags()?;
-    if !is_about_encryption(&mut fields, flags)? {
-        return None;
-    }
+fn places((version, mut fields): (u8, Fields<'_>), runs: &[u32], sizes: &Sizes, base: u64) -> Option<Vec<(u64, u64)>> {
     let count = usize::try_from(fields.u32()?).ok()?;
-    let total = |samples: std::ops::Range<usize>| samples.map(|sample| sizes.get(sample) as u64).sum::<u64>();
     let mut offset = || base.checked_add(fields.ticks(version)?);
     if count == 1 {
-        return Some(vec![(offset()?, total(0..sizes.count))]);
+        return Some(vec![(offset()?, sizes.sum(0..sizes.count))]);
     }
     if count != runs.len() {
         return None;
@@ -270,7 +287,7 @@ fn places(saio: &[u8], runs: &[u32], sizes: &Sizes, base: u64) -> Option<Vec<(u6
     let mut sample = 0_usize;
     let place = |run: &u32| {
         let end = sample.checked_add(usize::try_from(*run).ok()?)?;
-        let length = total(sample.min(sizes.count)..end.min(sizes.count));
+        let length = sizes.sum(sample..end);
         sample = end;
         Some((offset()?, length))
     };
@@ -316,7 +333,10 @@ mod tests {
         let shared = Descriptions::default();
         let mut next = || {
             let cipher = auxiliary.next(&mut cursor, Some(protected(iv)), &shared, 10, &mut stretches);
-            let all = stretches.iter().map(|stretch| (stretch.clear, stretch.encrypted)).collect();
+            let all = stretches
+                .iter()
+                .map(|stretch| (stretch.clear, stretch.encrypted))
+                .collect();
             Some((cipher.ok()??.iv, all))
         };
         (0..samples).map(|_| next()).collect()
@@ -346,7 +366,10 @@ mod tests {
         let senc = boxed(*b"senc", &[&words(&[2, 2]), &entries()]);
         let piff = boxed(*b"uuid", &[&PIFF_SENC, &words(&[2, 2]), &entries()]);
         let saiz = boxed(*b"saiz", &[&words(&[0]), &[0], &words(&[2]), &[16, 22]]);
-        let named = boxed(*b"saiz", &[&words(&[1]), b"cenc", &words(&[0]), &[0], &words(&[2]), &[16, 22]]);
+        let named = boxed(
+            *b"saiz",
+            &[&words(&[1]), b"cenc", &words(&[0]), &[0], &words(&[2]), &[16, 22]],
+        );
         let one = boxed(*b"saio", &[&words(&[0, 1, 5])]);
         let long = boxed(*b"saio", &[&words(&[0x0100_0000, 1, 0, 5])]);
         let two = boxed(*b"saio", &[&words(&[0, 2, 5, 23])]);
@@ -369,7 +392,10 @@ mod tests {
     #[test]
     fn samples_with_a_constant_vector_need_no_entries() {
         let auxiliary = read(&[], &[3], &[]).unwrap();
-        assert_eq!(told(&auxiliary, 3, Iv::Constant([5; 16])), Some(vec![([5; 16], vec![]); 3]));
+        assert_eq!(
+            told(&auxiliary, 3, Iv::Constant([5; 16])),
+            Some(vec![([5; 16], vec![]); 3])
+        );
         assert_eq!(told(&auxiliary, 1, Iv::Each(8)), None, "others do");
     }
 
@@ -387,7 +413,9 @@ mod tests {
             let (mut cursor, shared) = (AuxiliaryCursor::default(), Descriptions::default());
             let mut next = || {
                 let protected = Some(protected(Iv::Each(8)));
-                auxiliary.next(&mut cursor, protected, &shared, 10, &mut Vec::new()).unwrap()
+                auxiliary
+                    .next(&mut cursor, protected, &shared, 10, &mut Vec::new())
+                    .unwrap()
             };
             assert_eq!(next(), None);
             assert_eq!(next().map(|cipher| cipher.iv), Some(iv(b"vector-0")));
@@ -419,6 +447,9 @@ mod tests {
             assert!(read(&boxes, &[2], &[0; 200]).is_err());
         }
         let large = [saiz(200), boxed(*b"saio", &[&words(&[0, 1, 0])])].concat();
-        assert!(matches!(read(&large, &[200], &[0; 9000]), Err(Mp4Error::TooLarge { .. })));
+        assert!(matches!(
+            read(&large, &[200], &[0; 9000]),
+            Err(Mp4Error::TooLarge { .. })
+        ));
     }
 }

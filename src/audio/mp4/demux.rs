@@ -4,12 +4,14 @@
 use symphonia::core::io::MediaSource;
 
 use super::Mp4Error;
+use super::auxiliary::{AuxiliaryCursor, Cipher};
 use super::boxes::{Bytes, FourCc};
 use super::edit::Audible;
 use super::entry::Config;
 use super::fragment::{FRAGMENT_BYTES_MAX, Fragment};
 use super::movie::Movie;
 use super::samples::{Cursor, Place, SAMPLES_MAX};
+use crate::keys::{KeyId, Subsample};
 
 /// Largest packet: a block of lossless stereo has at most half of it.
 const SAMPLE_BYTES_MAX: u32 = 1 << 20;
@@ -23,6 +25,8 @@ pub struct Sample<'a> {
     pub at: u64,
     /// Ticks it lasts.
     pub duration: u32,
+    /// How it is encrypted; `None`: not.
+    pub cipher: Option<Cipher>,
     /// Its bytes.
     pub data: &'a [u8],
 }
@@ -33,7 +37,13 @@ pub struct Demuxer {
     movie: Movie,
     config: Config,
     cursor: Cursor,
+    auxiliary: AuxiliaryCursor,
     fragment: Fragment,
+    /// The current fragment tells of keys that nobody asked for yet.
+    has_keys: bool,
+    /// Stretches of the sample given last, and of the one located last.
+    stretches: Vec<Subsample>,
+    located: Vec<Subsample>,
     /// Where the box behind the current fragment's head begins.
     next_box: u64,
     /// A sample that was looked up and not given.
@@ -61,7 +71,11 @@ impl Demuxer {
             movie,
             config,
             cursor: Cursor::default(),
+            auxiliary: AuxiliaryCursor::default(),
             fragment: Fragment::default(),
+            has_keys: false,
+            stretches: Vec::new(),
+            located: Vec::new(),
             ahead: None,
             walked: 0,
             longest: 0,
@@ -96,7 +110,23 @@ impl Demuxer {
         self.end
     }
 
-    /// The next packet; `None` behind the last.
+    /// The sample given last: its bytes, and the stretches of which it is encrypted.
+    pub fn given(&mut self) -> (&mut Vec<u8>, &[Subsample]) {
+        (&mut self.data, &self.stretches)
+    }
+
+    /// The description of the samples given now.
+    pub fn movie(&self) -> &Movie {
+        &self.movie
+    }
+
+    /// Keys that the current fragment alone tells of, and what their licences are asked for with; once a fragment.
+    pub fn new_keys(&mut self) -> Option<(impl Iterator<Item = KeyId>, &[Box<[u8]>])> {
+        let is_new = std::mem::take(&mut self.has_keys);
+        self.fragment.news().filter(|_| is_new)
+    }
+
+    /// The next packet, encrypted as it is; `None` behind the last.
     ///
     /// # Errors
     /// What follows is missing, damaged or not for this decoder.
@@ -108,6 +138,7 @@ impl Demuxer {
                 None => return Ok(None),
             },
         };
+        std::mem::swap(&mut self.stretches, &mut self.located);
         if place.size == 0 {
             return Err(Mp4Error::Damaged(FourCc(*b"mdat")));
         }
@@ -132,6 +163,7 @@ impl Demuxer {
         Ok(Some(Sample {
             at: place.at,
             duration: place.duration,
+            cipher: place.cipher,
             data: &self.data,
         }))
     }
@@ -142,6 +174,7 @@ impl Demuxer {
     /// The way there is missing or damaged.
     pub fn seek(&mut self, tick: u64) -> Result<bool, Mp4Error> {
         self.cursor = Cursor::default();
+        self.auxiliary = AuxiliaryCursor::default();
         self.fragment = Fragment::default();
         self.next_box = self.movie.end;
         self.walked = 0;
@@ -161,7 +194,10 @@ impl Demuxer {
     fn check(&self, entry: u32) -> Result<(), Mp4Error> {
         let number = usize::try_from(entry).ok().and_then(|number| number.checked_sub(1));
         match number.and_then(|number| self.movie.entries.get(number)) {
-            Some(Ok(entry)) if entry.config == self.config => Ok(entry.access.clone()?),
+            Some(Ok(entry)) if entry.config == self.config => match &entry.protection {
+                Ok(_) => Ok(()),
+                Err(refusal) => Err(refusal.clone().into()),
+            },
             Some(Ok(_)) => Err(Mp4Error::Changes),
             Some(Err(refusal)) => Err(refusal.clone().into()),
             None => Err(Mp4Error::Damaged(FourCc(*b"stsd"))),
@@ -170,7 +206,7 @@ impl Demuxer {
 
     /// Where the next sample is: first those the movie lists, then those of the fragments.
     fn locate(&mut self) -> Result<Option<Place>, Mp4Error> {
-        let place = match self.cursor.next(&self.movie.index)? {
+        let place = match self.locate_in_movie()? {
             Some(place) => Some(place),
             None => self.locate_in_fragments()?,
         };
@@ -184,12 +220,25 @@ impl Demuxer {
         Ok(place)
     }
 
+    fn locate_in_movie(&mut self) -> Result<Option<Place>, Mp4Error> {
+        let movie = &self.movie;
+        let Some(mut place) = self.cursor.next(&movie.index)? else {
+            return Ok(None);
+        };
+        if movie.is_protected() {
+            let (protected, told) = (movie.protected(place.entry), &movie.auxiliary);
+            let (cursor, stretches) = (&mut self.auxiliary, &mut self.located);
+            place.cipher = told.next(cursor, protected, told.own(), place.size, stretches)?;
+        }
+        Ok(Some(place))
+    }
+
     fn locate_in_fragments(&mut self) -> Result<Option<Place>, Mp4Error> {
         let Some(defaults) = self.movie.defaults else {
             return Ok(None);
         };
         for _ in 0..BETWEEN_MAX {
-            if let Some(place) = self.fragment.next()? {
+            if let Some(place) = self.fragment.next(&self.movie, &mut self.located)? {
                 return Ok(Some(place));
             }
             let Some(header) = self.bytes.header(self.next_box, u64::MAX)? else {
@@ -198,7 +247,8 @@ impl Demuxer {
             if header.kind.0 == *b"moof" {
                 let body = self.bytes.body(&header, FRAGMENT_BYTES_MAX)?;
                 let at = self.fragment.at();
-                self.fragment = Fragment::read(&header, &body, self.movie.track, defaults, at)?;
+                self.fragment = Fragment::read(&header, &body, &self.movie, defaults, at, &mut self.bytes)?;
+                self.has_keys = true;
             }
             self.next_box = header.end;
         }

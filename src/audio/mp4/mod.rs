@@ -6,15 +6,23 @@
 //! movie    `moov`: the sound track, its codec (`entry`), the part to be heard (`edit`)
 //! samples  the tables of a progressive file, one sample after the other
 //! fragment `moof`: the samples of a fragment
-//! demux    the next packet, or the one at a time
+//! demux    the next sample, or the one at a time
+//!
+//! protection  how a track or a group of samples is encrypted
+//! auxiliary   ... and each single sample
+//! cenc        packets in the clear, as soon as there are keys; a key is confirmed (`confirm`) before it is trusted
 //! ```
 
+mod auxiliary;
 mod boxes;
+mod cenc;
+mod confirm;
 mod demux;
 mod edit;
 mod entry;
 mod fragment;
 mod movie;
+mod protection;
 mod samples;
 
 use std::io;
@@ -22,9 +30,12 @@ use std::io;
 use thiserror::Error;
 
 use boxes::FourCc;
+pub use cenc::Unlocked;
 pub use demux::Demuxer;
 pub use entry::Codec;
 use entry::Refusal;
+
+use crate::keys::{DecryptError, KeyId};
 
 /// Why an MP4 file gives no (more) packets.
 #[derive(Debug, Error)]
@@ -54,9 +65,52 @@ pub enum Mp4Error {
     /// What the samples are cannot be played.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The key of the next sample is on its way: nothing is lost, and asking again goes on.
+    #[error("the key {} is awaited", name(.0))]
+    KeyAwaited(KeyId),
+    /// The key of the next sample will not come.
+    #[error("there is no licence for the key {}: {reason}", name(key))]
+    NoKey {
+        /// Its number.
+        key: KeyId,
+        /// Why.
+        reason: String,
+    },
+    /// What the key makes of the samples is noise.
+    #[error("the licence's key {} is not the one that the samples are encrypted with", name(.0))]
+    WrongKey(KeyId),
+    /// Too few packets tell whether the key is the right one.
+    #[error("too few packets tell whether the key {} is the right one", name(.0))]
+    Unconfirmed(KeyId),
+    /// The key went away, or who holds it.
+    #[error("decrypt a sample: {0}")]
+    Decrypt(#[source] DecryptError),
     /// Samples of one track that need different decoders.
     #[error("the codec's settings change within the entry")]
     Changes,
+}
+
+impl Mp4Error {
+    /// What follows is encrypted, and cannot be made clear.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::NoKey { .. } | Self::WrongKey(_) | Self::Unconfirmed(_) | Self::Decrypt(_) => true,
+            Self::Refused(refusal) => matches!(refusal, Refusal::Encrypted { .. } | Refusal::Scheme(_)),
+            Self::Read(_)
+            | Self::Truncated
+            | Self::Damaged(_)
+            | Self::TooLarge { .. }
+            | Self::NoSound
+            | Self::KeyAwaited(_)
+            | Self::Changes => false,
+        }
+    }
+}
+
+/// A key's number, as licences write it.
+fn name(key: &KeyId) -> String {
+    format!("{:032x}", u128::from_be_bytes(*key))
 }
 
 /// The first bytes of a stream are those of an MP4 file.

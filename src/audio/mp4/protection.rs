@@ -3,7 +3,7 @@
 
 use super::boxes::{Fields, FourCc, children, find};
 use super::entry::Refusal;
-use crate::audio::keys::{KeyId, Scheme};
+use crate::keys::{KeyId, Scheme};
 
 /// Descriptions of groups that are read of one box: keys change every few minutes where they change at all.
 const GROUPS_MAX: usize = 256;
@@ -162,7 +162,9 @@ fn described(sgpd: &[u8], is_length_told: bool) -> Option<Descriptions> {
         None
     };
     let default = if version >= 2 { fields.u32()? } else { 0 };
-    let count = usize::try_from(fields.u32()?).ok().filter(|count| *count <= GROUPS_MAX)?;
+    let count = usize::try_from(fields.u32()?)
+        .ok()
+        .filter(|count| *count <= GROUPS_MAX)?;
     let mut all = Vec::new();
     for _ in 0..count {
         all.push(match length {
@@ -216,7 +218,9 @@ impl Groups {
     ) -> Result<Parameters, Refusal> {
         while cursor.left == 0 {
             let mut fields = Fields(self.runs.get(cursor.read..).unwrap_or_default());
-            let Some((left, number)) = fields.u32().zip(fields.u32()) else { break };
+            let Some((left, number)) = fields.u32().zip(fields.u32()) else {
+                break;
+            };
             cursor.read += 8;
             (cursor.left, cursor.number) = (left, number);
         }
