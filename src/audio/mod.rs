@@ -33,6 +33,8 @@ mod shared;
 mod stereo;
 #[allow(dead_code, reason = "segments are named by whoever gives them")]
 mod stream;
+#[cfg(test)]
+mod test_keys;
 mod timeline;
 mod tone;
 mod track;

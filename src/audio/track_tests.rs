@@ -12,6 +12,8 @@ macro_rules! media {
     };
 }
 
+#[path = "track_cenc_tests.rs"]
+mod cenc;
 #[path = "track_mp4_tests.rs"]
 mod mp4;
 #[path = "track_opus_tests.rs"]
