@@ -21,6 +21,7 @@ mod decode;
 mod engine;
 mod fader;
 mod gain;
+mod heads;
 mod keys;
 mod mark;
 mod mp4;
@@ -47,6 +48,7 @@ pub use chimer::Chimer;
 pub use decode::Source;
 pub use engine::Engine;
 pub use fader::Fader;
+pub use heads::{Beginning, HeadKey, Preparation};
 #[allow(unused_imports, reason = "named by whoever gives keys and segments")]
 pub use keys::{DecryptError, Encryption, KeyId, KeyState, Keys, Protection, Scheme, Subsample};
 pub use output::Output;

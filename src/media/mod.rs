@@ -11,6 +11,7 @@
 pub mod answer;
 mod body;
 mod fetch;
+mod glance;
 mod library;
 mod pool;
 mod reader;
