@@ -22,7 +22,6 @@ mod engine;
 mod fader;
 mod gain;
 mod heads;
-mod keys;
 mod mark;
 mod mp4;
 mod opus;
@@ -33,10 +32,13 @@ mod packets;
 mod pump;
 mod shared;
 mod stereo;
+#[allow(dead_code, reason = "segments are named by whoever gives them")]
 mod stream;
 mod timeline;
 mod tone;
 mod track;
+
+use crate::keys;
 
 #[cfg(feature = "simulator")]
 pub use alsa::is_present;
@@ -49,8 +51,6 @@ pub use decode::Source;
 pub use engine::Engine;
 pub use fader::Fader;
 pub use heads::{Beginning, HeadKey, Preparation};
-#[allow(unused_imports, reason = "named by whoever gives keys and segments")]
-pub use keys::{DecryptError, Encryption, KeyId, KeyState, Keys, Protection, Scheme, Subsample};
 pub use output::Output;
 pub use paced::Paced;
 pub use shared::Counters;
