@@ -49,8 +49,12 @@ bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from 
 # Seconds that `make fuzz` goes on; FUZZ_SEED=n replays one run.
 FUZZ_SECONDS ?= 600
 
-fuzz: setup-test ## answers of the service that went wrong in every way, for FUZZ_SECONDS (600)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm service::fuzz -- --ignored --nocapture
+# What is fuzzed: service (its answers), mp4 (boxes), cenc (what is told of encryption), decoders (damaged packets).
+FUZZ_TARGET ?= service
+FUZZ_TEST = $(if $(filter service,$(FUZZ_TARGET)),service::fuzz,audio::fuzz::$(FUZZ_TARGET))
+
+fuzz: setup-test ## FUZZ_TARGET=service|mp4|cenc|decoders: input that went wrong in every way, for FUZZ_SECONDS (600)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm $(FUZZ_TEST) -- --ignored --nocapture
 
 hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
 	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \

@@ -9,6 +9,10 @@ macro_rules! media {
 
 #[path = "engine_chime_tests.rs"]
 mod chimes;
+#[path = "engine_head_tests.rs"]
+mod heads;
+#[path = "engine_key_tests.rs"]
+mod keys;
 #[path = "engine_trouble_tests.rs"]
 mod trouble;
 
@@ -106,6 +110,7 @@ fn source(bytes: &[u8]) -> Source {
         stream: Stream::File(Box::new(Cursor::new(bytes.to_vec()))),
         hint: None,
         keys: None,
+        head: None,
         cancel: Arc::new(|| ()),
     }
 }

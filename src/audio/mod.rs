@@ -20,7 +20,10 @@ mod chimer;
 mod decode;
 mod engine;
 mod fader;
+#[cfg(test)]
+mod fuzz;
 mod gain;
+mod heads;
 mod mark;
 mod mp4;
 mod opus;
@@ -51,6 +54,7 @@ pub use chimer::Chimer;
 pub use decode::Source;
 pub use engine::Engine;
 pub use fader::Fader;
+pub use heads::{Beginning, HeadKey, Preparation};
 pub use output::Output;
 pub use paced::Paced;
 pub use shared::Counters;

@@ -41,6 +41,14 @@ pub enum TrackError {
     NoSound,
 }
 
+impl TrackError {
+    /// The entry is encrypted, and cannot be made clear.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Packets(error) if error.is_locked())
+    }
+}
+
 /// What is next of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -77,7 +85,7 @@ pub struct Track {
     audible: std::ops::Range<usize>,
     first: Option<Step>,
     /// What is left to do before the first frame: the key of the first packet is awaited.
-    opening: Option<(Told, Millis)>,
+    opening: Option<Box<(Told, Millis)>>,
 }
 
 /// What is fixed for a whole entry.
@@ -131,7 +139,7 @@ impl Track {
             decoded: Vec::new(),
             audible: 0..0,
             first: None,
-            opening: Some((told, from)),
+            opening: Some(Box::new((told, from))),
         };
         track.is_ready()?;
         Ok(track)
@@ -142,12 +150,12 @@ impl Track {
     /// # Errors
     /// As for [`Track::open`].
     pub fn is_ready(&mut self) -> Result<bool, TrackError> {
-        let Some((told, from)) = self.opening.take() else {
+        let Some(opening) = self.opening.take() else {
             return Ok(true);
         };
-        match self.begin(&told, from) {
+        match self.begin(&opening.0, opening.1) {
             Err(TrackError::Packets(error)) if error.is_key_awaited() => {
-                self.opening = Some((told, from));
+                self.opening = Some(opening);
                 Ok(false)
             }
             result => result.map(|()| true),
@@ -176,12 +184,6 @@ impl Track {
         self.decoded.get(self.audible.clone()).unwrap_or_default()
     }
 
-    /// It is [encrypted](Step::Locked) from its first packet on, and why nothing could be done about it.
-    #[must_use]
-    pub fn is_locked(error: &TrackError) -> bool {
-        matches!(error, TrackError::Packets(error) if error.is_locked())
-    }
-
     /// Decodes on to the next frames that are to be heard. Blocks as long as the entry's bytes do.
     pub fn step(&mut self) -> Step {
         if let Some(first) = self.first.take() {
@@ -208,7 +210,7 @@ impl Track {
                         return Step::Awaiting;
                     }
                     if error.is_locked() {
-                        log::warn!("the entry ends here: {error}");
+                        log::info!("the entry ends here: {error}");
                         return Step::Locked;
                     }
                     log::info!("the entry breaks off: {error}");

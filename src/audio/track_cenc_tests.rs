@@ -41,7 +41,7 @@ fn played(bytes: &[u8], licence: &Arc<Licence>) -> (Vec<i32>, Step) {
     match unlocked(bytes, Millis::ZERO, licence) {
         Ok(track) => decode(track),
         Err(error) => {
-            assert!(Track::is_locked(&error), "{error}");
+            assert!(error.is_locked(), "{error}");
             (Vec::new(), Step::Locked)
         }
     }

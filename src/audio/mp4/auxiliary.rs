@@ -79,8 +79,8 @@ impl Sizes {
     }
 }
 
-fn damaged(kind: &[u8; 4]) -> Mp4Error {
-    Mp4Error::Damaged(FourCc(*kind))
+fn damaged(kind: [u8; 4]) -> Mp4Error {
+    Mp4Error::Damaged(FourCc(kind))
 }
 
 impl Auxiliary {
@@ -98,21 +98,21 @@ impl Auxiliary {
         let samples = runs.iter().map(|run| u64::from(*run)).sum::<u64>();
         if let Some(saiz) = about_encryption(boxes, *b"saiz") {
             let sizes = sizes(saiz).filter(|sizes| sizes.count as u64 <= samples);
-            found.sizes = Some(sizes.ok_or(damaged(b"saiz"))?);
+            found.sizes = Some(sizes.ok_or(damaged(*b"saiz"))?);
         }
         if let Some(senc) = senc(boxes) {
-            let (count, has_subsamples, table) = entries(senc).ok_or(damaged(b"senc"))?;
+            let (count, has_subsamples, table) = entries(senc).ok_or(damaged(*b"senc"))?;
             if u64::from(count) != samples {
-                return Err(damaged(b"senc"));
+                return Err(damaged(*b"senc"));
             }
             found.has_subsamples = Some(has_subsamples);
             found.table = Some(table.to_vec());
         } else if let (Some(sizes), Some(saio)) = (&found.sizes, about_encryption(boxes, *b"saio")) {
-            let places = places(saio, runs, sizes, base).ok_or(damaged(b"saio"))?;
+            let places = places(saio, runs, sizes, base).ok_or(damaged(*b"saio"))?;
             let mut table = Vec::new();
             for (body, length) in places {
                 let left = max.saturating_sub(table.len() as u64);
-                let end = body.checked_add(length).ok_or(damaged(b"saio"))?;
+                let end = body.checked_add(length).ok_or(damaged(*b"saio"))?;
                 let kind = FourCc(*b"saio");
                 let header = Header {
                     kind,
@@ -173,7 +173,7 @@ impl Auxiliary {
         let table = self.table.as_deref().unwrap_or_default();
         let rest = table.get(cursor.read..).unwrap_or_default();
         let (iv, read) = if self.table.is_some() {
-            entry.read(rest, stretches).ok_or(damaged(b"senc"))?
+            entry.read(rest, stretches).ok_or(damaged(*b"senc"))?
         } else {
             (&[][..], 0)
         };
@@ -184,14 +184,14 @@ impl Auxiliary {
         };
         let iv = match parameters.iv {
             Iv::Constant(iv) => iv,
-            Iv::Each(length) if iv.len() == usize::from(length) => padded(iv).ok_or(damaged(b"senc"))?,
-            Iv::Each(_) => return Err(damaged(b"senc")),
+            Iv::Each(length) if iv.len() == usize::from(length) => padded(iv).ok_or(damaged(*b"senc"))?,
+            Iv::Each(_) => return Err(damaged(*b"senc")),
         };
         let sum = stretches
             .iter()
             .map(|stretch| u64::from(stretch.clear) + u64::from(stretch.encrypted));
         if !stretches.is_empty() && sum.sum::<u64>() != u64::from(size) {
-            return Err(damaged(b"senc"));
+            return Err(damaged(*b"senc"));
         }
         Ok(Some(Cipher {
             scheme,
@@ -326,8 +326,11 @@ mod tests {
         Auxiliary::read(boxes, runs, 100, &mut bytes, 1 << 10)
     }
 
-    /// Initialisation vectors and stretches of samples of 10 bytes.
-    fn told(auxiliary: &Auxiliary, samples: usize, iv: Iv) -> Option<Vec<([u8; 16], Vec<(u32, u32)>)>> {
+    /// Initialisation vector and stretches of a sample.
+    type Heard = ([u8; 16], Vec<(u32, u32)>);
+
+    /// What is told of samples of 10 bytes.
+    fn told(auxiliary: &Auxiliary, samples: usize, iv: Iv) -> Option<Vec<Heard>> {
         let mut cursor = AuxiliaryCursor::default();
         let mut stretches = Vec::new();
         let shared = Descriptions::default();
@@ -342,8 +345,8 @@ mod tests {
         (0..samples).map(|_| next()).collect()
     }
 
-    fn iv(bytes: &[u8; 8]) -> [u8; 16] {
-        padded(bytes).unwrap()
+    fn iv(bytes: [u8; 8]) -> [u8; 16] {
+        padded(&bytes).unwrap()
     }
 
     /// Entries of two samples: a vector each, the stretches of the second.
@@ -357,8 +360,11 @@ mod tests {
         .concat()
     }
 
-    fn wished() -> Vec<([u8; 16], Vec<(u32, u32)>)> {
-        vec![(iv(b"vector-0"), vec![(4, 6)]), (iv(b"vector-1"), vec![(1, 2), (3, 4)])]
+    fn wished() -> Vec<Heard> {
+        vec![
+            (iv(*b"vector-0"), vec![(4, 6)]),
+            (iv(*b"vector-1"), vec![(1, 2), (3, 4)]),
+        ]
     }
 
     #[test]
@@ -418,7 +424,7 @@ mod tests {
                     .unwrap()
             };
             assert_eq!(next(), None);
-            assert_eq!(next().map(|cipher| cipher.iv), Some(iv(b"vector-0")));
+            assert_eq!(next().map(|cipher| cipher.iv), Some(iv(*b"vector-0")));
         }
     }
 

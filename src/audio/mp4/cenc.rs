@@ -146,16 +146,15 @@ impl Unlocked {
 
     /// The next sample, decrypted.
     fn take(&mut self) -> Result<Option<Packet>, Mp4Error> {
-        let packet = match self.waiting.take() {
-            Some(packet) => packet,
-            None => {
-                let Some(sample) = self.demuxer.next()? else {
-                    return Ok(None);
-                };
-                let packet = Packet::of(&sample);
-                self.announce_new();
-                packet
-            }
+        let packet = if let Some(packet) = self.waiting.take() {
+            packet
+        } else {
+            let Some(sample) = self.demuxer.next()? else {
+                return Ok(None);
+            };
+            let packet = Packet::of(&sample);
+            self.announce_new();
+            packet
         };
         let Some(cipher) = packet.cipher else {
             self.before = self.demuxer.given().0.first().copied();
@@ -200,16 +199,14 @@ impl Unlocked {
 
     /// Takes in what the key made of the sample.
     fn try_key(&mut self, key: KeyId, witness: &Witness) -> Result<(), Mp4Error> {
-        let number = match self.trials.iter().position(|(tried, _)| *tried == key) {
-            Some(number) => number,
-            None => {
-                if self.trials.len() >= KEYS_MAX {
-                    self.trials.pop_front();
-                }
-                self.trials.push_back((key, Trial::new(self.demuxer.config().codec)));
-                self.trials.len() - 1
+        let tried = self.trials.iter().position(|(tried, _)| *tried == key);
+        let number = tried.unwrap_or_else(|| {
+            if self.trials.len() >= KEYS_MAX {
+                self.trials.pop_front();
             }
-        };
+            self.trials.push_back((key, Trial::new(self.demuxer.config().codec)));
+            self.trials.len() - 1
+        });
         let before = self.before;
         let (data, _) = self.demuxer.given();
         let Some((_, trial)) = self.trials.get_mut(number) else {
