@@ -344,7 +344,11 @@ impl Decoder {
                 job.wait = None;
                 self.job = Some(job);
             }
-            Step::Awaiting => return self.wait_for_key(job),
+            Step::Awaiting => {
+                // The frames of the step before are in the ring already.
+                job.sent = usize::MAX;
+                return self.wait_for_key(job);
+            }
             Step::Finished | Step::Broken | Step::Locked => self.finish(job.play, tail(step)),
         }
         true
