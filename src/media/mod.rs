@@ -13,6 +13,7 @@ mod body;
 #[allow(dead_code, unused_imports, reason = "what is fetched by it is not joined yet")]
 pub mod dash;
 mod fetch;
+mod glance;
 mod library;
 mod pool;
 mod reader;
