@@ -46,15 +46,21 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from press to sound
 	cargo bench $(CARGO_FLAGS) --bench footprint
 
-# Seconds that `make fuzz` goes on; FUZZ_SEED=n replays one run.
+# Seconds that each target of `make fuzz` goes on; FUZZ_SEED=n replays one run, FUZZ_TARGET=name takes one target.
 FUZZ_SECONDS ?= 600
+FUZZ_TARGETS := answers manifest mp4 cenc decoders
+FUZZ_TARGET ?= $(FUZZ_TARGETS)
+# Where a target's tests are.
+FUZZ_answers := service::fuzz
+FUZZ_manifest := media::dash::fuzz
+FUZZ_mp4 := audio::fuzz::mp4
+FUZZ_cenc := audio::fuzz::cenc
+FUZZ_decoders := audio::fuzz::decoders
 
-# What is fuzzed: service (its answers), mp4 (boxes), cenc (what is told of encryption), decoders (damaged packets).
-FUZZ_TARGET ?= service
-FUZZ_TEST = $(if $(filter service,$(FUZZ_TARGET)),service::fuzz,audio::fuzz::$(FUZZ_TARGET))
-
-fuzz: setup-test ## FUZZ_TARGET=service|mp4|cenc|decoders: input that went wrong in every way, for FUZZ_SECONDS (600)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm $(FUZZ_TEST) -- --ignored --nocapture
+fuzz: setup-test ## what comes from outside and went wrong in every way, each target for FUZZ_SECONDS (600)
+	$(if $(filter-out $(FUZZ_TARGETS),$(FUZZ_TARGET)),$(error FUZZ_TARGET is one of: $(FUZZ_TARGETS)))
+	set -e; for tests in $(foreach target,$(FUZZ_TARGET),$(FUZZ_$(target))); do \
+		FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm $$tests -- --ignored --nocapture; done
 
 hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
 	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \

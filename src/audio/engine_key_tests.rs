@@ -56,7 +56,7 @@ fn an_entry_whose_licence_never_comes_ends_as_locked_after_its_clear_beginning()
             play: PlayId(1),
             position: Millis(position),
             played: Millis(position),
-            rebuffers: u32::from(heard > 0),
+            rebuffers: u16::from(heard > 0),
             how: Ending::Locked,
         });
         assert_eq!(rig.heard().len() / CHANNELS, heard);
