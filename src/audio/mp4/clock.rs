@@ -48,11 +48,6 @@ impl Clock {
         clamp(skipped + self.shift(rate))
     }
 
-    /// Frames that `ticks` last.
-    pub fn frames(&self, ticks: u64, rate: u32) -> i64 {
-        clamp(scale(i128::from(ticks), rate, self.timescale))
-    }
-
     /// Tick that sounds at `frame` of the entry.
     pub fn tick(&self, frame: i64, rate: u32) -> u64 {
         let in_media = i128::from(frame) - self.shift(rate);
@@ -64,7 +59,11 @@ impl Clock {
     fn shift(&self, rate: u32) -> i128 {
         let origin = scale(i128::from(self.origin.ticks), rate, self.origin.timescale);
         let skip = scale(i128::from(self.skip), rate, self.timescale);
-        if skip > 0 && (origin + skip).abs() <= 1 { 0 } else { origin }
+        if skip > 0 && (origin + skip).abs() <= 1 {
+            0
+        } else {
+            origin
+        }
     }
 }
 
@@ -99,7 +98,10 @@ mod tests {
     #[test]
     fn a_later_period_stands_later() {
         let later = Clock {
-            origin: Origin { ticks: 2000, timescale: 1000 },
+            origin: Origin {
+                ticks: 2000,
+                timescale: 1000,
+            },
             ..PLAIN
         };
         assert_eq!(later.position(1024, 44_100), 88_200);
@@ -109,7 +111,10 @@ mod tests {
     #[test]
     fn an_offset_equal_to_the_silence_is_applied_once() {
         let twice = Clock {
-            origin: Origin { ticks: -1024, timescale: 44_100 },
+            origin: Origin {
+                ticks: -1024,
+                timescale: 44_100,
+            },
             ..PLAIN
         };
         assert_eq!(twice.position(1024, 44_100), 0);
@@ -117,7 +122,11 @@ mod tests {
 
     #[test]
     fn a_coarse_clock_gives_the_nearest_frame() {
-        let coarse = Clock { timescale: 1000, skip: 0, ..PLAIN };
+        let coarse = Clock {
+            timescale: 1000,
+            skip: 0,
+            ..PLAIN
+        };
         assert_eq!(coarse.position(23, 44_100), 1014);
     }
 }

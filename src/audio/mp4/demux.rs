@@ -241,7 +241,11 @@ impl Demuxer {
         let frame = frame.max(0);
         let nanos = i128::from(frame) * 1_000_000_000 / i128::from(rate.max(1));
         let at = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        let segment = if more.segments.seek(at)? { more.segments.next()? } else { None };
+        let segment = if more.segments.seek(at)? {
+            more.segments.next()?
+        } else {
+            None
+        };
         let Some(segment) = segment else { return Ok(false) };
         more.is_used = true;
         self.enter(segment)?;

@@ -26,8 +26,8 @@ use thiserror::Error;
 use boxes::FourCc;
 pub use clock::{Clock, Origin};
 pub use demux::Demuxer;
-pub use entry::Codec;
 use entry::Refusal;
+pub use entry::{Codec, Config};
 
 /// Why an MP4 file gives no (more) packets.
 #[derive(Debug, Error)]
