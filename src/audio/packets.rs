@@ -63,9 +63,9 @@ pub enum Sought {
 /// The packets of one sound track, in order.
 pub enum Packets {
     /// By a demuxer of symphonia.
-    Symphonia(Foreign),
+    Symphonia(Box<Foreign>),
     /// By the demuxer of this program.
-    Mp4(Own),
+    Mp4(Box<Own>),
 }
 
 /// A demuxer of symphonia.
@@ -123,17 +123,18 @@ impl Packets {
             }
         }
         let is_sought_ogg = head.starts_with(b"OggS") && from > Millis::ZERO;
-        Ok(Self::Symphonia(open_other(Gate::new(stream, is_sought_ogg), hint)?))
+        let foreign = open_other(Gate::new(stream, is_sought_ogg), hint)?;
+        Ok(Self::Symphonia(Box::new(foreign)))
     }
 
     fn own(demuxer: Demuxer) -> Self {
-        Self::Mp4(Own {
+        Self::Mp4(Box::new(Own {
             clock: demuxer.clock(),
             demuxer,
             stretch: 0,
             at: 0,
             duration: 0,
-        })
+        }))
     }
 
     /// Goes to the next packet; false behind the last.
@@ -276,16 +277,14 @@ impl Packets {
                 let length = foreign.frames(foreign.length?, rate);
                 Some(length - foreign.frames(foreign.skip, rate))
             }
-            Self::Mp4(own) => match own.demuxer.announced() {
-                Some(length) => {
+            Self::Mp4(own) => {
+                if let Some(length) = own.demuxer.announced() {
                     let frames = length.as_nanos() * u128::from(rate) / 1_000_000_000;
-                    i64::try_from(frames).ok()
+                    return i64::try_from(frames).ok();
                 }
-                None => {
-                    let ticks = own.clock.end.or(own.demuxer.duration())?;
-                    Some(own.clock.position(ticks, rate))
-                }
-            },
+                let ticks = own.clock.end.or(own.demuxer.duration())?;
+                Some(own.clock.position(ticks, rate))
+            }
         }
     }
 }

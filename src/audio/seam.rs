@@ -56,20 +56,23 @@ impl Seam {
         self.open.is_some()
     }
 
-    /// Bends `frames`, which come next, where a seam is open; remembers the last of them. True: they were bent.
-    pub fn pass(&mut self, frames: &mut [i32]) -> bool {
-        let is_bent = self.open.is_some();
-        if let Some(open) = &mut self.open
-            && !open.bend(frames)
-        {
-            self.open = None;
+    /// Bends `frames`, which come next, where a seam is open; remembers the last of them. Says how many samples were bent.
+    pub fn pass(&mut self, frames: &mut [i32]) -> usize {
+        let mut bent = 0;
+        if let Some(open) = &mut self.open {
+            let before = open.done;
+            let goes_on = open.bend(frames);
+            bent = (open.done - before) * CHANNELS;
+            if !goes_on {
+                self.open = None;
+            }
         }
         let kept = COLD_FRAMES * CHANNELS;
         let new = frames.get(frames.len().saturating_sub(kept)..).unwrap_or_default();
         let surplus = (self.recent.len() + new.len()).saturating_sub(kept);
         self.recent.drain(..surplus.min(self.recent.len()));
         self.recent.extend_from_slice(new);
-        is_bent
+        bent
     }
 }
 

@@ -41,6 +41,15 @@ pub enum Joint {
     },
 }
 
+/// How a stretch follows another one.
+#[derive(Clone, Copy, Debug)]
+struct Entrance {
+    /// Frame of the entry, at the rate it began with, where the one before ended.
+    out: Option<i64>,
+    /// Its times are another period's.
+    is_restart: bool,
+}
+
 /// What is known of the stretch that is being decoded.
 pub struct Stretch {
     /// Its number.
@@ -52,12 +61,9 @@ pub struct Stretch {
     /// Where its times begin.
     pub origin: Origin,
     parameters: AudioCodecParameters,
-    /// Frame of the entry at its own rate where it begins, until its first packet is decoded; and whether its decoder is a
-    /// new one, and its times another period's.
-    begin: Option<i64>,
-    is_new: bool,
-    is_changed: bool,
-    is_restart: bool,
+    /// How it follows the one before, until its first packet is decoded.
+    entrance: Option<Entrance>,
+    has_new_decoder: bool,
     resampler: Option<Resampler>,
     resampled: Vec<i32>,
     /// Frame of the entry where it ended, when its resampler is done.
@@ -77,10 +83,8 @@ impl Stretch {
             base: 0,
             origin: Origin::default(),
             parameters,
-            begin: None,
-            is_new: false,
-            is_changed: false,
-            is_restart: false,
+            entrance: None,
+            has_new_decoder: false,
             resampler: None,
             resampled: Vec::new(),
             left: None,
@@ -120,14 +124,12 @@ impl Stretch {
     /// A new decoder is used from now on.
     pub fn change(&mut self, parameters: AudioCodecParameters) {
         self.parameters = parameters;
-        self.is_changed = true;
+        self.has_new_decoder = true;
     }
 
     /// The next stretch follows what ends at frame `out` of the entry.
     pub fn follow(&mut self, out: Option<i64>, is_restart: bool) {
-        self.begin = out;
-        self.is_new = true;
-        self.is_restart = is_restart;
+        self.entrance = Some(Entrance { out, is_restart });
         if is_restart {
             self.base = 0;
         }
@@ -135,7 +137,7 @@ impl Stretch {
 
     /// No packet of it has been decoded.
     pub fn is_new(&self) -> bool {
-        self.is_new
+        self.entrance.is_some()
     }
 
     /// Its first packet gave frames of `rate`, in an entry of rate `kept`. Says where it begins, in its own frames.
@@ -143,21 +145,23 @@ impl Stretch {
     /// # Errors
     /// The rates do not go together.
     pub fn join(&mut self, rate: u32, kept: u32, packets: &Packets) -> Result<Option<i64>, ResampleError> {
-        self.is_new = false;
+        let Some(entrance) = self.entrance.take() else {
+            return Ok(None);
+        };
         self.left = None;
         // A period keeps its place whatever represents it.
         self.base = self.base * i64::from(rate) / i64::from(self.rate.max(1));
         self.rate = rate;
         self.number = packets.stretch();
         self.origin = packets.origin();
-        let Some(out) = self.begin.take() else { return Ok(None) };
+        let Some(out) = entrance.out else { return Ok(None) };
         let begin = if rate == kept {
             out
         } else {
             let begin = i128::from(out) * i128::from(rate) / i128::from(kept.max(1));
             i64::try_from(begin).unwrap_or(i64::MAX)
         };
-        if self.is_restart {
+        if entrance.is_restart {
             let told = packets.position(rate).max(packets.begin(rate));
             let off = begin.saturating_sub(told);
             if off.abs() <= i64::from(rate) / PERIOD_PART {
@@ -167,7 +171,7 @@ impl Stretch {
         if rate != kept {
             self.resampler = Some(Resampler::new(rate, kept, begin, out)?);
         }
-        if std::mem::take(&mut self.is_changed) && !self.is_restart {
+        if std::mem::take(&mut self.has_new_decoder) && !entrance.is_restart {
             let is_exact = matches!(self.parameters.codec, CODEC_ID_FLAC | CODEC_ID_ALAC);
             // A decoder that looks back has had what it needs where its packets overlap what was heard.
             let is_warm = is_exact || begin.saturating_sub(packets.position(rate)) >= i64::from(rate) / GAP_PART / 4;
@@ -244,11 +248,14 @@ impl Stretch {
 
     /// What is to be heard next, with its seam closed and of `bits`.
     pub fn finish(&mut self, frames: &mut [i32], bits: u8) {
-        let is_bent = self.seam.pass(frames);
-        if self.is_wider || (is_bent && bits < FLOAT_BITS) {
-            for sample in frames {
-                *sample = self.dither.round(*sample, bits);
-            }
+        let bent = self.seam.pass(frames);
+        let rounded = match (self.is_wider, bits < FLOAT_BITS) {
+            (true, _) => frames,
+            (false, true) => frames.get_mut(..bent).unwrap_or_default(),
+            (false, false) => return,
+        };
+        for sample in rounded {
+            *sample = self.dither.round(*sample, bits);
         }
     }
 

@@ -26,7 +26,7 @@ const OPUS_RATE: u32 = 48_000;
 
 /// A packet.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
+pub struct Sample {
     /// Ticks of the track before it.
     pub at: u64,
     /// Ticks it lasts.
@@ -34,8 +34,6 @@ pub struct Sample<'a> {
     /// Number of the stretch of one representation that it belongs to. With the first sample of a stretch,
     /// [`Demuxer::config`] and [`Demuxer::clock`] are those of the stretch.
     pub stretch: u32,
-    /// Its bytes.
-    pub data: &'a [u8],
 }
 
 /// A file being read, or segments.
@@ -169,11 +167,11 @@ impl Demuxer {
         self.end
     }
 
-    /// The next packet; `None` behind the last.
+    /// Goes to the next packet; `None` behind the last. Its bytes: [`Demuxer::data`].
     ///
     /// # Errors
     /// What follows is missing, damaged or not for this decoder.
-    pub fn next(&mut self) -> Result<Option<Sample<'_>>, Mp4Error> {
+    pub fn next(&mut self) -> Result<Option<Sample>, Mp4Error> {
         let place = match self.ahead.take() {
             Some(place) => place,
             None => match self.locate()? {
@@ -210,7 +208,6 @@ impl Demuxer {
             at: place.at,
             duration: place.duration,
             stretch,
-            data: &self.data,
         }))
     }
 
