@@ -9,6 +9,8 @@ macro_rules! media {
 
 #[path = "engine_chime_tests.rs"]
 mod chimes;
+#[path = "engine_format_tests.rs"]
+mod formats;
 #[path = "engine_head_tests.rs"]
 mod heads;
 #[path = "engine_trouble_tests.rs"]

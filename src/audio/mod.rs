@@ -10,6 +10,7 @@
 //! The output looks at frames in the ring without taking them out; they leave it when they are heard. So a pause, a
 //! skip or a lost device costs nothing that has not been heard.
 
+mod aac;
 mod alsa;
 #[cfg(test)]
 mod bench;
@@ -22,6 +23,8 @@ mod engine;
 mod fader;
 mod gain;
 mod heads;
+#[cfg(test)]
+mod listed;
 mod mark;
 mod mp4;
 mod opus;

@@ -3,7 +3,7 @@
 
 use symphonia::core::audio::GenericAudioBufferRef;
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_OPUS};
 
 use super::mp4::Origin;
 use super::output::CHANNELS;
@@ -99,6 +99,11 @@ impl Stretch {
         self.rate = rate;
         self.number = packets.stretch();
         self.origin = packets.origin();
+    }
+
+    /// It is AAC.
+    pub fn is_aac(&self) -> bool {
+        self.parameters.codec == CODEC_ID_AAC
     }
 
     /// The decoder that is there can decode what these parameters describe, in one go with what it has decoded.

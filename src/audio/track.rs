@@ -7,6 +7,7 @@ use symphonia::core::errors::Error;
 use thiserror::Error;
 use tonearm_core::unit::Millis;
 
+use super::aac::{Evidence, HALF_RATE_MAX};
 use super::keys::Keys;
 use super::opus::Opus;
 use super::output::CHANNELS;
@@ -33,6 +34,9 @@ pub enum TrackError {
     /// In a codec that is not known, or damaged.
     #[error("decode the entry: {0}")]
     Codec(#[source] Error),
+    /// Half of it only could be decoded.
+    #[error("decode the entry: no decoder for HE-AAC; another version of the entry is needed")]
+    Replication,
     /// Nothing in it could be decoded.
     #[error("decode the entry: not one good packet")]
     NoSound,
@@ -230,9 +234,34 @@ impl Track {
             if self.shape.rate > 0 && !self.decoded.is_empty() {
                 self.bad_packets = 0;
                 self.stretch.begun(self.shape.rate, &self.packets);
-                return Ok(self.packets.position(self.shape.rate));
+                let first = self.packets.position(self.shape.rate);
+                if self.stretch.is_aac() && self.shape.rate <= HALF_RATE_MAX {
+                    self.rule_out_replication()?;
+                }
+                return Ok(first);
             }
         }
+    }
+
+    /// Decodes on behind the first packet until it is clear that these are no halves of something else.
+    fn rule_out_replication(&mut self) -> Result<(), TrackError> {
+        let mut evidence = Evidence::default();
+        evidence.add(self.packets.packet().data);
+        let mut frames = Vec::new();
+        // Trouble, and another stretch, are met again in their turn.
+        while !evidence.is_enough() && self.packets.next()? {
+            let packet = self.packets.packet();
+            evidence.add(packet.data);
+            let Ok(buffer) = self.decoder.decode_ref(&packet) else {
+                break;
+            };
+            self.stereo.convert(&buffer, &mut frames);
+            self.decoded.extend_from_slice(&frames);
+        }
+        if evidence.is_replication() {
+            return Err(TrackError::Replication);
+        }
+        Ok(())
     }
 
     /// Goes to a packet at or before `frame`. Where that cannot be done, the way there is decoded, from what was decoded

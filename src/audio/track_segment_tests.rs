@@ -2,76 +2,10 @@
 //! is mended as stated.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::super::stream::{Segment, Segments};
+use super::super::super::listed::{Listed, Piece, set};
 use super::*;
-
-/// Segments that lie in files, in the order in which they are to be played.
-struct Listed {
-    all: Vec<Piece>,
-    next: usize,
-    length: Option<Duration>,
-}
-
-/// A segment to be given.
-#[derive(Clone)]
-struct Piece {
-    representation: u32,
-    description: Arc<[u8]>,
-    media: Vec<u8>,
-    begin: Duration,
-    origin_ticks: i64,
-    timescale: u32,
-}
-
-impl Segments for Listed {
-    fn next(&mut self) -> io::Result<Option<Segment>> {
-        let Some(piece) = self.all.get(self.next).cloned() else {
-            return Ok(None);
-        };
-        self.next += 1;
-        Ok(Some(Segment {
-            representation: piece.representation,
-            description: piece.description,
-            media: Box::new(Cursor::new(piece.media)),
-            begin: piece.begin,
-            origin_ticks: piece.origin_ticks,
-            timescale: piece.timescale,
-        }))
-    }
-
-    fn seek(&mut self, at: Duration) -> io::Result<bool> {
-        self.next = self.all.iter().rposition(|piece| piece.begin <= at).unwrap_or(0);
-        Ok(self.length.is_none_or(|length| at < length))
-    }
-
-    fn length(&self) -> Option<Duration> {
-        self.length
-    }
-}
-
-/// Cuts a file into its description and its segments. `number` is that of the representation.
-fn set(number: u32, file: &[u8], segment: Duration) -> Vec<Piece> {
-    let starts: Vec<usize> = (4..file.len() - 3)
-        .filter(|at| &file[*at..*at + 4] == b"styp")
-        .map(|at| at - 4)
-        .collect();
-    assert!(starts.len() > 1, "the file has segments");
-    let ends = starts.iter().skip(1).copied().chain([file.len()]);
-    let pieces = starts.iter().zip(ends).zip(0..);
-    pieces
-        .map(|((start, end), index)| Piece {
-            representation: number,
-            description: file[..starts[0]].into(),
-            media: file[*start..end].to_vec(),
-            begin: segment * index,
-            origin_ticks: 0,
-            timescale: 1,
-        })
-        .collect()
-}
 
 fn open_listed(all: Vec<Piece>, length: Option<Duration>, from: Millis) -> Track {
     let listed = Listed { all, next: 0, length };

@@ -12,6 +12,8 @@ macro_rules! media {
     };
 }
 
+#[path = "track_format_tests.rs"]
+mod formats;
 #[path = "track_mp4_tests.rs"]
 mod mp4;
 #[path = "track_opus_tests.rs"]
