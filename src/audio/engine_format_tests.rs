@@ -20,6 +20,7 @@ fn segments(file: &[u8]) -> Source {
         stream: Stream::Segments(Box::new(listed)),
         hint: None,
         keys: None,
+        head: None,
         cancel: Arc::new(|| ()),
     }
 }
