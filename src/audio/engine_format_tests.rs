@@ -88,7 +88,8 @@ fn an_album_of_opus_in_segments_is_gapless() {
         media!("album-2-opus.mp4"),
         media!("album-3-opus.mp4"),
     ];
-    captured(files.map(segments), AT_48, 48_000);
+    let whole = joined(&[media!("album-1.opus"), media!("album-2.opus"), media!("album-3.opus")]);
+    assert!(captured(files.map(segments), AT_48, 48_000) == whole);
 }
 
 #[test]
