@@ -31,7 +31,7 @@ macro_rules! dash {
 fn in_turn(one: &[Piece], other: &[Piece], count: usize) -> Vec<Piece> {
     let pairs = one.iter().zip(other).enumerate();
     pairs
-        .map(|(index, (one, other))| if index / count % 2 == 0 { one } else { other })
+        .map(|(index, (one, other))| if (index / count).is_multiple_of(2) { one } else { other })
         .cloned()
         .collect()
 }
