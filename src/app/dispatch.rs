@@ -8,8 +8,8 @@ use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
 
 use super::translate::Stamp;
-use super::{App, Exit, presence, translate};
-use crate::audio::{Source, Stream};
+use super::{App, Exit, opened, presence, translate};
+use crate::audio::Source;
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
 use crate::media::Item;
@@ -168,7 +168,7 @@ impl App {
             log::error!("slot {} is to be played and holds nothing", slot.0);
         }
         opened.map(|opened| Source {
-            stream: Stream::File(Box::new(opened.reader)),
+            stream: opened::stream(opened.stream),
             hint: opened.hint,
             keys: None,
             cancel: opened.cancel,

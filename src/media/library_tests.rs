@@ -16,8 +16,9 @@ fn an_entry_is_loaded_whole_and_read_back_byte_for_byte() {
     library.want(&[item(1, server.url("/a.flac"))]);
     let opened = library.open(SlotId(1)).unwrap();
     assert_eq!(opened.hint.as_deref(), Some("flac"));
-    assert_eq!(opened.reader.byte_len(), Some(song.len() as u64));
-    assert!(read_all(opened.reader) == *song);
+    let reader = opened.stream.into_file();
+    assert_eq!(reader.byte_len(), Some(song.len() as u64));
+    assert!(read_all(reader) == *song);
     assert_eq!(level(&library, 1).loaded, Some(Millis(60_000)));
 }
 
@@ -38,7 +39,7 @@ fn a_cancelled_reader_returns_at_once() {
     let (mut library, _news) = library_with(MIB, Patience::default());
     library.want(&[item(1, server.url("/a.mp3"))]);
     let opened = library.open(SlotId(1)).unwrap();
-    let mut reader = opened.reader;
+    let mut reader = opened.stream.into_file();
     let reading = thread::spawn(move || (reader.read(&mut [0; 10]).unwrap_err(), Instant::now()));
     server.wait_for_requests(1);
     let asked = Instant::now();

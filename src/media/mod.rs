@@ -10,18 +10,17 @@
 
 pub mod answer;
 mod body;
-#[allow(
-    dead_code,
-    unused_imports,
-    clippy::pedantic,
-    clippy::unnecessary_wraps,
-    reason = "what is fetched by it is not joined yet"
-)]
 pub mod dash;
+mod documents;
 mod fetch;
 mod library;
+mod order;
+mod part;
+mod plan;
 mod pool;
 mod reader;
+mod seat;
+mod segments;
 mod state;
 
 #[cfg(test)]
@@ -35,3 +34,4 @@ mod fixture;
 mod scripted;
 
 pub use library::{Item, Level, Library, News, Settings};
+pub use segments::{Entry, Opening, Segments};
