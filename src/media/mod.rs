@@ -13,6 +13,7 @@ mod body;
 pub mod dash;
 mod documents;
 mod fetch;
+mod glance;
 mod library;
 mod order;
 mod part;

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use symphonia::core::io::MediaSource;
 
 use super::body::Body;
-use super::part::{key_of, origin};
+use super::part::{Part, key_of, origin};
 use super::seat::{Found, Seat};
 
 /// Bytes of one file or one segment. Dropping it frees what nobody else wants.
@@ -43,29 +43,29 @@ impl Reader {
     fn total(&self, body: &Body) -> Option<u64> {
         body.parts.get(&self.key)?.total()
     }
+}
 
-    /// Takes bytes that are there; none only at the end of the body.
-    fn copy(&self, body: &Body, buffer: &mut [u8]) -> Option<usize> {
-        let total = self.total(body);
-        let at = self.position(self.at);
-        if total.is_some_and(|total| self.at >= total) {
-            return Some(0);
-        }
-        let mut taken = 0;
-        while let Some(room) = buffer.get_mut(taken..).filter(|room| !room.is_empty()) {
-            let bytes = body.bytes_at(at + taken as u64);
-            let count = room.len().min(bytes.len());
-            let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) else {
-                break;
-            };
-            to.copy_from_slice(from);
-            taken += count;
-            if count == 0 {
-                break;
-            }
-        }
-        (taken > 0).then_some(taken)
+/// Takes bytes of the part `key` that are there; none only at its end.
+pub(super) fn take(body: &Body, key: u32, at: u64, buffer: &mut [u8]) -> Option<usize> {
+    let total = body.parts.get(&key).and_then(Part::total);
+    if total.is_some_and(|total| at >= total) {
+        return Some(0);
     }
+    let at = origin(key).saturating_add(at);
+    let mut taken = 0;
+    while let Some(room) = buffer.get_mut(taken..).filter(|room| !room.is_empty()) {
+        let bytes = body.bytes_at(at + taken as u64);
+        let count = room.len().min(bytes.len());
+        let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) else {
+            break;
+        };
+        to.copy_from_slice(from);
+        taken += count;
+        if count == 0 {
+            break;
+        }
+    }
+    (taken > 0).then_some(taken)
 }
 
 impl Read for Reader {
@@ -74,7 +74,7 @@ impl Read for Reader {
             return Ok(0);
         }
         let taken = self.seat.wait(self.position(self.at), |body| {
-            let taken = self.copy(body, buffer)?;
+            let taken = take(body, self.key, self.at, buffer)?;
             Some(Found {
                 there: taken,
                 at: self.position(self.at.saturating_add(taken as u64)),
