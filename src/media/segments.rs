@@ -195,3 +195,7 @@ impl Segments {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "segments_tests.rs"]
+mod tests;
