@@ -155,15 +155,6 @@ impl Plan {
         self.presentation.length
     }
 
-    /// Whether anything of it is encrypted, by the manifest.
-    #[cfg(test)]
-    pub fn is_encrypted(&self) -> bool {
-        let periods = self.presentation.periods.iter();
-        periods
-            .flat_map(|period| &period.representations)
-            .any(|one| one.encryption.is_some())
-    }
-
     /// Bits a second of what the last segment was taken from.
     pub fn bandwidth_bps(&self) -> Option<u64> {
         let (_, known) = self.last?;

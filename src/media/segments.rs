@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::{Body, Sort};
-use super::part::{END, Sound, key_at, key_of, origin};
+use super::part::{END, Sound, key_at, key_of, origin, time_of};
 use super::reader::Reader;
 use super::seat::{Found, Seat};
 
@@ -173,6 +173,10 @@ impl Segments {
         }
         let (key, part) = body.part_over(at)?;
         let sound = part.sound.clone()?;
+        let end = sound.length.map(|length| sound.begin.saturating_add(length));
+        if sound.next == END && key_of(at) != key && end.is_some_and(|end| time_of(key_of(at)) >= end) {
+            return Some(Ok(None));
+        }
         let representation = plan.representation(sound.representation)?;
         Some(Ok(Some(Announced {
             key,

@@ -43,7 +43,12 @@ fn segment(source: &[u8], path: &str, length: usize) -> Option<Vec<u8>> {
     }
     let number: usize = name.parse().ok()?;
     let shift = 1 + number * 13 + if set == "high" { 7 } else { 0 };
-    Some(source.iter().copied().cycle().skip(shift).take(length).collect())
+    let mut bytes = source.get(shift..)?.to_vec();
+    while bytes.len() < length {
+        bytes.extend_from_slice(source);
+    }
+    bytes.truncate(length);
+    Some(bytes)
 }
 
 /// A well-behaved answer of a host with the set at `/…/m.mpd`.
@@ -110,7 +115,7 @@ fn segments_come_in_order_and_whole_with_their_description() {
     assert!(all.next().unwrap().is_none(), "and nothing behind");
     assert!(level(&library, 1).complete);
     assert_eq!(level(&library, 1).loaded, Some(Millis(40_000)));
-    assert!(library.figures().bandwidth_bps.is_some() && library.figures().link_bps.is_some());
+    assert!(library.figures().bandwidth_bps.is_some());
     assert!(news.try_recv().is_err());
 }
 
@@ -150,6 +155,10 @@ fn a_long_album_in_the_highest_quality_slides_through_little_memory() {
     let mut all = segments(&library);
     assert_eq!(read_on(&mut all, &source, 0, LENGTH).len(), 8);
     assert!(library.made_bytes() <= 8 * MIB);
+    assert!(
+        library.figures().link_bps.is_some(),
+        "what the link carries is measured"
+    );
     assert!(news.try_recv().is_err());
 }
 
