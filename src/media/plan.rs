@@ -157,7 +157,7 @@ impl Plan {
 
     /// Bits a second of what the last segment was taken from.
     pub fn bandwidth_bps(&self) -> Option<u64> {
-        let (_, known) = self.last?;
+        let (known, _) = self.last?;
         Some(self.representation(known)?.bandwidth_bps)
     }
 

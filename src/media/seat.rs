@@ -67,7 +67,16 @@ impl Seat {
     /// The entry is gone.
     pub fn beside(&self, at: u64) -> io::Result<Self> {
         let mut state = self.shared.lock();
-        Self::take(&self.shared, &mut state, self.serial, Some(self.opening), at).ok_or_else(superseded)
+        let seat = Self::take(&self.shared, &mut state, self.serial, Some(self.opening), at);
+        // Its description is about to be used: nothing else may take the place of its bytes from now on.
+        let cursor = seat
+            .as_ref()
+            .and_then(|seat| state.body_mut(seat.serial)?.cursor(seat.number));
+        if let Some(cursor) = cursor {
+            cursor.consumed = true;
+        }
+        drop(state);
+        seat.ok_or_else(superseded)
     }
 
     /// What ends all readers of this opening from any thread. From then on every read fails with "superseded".

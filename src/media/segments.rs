@@ -177,6 +177,10 @@ impl Segments {
         if sound.next == END && key_of(at) != key && end.is_some_and(|end| time_of(key_of(at)) >= end) {
             return Some(Ok(None));
         }
+        // A host that does not have it may make another representation take its place.
+        if !part.answered {
+            return None;
+        }
         let representation = plan.representation(sound.representation)?;
         Some(Ok(Some(Announced {
             key,

@@ -75,7 +75,11 @@ fn set(odd: impl Fn(&Request, &Wire<'_>) -> Option<Then> + Send + Sync + 'static
 }
 
 fn segments(library: &Library) -> Segments {
-    match library.open(SlotId(1)).unwrap().stream.wait().unwrap() {
+    segments_in(library, SlotId(1))
+}
+
+fn segments_in(library: &Library, slot: SlotId) -> Segments {
+    match library.open(slot).unwrap().stream.wait().unwrap() {
         Entry::Segments(segments) => segments,
         Entry::File(_) => panic!("it is no file"),
     }
@@ -464,7 +468,7 @@ fn wander(seed: u64) {
         let mut wishes = vec![item(1, server.url("/a/m.mpd")), item(2, server.url("/b/m.mpd"))];
         wishes.rotate_left(usize::from(turn % 3 == 2));
         library.want(&wishes);
-        let mut all = segments(&library);
+        let mut all = segments_in(&library, wishes[0].wish.slot);
         let first = throw(&mut dice, 10);
         assert!(all.seek(Duration::from_secs(4 * first + 1)).unwrap());
         for number in first..(first + 1 + throw(&mut dice, 4)).min(10) {
