@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tonearm_core::OnElsewhere;
 use tonearm_core::input::Mode;
 pub use tonearm_core::limits::PRESETS_MAX;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
+use tonearm_core::{Load, OnElsewhere};
 
 use crate::document::{self, DocumentError};
 
@@ -164,6 +164,8 @@ pub struct Window {
     pub behind: usize,
     /// Bytes of all of them together.
     pub memory_bytes: usize,
+    /// How much of each.
+    pub load: Load,
 }
 
 /// Something to play that has a number.
@@ -245,6 +247,7 @@ impl Default for Config {
                 ahead: AHEAD_MAX,
                 behind: BEHIND_MAX,
                 memory_bytes: 64 * 1024 * 1024,
+                load: Load::default(),
             },
             chimes: Chimes::On,
             presets: Vec::new(),

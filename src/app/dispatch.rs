@@ -8,7 +8,7 @@ use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
 
 use super::translate::Stamp;
-use super::{App, Exit, presence, translate};
+use super::{App, Exit, opened, presence, translate};
 use crate::audio::{Beginning, HeadKey, Preparation, Source, Stream};
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
@@ -192,7 +192,7 @@ impl App {
             log::error!("slot {} is to be played and holds nothing", slot.0);
         }
         opened.map(|opened| Source {
-            stream: Stream::File(Box::new(opened.reader)),
+            stream: opened::stream(opened.stream),
             hint: opened.hint,
             keys: None,
             head: Some(HeadKey(entry.0)),

@@ -7,6 +7,7 @@ pub mod catalogue;
 mod dispatch;
 mod look;
 mod metrics;
+mod opened;
 mod presence;
 pub mod translate;
 mod words;

@@ -63,7 +63,10 @@ impl Speaker {
 
         let engine = Engine::start(output, post.callback(News::Audio))?;
         let tls = tls(config)?;
-        let memory = media::Settings::with_memory(config.window.memory_bytes, tls.clone());
+        let memory = media::Settings {
+            limits: sound::limits(&board.output),
+            ..media::Settings::with_memory(config.window.memory_bytes, tls.clone())
+        };
         let library = Library::start(memory, post.callback(News::Media))?;
         let start = match config.service.linking {
             Linking::Auto => Start::ByItself,
@@ -88,6 +91,7 @@ impl Speaker {
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
             ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
+            load: config.window.load,
             presets: config
                 .presets
                 .iter()

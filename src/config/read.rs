@@ -8,6 +8,7 @@ use std::time::Duration;
 use tonearm_core::OnElsewhere;
 use tonearm_core::input::Mode;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
+use tonearm_core::unit::Millis;
 use ureq::http::Uri;
 
 use super::{BoardFile, Chimes, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window};
@@ -17,6 +18,8 @@ use crate::document::{Found, Table};
 const CONTAINERS_MAX: usize = 8;
 /// Bytes of the window in MiB: below, a single lossless track does not fit; above, the largest board has none to give.
 const MEMORY_MIB: RangeInclusive<u32> = 4..=1024;
+/// Longest head of an entry: whoever wants more wants the whole.
+const HEAD_S_MAX: u32 = 600;
 /// Longest time between two heartbeats.
 const HEARTBEAT_S_MAX: u32 = 3600;
 
@@ -210,6 +213,16 @@ fn read_window(table: &Table, window: &mut Window) {
     }
     if let Some(behind) = table.whole("behind", &(0..=count(BEHIND_MAX)), "entries") {
         window.behind = size(behind);
+    }
+    let few = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
+    if let Some(whole) = table.whole("whole_ahead", &(1..=count(AHEAD_MAX)), "entries") {
+        window.load.whole_ahead = few(whole);
+    }
+    if let Some(whole) = table.whole("whole_behind", &(0..=count(BEHIND_MAX)), "entries") {
+        window.load.whole_behind = few(whole);
+    }
+    if let Some(head_s) = table.whole("head_s", &(0..=HEAD_S_MAX), "seconds (0 = nothing)") {
+        window.load.head = Millis(head_s.saturating_mul(1_000));
     }
     if let Some(memory_mib) = table.whole("memory_mib", &MEMORY_MIB, "MiB") {
         window.memory_bytes = size(memory_mib) * 1024 * 1024;

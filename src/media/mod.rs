@@ -10,13 +10,18 @@
 
 pub mod answer;
 mod body;
-#[allow(dead_code, unused_imports, reason = "what is fetched by it is not joined yet")]
 pub mod dash;
+mod documents;
 mod fetch;
 mod glance;
 mod library;
+mod order;
+mod part;
+mod plan;
 mod pool;
 mod reader;
+mod seat;
+mod segments;
 mod state;
 
 #[cfg(test)]
@@ -30,3 +35,4 @@ mod fixture;
 mod scripted;
 
 pub use library::{Item, Level, Library, News, Settings};
+pub use segments::{Entry, Opening, Segments};
