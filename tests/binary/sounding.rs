@@ -1,0 +1,197 @@
+//! What a card hears, from the real program through ALSA: the card of `tests/alsa/` has a pace, a buffer and faults.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::music::{noise, write_wav_of};
+use crate::process::until;
+use crate::service::{Music, Service};
+use crate::sink::{NAME, Sink, samples};
+use crate::speaker::{Setup, Speaker};
+
+/// Rates of music.
+const RATES_HZ: [u32; 4] = [44_100, 48_000, 96_000, 192_000];
+/// Where only music is to be heard.
+const NO_CHIMES: &str = "[sound]\nchimes = false\n";
+/// Sound that begins in the middle of an entry comes up over this time.
+const FADE_MS: usize = 2;
+
+/// A speaker at full volume with a card of its own.
+struct Rig {
+    service: Service,
+    speaker: Speaker,
+    sink: Sink,
+}
+
+impl Rig {
+    /// `more` goes to the board's `[output]`.
+    fn start(music: Music, parameters: &str, more: &str) -> Self {
+        let service = music.serve();
+        let sink = Sink::new(service.folder.path(), parameters);
+        let setup = Setup::write(&service, &format!("pcm = \"{NAME}\"\n{more}"), NO_CHIMES);
+        let speaker = setup
+            .with_alsa(&sink.definitions())
+            .with_saved(&json!({ "volume": 100 }))
+            .start();
+        Self { service, speaker, sink }
+    }
+
+    /// Plays the first album to its end.
+    fn play_through(parameters: &str, music: Music, tracks: usize) -> Self {
+        let rig = Self::start(music, parameters, "");
+        rig.speaker.press("preset_1");
+        until("the end of the album", || {
+            let told = rig.service.story();
+            let ends = told.iter().filter(|event| event.ends_with("trackFinished")).count();
+            if ends == tracks {
+                Ok(())
+            } else {
+                Err(format!("{told:?}"))
+            }
+        });
+        rig
+    }
+
+    /// What was heard, once the program is gone; and the card, whose files go with the service's folder.
+    fn heard(self, format: &str) -> (Vec<i32>, Sink, Service) {
+        self.speaker.terminate();
+        (samples(&self.sink.heard(), format), self.sink, self.service)
+    }
+}
+
+/// Noise of so many bits, in the upper bits of 32.
+fn deep_noise(seed: u32, bits: u16, frames: usize) -> Vec<i32> {
+    let halves = noise(seed, 2 * frames);
+    let sample = |pair: &[i16]| {
+        let whole = i32::from(pair[0]) << 16 | i32::from(pair[1].cast_unsigned());
+        whole >> (32 - bits) << (32 - bits)
+    };
+    halves.chunks_exact(2).map(sample).collect()
+}
+
+fn track(folder: &Path, number: u32, rate: u32, bits: u16, frames: usize) -> Vec<i32> {
+    let samples = deep_noise(number, bits, frames);
+    write_wav_of(&folder.join(format!("{number:02}.wav")), rate, bits, &samples);
+    samples
+}
+
+/// Tracks of one rate; all samples.
+fn album(frames: &[usize]) -> (Music, Vec<i32>) {
+    let music = Music::empty();
+    let mut all = Vec::new();
+    for (number, frames) in (1..).zip(frames) {
+        all.extend(track(&music.path(), number, 44_100, 16, *frames));
+    }
+    (music, all)
+}
+
+#[track_caller]
+fn is_same(heard: &[i32], expected: &[i32]) {
+    let at = heard
+        .iter()
+        .zip(expected)
+        .position(|(heard, expected)| heard != expected);
+    let frames = |samples: &[i32]| samples.len() / 2;
+    assert_eq!(at.map(|at| at / 2), None, "the first frame that differs");
+    assert_eq!(frames(heard), frames(expected), "frames");
+}
+
+/// The same but for the ramps that begin at these frames: there it is no louder, and its sign is right.
+#[track_caller]
+fn is_same_but_ramps(heard: &[i32], expected: &[i32], ramps: &[usize]) {
+    let length = FADE_MS * 44_100 / 1000;
+    let mut healed = heard.to_vec();
+    for ramp in ramps {
+        for at in 2 * ramp..2 * (ramp + length) {
+            let (is, was) = (heard[at], expected[at]);
+            assert!(
+                is.unsigned_abs() <= was.unsigned_abs() + (1 << 16),
+                "frame {}: {is} of {was}",
+                at / 2
+            );
+            healed[at] = was;
+        }
+    }
+    is_same(&healed, expected);
+}
+
+#[test]
+fn every_bit_of_every_rate_reaches_a_card_of_every_format() {
+    for (format, bits) in [("S16_LE", 16), ("S24_3LE", 24), ("S24_LE", 24), ("S32_LE", 24)] {
+        let music = Music::empty();
+        let mut all = Vec::new();
+        for (number, rate) in (1..).zip(RATES_HZ) {
+            let frames = usize::try_from(rate / 5 + 7).unwrap();
+            all.extend(track(&music.path(), number, rate, bits, frames));
+        }
+        let (heard, sink, _folder) = Rig::play_through(&format!("formats \"{format}\""), music, 4).heard(format);
+        is_same(&heard, &all);
+        let agreed = sink.lines("HW");
+        let rates: Vec<_> = agreed.iter().map(|line| line.number("rate")).collect();
+        assert_eq!(rates, RATES_HZ.map(u64::from), "{format}");
+        assert!(agreed.iter().all(|line| line.text("format") == format));
+        assert_eq!(sink.lines("XRUN"), []);
+    }
+}
+
+#[test]
+fn tracks_adjoin_on_a_card_that_takes_few_frames_at_a_time_and_runs_fast() {
+    let (music, all) = album(&[30_001, 20_011, 25_013]);
+    let (heard, sink, _folder) =
+        Rig::play_through("formats \"S16_LE\" faults \"short@997\" drift_ppm 300", music, 3).heard("S16_LE");
+    is_same(&heard, &all);
+    assert_eq!(
+        (sink.lines("START").len(), sink.lines("XRUN").len()),
+        (1, 0),
+        "it never stopped between"
+    );
+}
+
+#[test]
+fn a_card_that_ran_dry_goes_on_with_the_next_frame() {
+    let (music, all) = album(&[60_000, 30_000]);
+    let (heard, sink, _folder) =
+        Rig::play_through("formats \"S16_LE\" faults \"xrun@20000 xrun@50000\"", music, 2).heard("S16_LE");
+    let dry: Vec<_> = sink
+        .lines("XRUN")
+        .iter()
+        .map(|line| usize::try_from(line.number("at")).unwrap())
+        .collect();
+    assert_eq!(dry.len(), 2);
+    is_same_but_ramps(&heard, &all, &dry);
+}
+
+#[test]
+fn a_card_that_slept_goes_on_with_the_first_frame_not_heard() {
+    let (music, all) = album(&[60_000]);
+    let (heard, sink, _folder) =
+        Rig::play_through("formats \"S16_LE\" faults \"suspend@22222\"", music, 1).heard("S16_LE");
+    assert!(sink.lines("SUSPEND")[0].number("lost") > 0);
+    is_same_but_ramps(&heard, &all, &[22_222]);
+}
+
+#[test]
+fn a_card_that_is_busy_at_first_is_waited_for() {
+    let (music, all) = album(&[30_000]);
+    let (heard, sink, _folder) = Rig::play_through("formats \"S16_LE\" faults \"busy+2\"", music, 1).heard("S16_LE");
+    assert_eq!(sink.lines("REFUSED").len(), 2);
+    is_same(&heard, &all);
+}
+
+#[test]
+fn a_card_that_was_unplugged_sounds_within_a_second_of_its_return_from_the_frame_it_had_reached() {
+    let (music, all) = album(&[90_000]);
+    let (heard, sink, _folder) =
+        Rig::play_through("formats \"S16_LE\" faults \"gone@33333+1200\"", music, 1).heard("S16_LE");
+    let gone = &sink.lines("GONE")[0];
+    let back = sink
+        .lines("START")
+        .iter()
+        .map(|line| line.at_ns)
+        .find(|at_ns| *at_ns > gone.at_ns)
+        .unwrap();
+    let waited_ms = (back - gone.number("until")) / 1_000_000;
+    assert!(waited_ms <= 1000, "{waited_ms} ms");
+    is_same_but_ramps(&heard, &all, &[33_333]);
+}
