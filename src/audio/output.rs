@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use super::chime::Chime;
+use super::pages::Span;
 
 /// Channels of every stream in the audio path: what is decoded is brought to stereo, what a device gets is stereo.
 pub const CHANNELS: usize = 2;
@@ -42,6 +43,15 @@ pub trait Output {
         Ok(Chiming::Over)
     }
 
+    /// What the frames of the next writes are. Whoever keeps what entries sounded leaves the others out.
+    fn set_content(&mut self, _content: Content) {}
+
+    /// The next frames written come up from silence over [`RAMP_MS`]: they begin in the middle of an entry.
+    fn fade_in(&mut self) {}
+
+    /// Tells of the memory that is used while sound plays, so that it is kept in memory.
+    fn memory(&self, _keep: &mut dyn FnMut(Span)) {}
+
     /// Sleeps until `wake` becomes readable, the device takes more frames (if `interest` says so) or `timeout` is over.
     ///
     /// # Errors
@@ -76,6 +86,18 @@ pub trait Output {
 
     /// Gives the device back. Harmless when it is not open.
     fn close(&mut self);
+}
+
+/// Length of the ramps at a cut: short enough that the old sound is gone at once, long enough that nothing clicks.
+pub const RAMP_MS: u32 = 2;
+
+/// What frames are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Those of an entry: they count.
+    Entry,
+    /// The last of a sound that was cut off, or silence where frames come late: they count for nothing.
+    Filling,
 }
 
 /// How the volume comes to its new value.
