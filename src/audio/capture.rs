@@ -247,6 +247,10 @@ impl Output for Capture {
         self.inner.fade_in();
     }
 
+    fn latency(&self) -> u64 {
+        self.inner.latency()
+    }
+
     fn memory(&self, keep: &mut dyn FnMut(Span)) {
         self.inner.memory(keep);
     }

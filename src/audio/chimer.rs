@@ -239,6 +239,10 @@ impl Output for Chimer {
         self.inner.fade_in();
     }
 
+    fn latency(&self) -> u64 {
+        self.inner.latency()
+    }
+
     fn memory(&self, keep: &mut dyn FnMut(Span)) {
         keep(Span::of(&self.mixed));
         self.inner.memory(keep);

@@ -60,8 +60,16 @@ impl Conversion {
     fn new(from: u32, to: u32) -> Option<Self> {
         let size = |rate: u32| usize::try_from(rate).ok();
         let window = WindowFunction::BlackmanHarris2;
-        let resampler =
-            Fft::new_custom(size(from)?, size(to)?, CHUNK_FRAMES, 1, CHANNELS, window, FixedSync::Both).ok()?;
+        let resampler = Fft::new_custom(
+            size(from)?,
+            size(to)?,
+            CHUNK_FRAMES,
+            1,
+            CHANNELS,
+            window,
+            FixedSync::Both,
+        )
+        .ok()?;
         let room = |frames: usize| vec![0.0; frames * CHANNELS].into_boxed_slice();
         Some(Self {
             from,
@@ -112,13 +120,18 @@ impl Conversion {
     /// Converts the chunk, what is missing of it being silence.
     fn convert(&mut self) {
         let (inputs, outputs) = (self.chunk_frames(), self.raw.len() / CHANNELS);
-        self.chunk.get_mut(self.waiting * CHANNELS..).unwrap_or_default().fill(0.0);
+        self.chunk
+            .get_mut(self.waiting * CHANNELS..)
+            .unwrap_or_default()
+            .fill(0.0);
         self.waiting = 0;
-        let made = InterleavedSlice::new(&*self.chunk, CHANNELS, inputs).ok().and_then(|from| {
-            let mut to = InterleavedSlice::new_mut(&mut *self.raw, CHANNELS, outputs).ok()?;
-            let (_, made) = self.resampler.process_into_buffer(&from, &mut to, None).ok()?;
-            Some(made)
-        });
+        let made = InterleavedSlice::new(&*self.chunk, CHANNELS, inputs)
+            .ok()
+            .and_then(|from| {
+                let mut to = InterleavedSlice::new_mut(&mut *self.raw, CHANNELS, outputs).ok()?;
+                let (_, made) = self.resampler.process_into_buffer(&from, &mut to, None).ok()?;
+                Some(made)
+            });
         let made = made.unwrap_or(0);
         for (place, sample) in self.converted.iter_mut().zip(self.raw.iter().take(made * CHANNELS)) {
             *place = whole(*sample);
@@ -134,14 +147,25 @@ impl Conversion {
         (self.taken * to + from / 2) / from
     }
 
+    /// Frames of a chunk and of the filter's half.
+    fn latency(&self) -> u64 {
+        let (from, to) = (u64::from(self.from), u64::from(self.to.max(1)));
+        let filter = self.resampler.output_delay() as u64 * from / to + 1;
+        self.chunk_frames() as u64 + filter
+    }
+
     /// Frames taken and not heard, of which the device holds `held`.
     fn unheard(&self, held: u64) -> u64 {
         let heard = self.written.saturating_sub(held);
-        self.taken.saturating_sub(heard * u64::from(self.from) / u64::from(self.to.max(1)))
+        self.taken
+            .saturating_sub(heard * u64::from(self.from) / u64::from(self.to.max(1)))
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, as a sample must")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float cast saturates, as a sample must"
+)]
 fn whole(sample: f64) -> i32 {
     (sample * SCALE).round_ties_even() as i32
 }
@@ -227,6 +251,10 @@ impl Output for Converter {
         self.inner.fade_in();
     }
 
+    fn latency(&self) -> u64 {
+        self.conversion.as_ref().map_or(0, Conversion::latency)
+    }
+
     fn memory(&self, keep: &mut dyn FnMut(Span)) {
         if let Some(conversion) = &self.conversion {
             keep(Span::of(&conversion.chunk));
@@ -280,7 +308,9 @@ impl Output for Converter {
             if !self.send()? {
                 return Ok(Drained::Pending);
             }
-            let Some(conversion) = self.conversion.as_mut() else { break };
+            let Some(conversion) = self.conversion.as_mut() else {
+                break;
+            };
             let missing = conversion.due().saturating_sub(conversion.written);
             if missing == 0 {
                 break;
@@ -327,13 +357,20 @@ mod tests {
             at += 2 * converter.write(piece, 24).unwrap();
             bench.with(super::super::bench::State::play);
         }
-        while converter.drain().unwrap() == Drained::Pending {}
+        while converter.drain().unwrap() == Drained::Pending {
+            bench.with(super::super::bench::State::play);
+        }
         bench.with(|state| state.heard.clone())
     }
 
     #[test]
     fn as_many_frames_come_out_as_the_ratio_says_and_they_are_the_same_sound() {
-        for (rate, frames) in [(44_100_u32, 44_101_u32), (96_000, 30_001), (192_000, 100_003), (44_100, 100)] {
+        for (rate, frames) in [
+            (44_100_u32, 44_101_u32),
+            (96_000, 30_001),
+            (192_000, 100_003),
+            (44_100, 100),
+        ] {
             let heard = converted(rate, frames);
             let due = (u64::from(frames) * 48_000 + u64::from(rate) / 2) / u64::from(rate);
             assert_eq!(heard.len() as u64 / 2, due, "{frames} frames of {rate} Hz");
@@ -341,7 +378,9 @@ mod tests {
             // The ends are not those of a sine: its sudden beginning and end have all frequencies.
             let (skip, middle) = (2 * 4_000, heard.len().saturating_sub(2 * 8_000));
             let error = heard.iter().zip(&expected).skip(skip).take(middle);
-            let error = error.map(|(is, was)| (f64::from(*is) - f64::from(*was)).abs()).fold(0.0, f64::max);
+            let error = error
+                .map(|(is, was)| (f64::from(*is) - f64::from(*was)).abs())
+                .fold(0.0, f64::max);
             assert!(error < SCALE * 1e-5, "{rate} Hz: {} dB", 20.0 * (error / SCALE).log10());
         }
     }

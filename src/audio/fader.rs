@@ -73,6 +73,10 @@ impl Output for Fader {
         self.rise = Some(Ramp::up(self.rate, RAMP_MS));
     }
 
+    fn latency(&self) -> u64 {
+        self.inner.latency()
+    }
+
     fn memory(&self, keep: &mut dyn FnMut(Span)) {
         keep(Span::of(&self.scaled));
         self.inner.memory(keep);

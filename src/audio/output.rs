@@ -49,6 +49,11 @@ pub trait Output {
     /// The next frames written come up from silence over [`RAMP_MS`]: they begin in the middle of an entry.
     fn fade_in(&mut self) {}
 
+    /// Frames taken that reach the device only with as many behind them, or when it is drained; at most.
+    fn latency(&self) -> u64 {
+        0
+    }
+
     /// Tells of the memory that is used while sound plays, so that it is kept in memory.
     fn memory(&self, _keep: &mut dyn FnMut(Span)) {}
 
@@ -114,7 +119,7 @@ pub enum Change {
 pub struct Opened {
     /// The device, by the name it is configured with.
     pub name: String,
-    /// Frames a second the device runs at; another than asked for means that ALSA resamples.
+    /// Frames a second the device runs at.
     pub rate: u32,
     /// Sample format, in ALSA's words (`S32_LE`).
     pub format: String,
@@ -181,6 +186,16 @@ pub enum OutputError {
         attempt: &'static str,
         /// The device.
         name: String,
+    },
+    /// It has no such rate.
+    #[error("set the rate of {name}: {rate} Hz: it has no such rate; the nearest is {nearest} Hz")]
+    Rate {
+        /// The device.
+        name: String,
+        /// Frames a second that it was asked for.
+        rate: u32,
+        /// What it has instead.
+        nearest: u32,
     },
     /// Anything else.
     #[error("{attempt} {name}: {reason}")]

@@ -362,7 +362,7 @@ impl Pump {
             if is_heard { end.saturating_sub(piece.at) } else { 1 }
         });
         let held = self.filling.until_silence(self.line.unheard());
-        let until_tail = held.unwrap_or_else(|| self.line.unheard().saturating_sub(u64::from(rate) * TAIL_MS / 1000));
+        let until_tail = held.unwrap_or_else(|| self.line.unheard().saturating_sub(self.tail(rate)));
         let frames = if halt == Halt::Full {
             boundary
         } else {
@@ -370,6 +370,11 @@ impl Pump {
         };
         let ms = frames.saturating_mul(1000) / u64::from(rate.max(1));
         Duration::from_millis(ms.saturating_add(1)).min(LOOK)
+    }
+
+    /// Frames that the device still holds when what follows is decided.
+    fn tail(&self, rate: u32) -> u64 {
+        u64::from(rate) * TAIL_MS / 1000 + self.output.latency()
     }
 
     fn tell(&mut self, news: AudioNews) {

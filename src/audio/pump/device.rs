@@ -7,9 +7,7 @@ use tonearm_core::id::PlayId;
 use tonearm_core::input::{AudioNews, Ending};
 
 use super::filling::SILENCE_MAX;
-use super::{
-    CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES, samples,
-};
+use super::{CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, WRITE_TRIES, samples};
 use crate::audio::output::{Chiming, Drained, OutputError};
 use crate::audio::shared::count;
 
@@ -165,7 +163,7 @@ impl Pump {
         let Device::Open { rate } = self.device else {
             return Next::Sleep;
         };
-        let is_near = self.line.unheard() <= u64::from(rate) * TAIL_MS / 1000;
+        let is_near = self.line.unheard() <= self.tail(rate);
         let lull = match halt {
             Halt::Rate(_) => Duration::ZERO,
             Halt::Starving if self.line.unheard() > 0 => SILENCE_MAX,
@@ -224,6 +222,7 @@ impl Pump {
             OutputError::Suspended { .. }
             | OutputError::Gone { .. }
             | OutputError::Busy { .. }
+            | OutputError::Rate { .. }
             | OutputError::Other { .. } => self.lose(error),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Device, Halt, Next, Pump, TAIL_MS, samples};
+use super::{Device, Halt, Next, Pump, samples};
 use crate::audio::output::{CHANNELS, Content, Interest, OutputError, RAMP_MS};
 use crate::audio::pages::Span;
 use crate::audio::ramp::{Ramp, length};
@@ -192,7 +192,7 @@ impl Pump {
             return Next::Sleep;
         }
         // A device that swallows frames at once has no silence to cover.
-        let is_near = unheard > 0 && unheard <= u64::from(rate) * TAIL_MS / 1000;
+        let is_near = unheard > 0 && unheard <= self.tail(rate);
         if halt == Halt::Starving && is_near && self.last_write.elapsed() < SILENCE_MAX && self.line.can_write() {
             self.write_silence(rate);
         }
@@ -200,7 +200,9 @@ impl Pump {
     }
 
     fn write_silence(&mut self, rate: u32) {
-        let mut left = length(rate, AHEAD_MS);
+        // What is in front of it must reach the device as well.
+        let latency = usize::try_from(self.output.latency()).unwrap_or(0);
+        let mut left = length(rate, AHEAD_MS).saturating_add(latency);
         self.output.set_content(Content::Filling);
         while left > 0 {
             let silence = SILENCE.get(..left.min(SILENCE_FRAMES) * CHANNELS).unwrap_or_default();
