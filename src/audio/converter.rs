@@ -125,10 +125,10 @@ impl Conversion {
             .unwrap_or_default()
             .fill(0.0);
         self.waiting = 0;
-        let made = InterleavedSlice::new(&*self.chunk, CHANNELS, inputs)
+        let made = InterleavedSlice::new(&self.chunk, CHANNELS, inputs)
             .ok()
             .and_then(|from| {
-                let mut to = InterleavedSlice::new_mut(&mut *self.raw, CHANNELS, outputs).ok()?;
+                let mut to = InterleavedSlice::new_mut(&mut self.raw, CHANNELS, outputs).ok()?;
                 let (_, made) = self.resampler.process_into_buffer(&from, &mut to, None).ok()?;
                 Some(made)
             });

@@ -169,7 +169,8 @@ impl Pump {
             Halt::Starving if self.line.unheard() > 0 => SILENCE_MAX,
             Halt::Starving | Halt::Full | Halt::Nothing | Halt::Held => LULL,
         };
-        if !self.is_draining && !(is_near && self.last_write.elapsed() >= lull) {
+        let is_due = self.is_draining || (is_near && self.last_write.elapsed() >= lull);
+        if !is_due {
             return Next::Sleep;
         }
         match self.output.drain() {
