@@ -3,13 +3,14 @@
 use tonearm_core::Effect;
 use tonearm_core::effect::{Call, Wishes};
 use tonearm_core::event::Event;
-use tonearm_core::id::{RequestId, Seq, SlotId};
+use tonearm_core::id::{EntryKey, RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
 
 use super::translate::Stamp;
 use super::{App, Exit, presence, translate};
 use crate::audio::{Source, Stream};
+use crate::cdm::Terms;
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
 use crate::media::Item;
@@ -56,12 +57,12 @@ impl App {
             } => {
                 let artist = self.catalogue.artist(entry).unwrap_or("(unknown)");
                 log::info!("playing {:?} by {artist:?}", self.catalogue.title(entry));
-                if let Some(source) = self.source(slot) {
+                if let Some(source) = self.source(slot, entry) {
                     self.adapters.engine.play(play, source, from);
                 }
             }
-            Effect::Follow { play, slot, .. } => {
-                if let Some(source) = self.source(slot) {
+            Effect::Follow { play, slot, entry } => {
+                if let Some(source) = self.source(slot, entry) {
                     self.adapters.engine.follow(play, source);
                 }
             }
@@ -162,7 +163,7 @@ impl App {
         self.adapters.library.want(&items);
     }
 
-    fn source(&self, slot: SlotId) -> Option<Source> {
+    fn source(&self, slot: SlotId, entry: EntryKey) -> Option<Source> {
         let opened = self.adapters.library.open(slot);
         if opened.is_none() {
             log::error!("slot {} is to be played and holds nothing", slot.0);
@@ -170,8 +171,19 @@ impl App {
         opened.map(|opened| Source {
             stream: Stream::File(Box::new(opened.reader)),
             hint: opened.hint,
-            keys: None,
+            keys: Some(self.adapters.licences.keys(self.terms(entry))),
             cancel: opened.cancel,
+        })
+    }
+
+    /// Where the licence of an entry is asked for, as the service said last.
+    fn terms(&self, entry: EntryKey) -> Option<Terms> {
+        let stream = self.catalogue.known(entry)?.playable.stream.as_ref()?;
+        let licence = stream.licence.as_ref()?;
+        Some(Terms {
+            system: licence.drm.clone(),
+            url: licence.url.clone(),
+            headers: licence.headers.clone(),
         })
     }
 }
