@@ -19,6 +19,7 @@ mod body;
 )]
 pub mod dash;
 mod fetch;
+mod glance;
 mod library;
 mod pool;
 mod reader;
