@@ -55,3 +55,5 @@ pub use shared::Counters;
 #[allow(unused_imports, reason = "named by whoever gives keys and segments")]
 pub use stream::{Segment, Segments, Stream};
 pub use tone::{play_chime, play_tone};
+#[cfg(test)]
+pub use track::{Step, Track};
