@@ -11,6 +11,7 @@ mod contract;
 mod device;
 mod document;
 mod journal;
+mod keys;
 mod media;
 mod page;
 mod service;

@@ -11,7 +11,16 @@ use std::fs;
 use std::path::Path;
 
 /// Adapters: each knows the core and none of the others.
-const ADAPTERS: [&str; 7] = ["service", "media", "audio", "device", "journal", "page", "simulator"];
+const ADAPTERS: [&str; 8] = [
+    "service",
+    "media",
+    "audio",
+    "cdm",
+    "device",
+    "journal",
+    "page",
+    "simulator",
+];
 /// Lines of a file. Longer ones have more than one job.
 const LINES_MAX: usize = 500;
 /// Words that say a thing is not finished, put together so that this file passes its own test.

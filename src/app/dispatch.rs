@@ -3,13 +3,13 @@
 use tonearm_core::Effect;
 use tonearm_core::effect::{Call, Wishes};
 use tonearm_core::event::Event;
-use tonearm_core::id::{RequestId, Seq, SlotId};
+use tonearm_core::id::{EntryKey, RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
 
 use super::translate::Stamp;
 use super::{App, Exit, presence, translate};
-use crate::audio::{Source, Stream};
+use crate::audio::{Beginning, HeadKey, Preparation, Source, Stream};
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
 use crate::media::Item;
@@ -54,14 +54,15 @@ impl App {
                 entry,
                 from,
             } => {
-                let artist = self.catalogue.artist(entry).unwrap_or("(unknown)");
-                log::info!("playing {:?} by {artist:?}", self.catalogue.title(entry));
-                if let Some(source) = self.source(slot) {
+                if let Some(source) = self.source(slot, entry) {
                     self.adapters.engine.play(play, source, from);
                 }
+                // Behind the order: a log may be slow to take its line.
+                let artist = self.catalogue.artist(entry).unwrap_or("(unknown)");
+                log::info!("playing {:?} by {artist:?}", self.catalogue.title(entry));
             }
-            Effect::Follow { play, slot, .. } => {
-                if let Some(source) = self.source(slot) {
+            Effect::Follow { play, slot, entry } => {
+                if let Some(source) = self.source(slot, entry) {
                     self.adapters.engine.follow(play, source);
                 }
             }
@@ -160,9 +161,32 @@ impl App {
         };
         let items: Vec<Item> = wishes.iter().filter_map(item).collect();
         self.adapters.library.want(&items);
+        self.wished = Some(wishes.clone());
     }
 
-    fn source(&self, slot: SlotId) -> Option<Source> {
+    /// Lets the heads of what may be skipped to be decoded ahead, when the wishes changed: the next entry, the one before,
+    /// the start of this one, then the others. Last of all that follows from an input, so that it keeps nobody waiting.
+    pub(super) fn prepare(&mut self) {
+        let Some(wishes) = self.wished.take() else { return };
+        let (current, others) = wishes.split_at(wishes.len().min(1));
+        let (near, far) = others.split_at(others.len().min(2));
+        let preparation = |wish: &tonearm_core::effect::Wish| {
+            let peek = self.adapters.library.peek(wish.slot)?;
+            Some(Preparation {
+                key: HeadKey(wish.entry.0),
+                peek: Box::new(move || {
+                    let (glance, hint) = peek.open()?;
+                    let stream = Stream::File(Box::new(glance));
+                    Some(Beginning { stream, hint })
+                }),
+            })
+        };
+        let preparations = [near, current, far].into_iter().flatten();
+        let preparations = preparations.filter_map(preparation).collect();
+        self.adapters.engine.prepare(preparations);
+    }
+
+    fn source(&self, slot: SlotId, entry: EntryKey) -> Option<Source> {
         let opened = self.adapters.library.open(slot);
         if opened.is_none() {
             log::error!("slot {} is to be played and holds nothing", slot.0);
@@ -171,6 +195,7 @@ impl App {
             stream: Stream::File(Box::new(opened.reader)),
             hint: opened.hint,
             keys: None,
+            head: Some(HeadKey(entry.0)),
             cancel: opened.cancel,
         })
     }

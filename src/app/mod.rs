@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tonearm_core::effect::Call;
+use tonearm_core::effect::{Call, Wishes};
 use tonearm_core::id::{ButtonId, RequestId, Seq, SourceKey};
 use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
 use tonearm_core::unit::Moment;
@@ -124,6 +124,8 @@ pub struct App {
     words: Words,
     /// Calls under way: what was asked, for translating the answer.
     calls: HashMap<RequestId, Call>,
+    /// The wish list, until its heads are ordered to be decoded.
+    wished: Option<Wishes>,
     /// Inputs that the loop itself gives next: what could not even be tried.
     own: Vec<Input>,
     boot: journal::Boot,
@@ -188,6 +190,7 @@ impl App {
             look: Look::default(),
             words: Words::default(),
             calls: HashMap::new(),
+            wished: None,
             own: Vec::new(),
             boot,
             calendar: clock::Calendar::default(),
@@ -288,6 +291,7 @@ impl App {
         while let Some(effect) = self.session.poll() {
             self.dispatch(effect);
         }
+        self.prepare();
     }
 
     fn reply(&mut self, ask: Ask) {

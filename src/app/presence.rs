@@ -87,6 +87,7 @@ pub(super) fn told(notice: Notice) -> String {
         Notice::TakenOver => "another device took over the stream".to_owned(),
         Notice::Linked => "an account is linked".to_owned(),
         Notice::Unlinked => "the account is not linked any more".to_owned(),
+        Notice::NoLicence => "an entry ended early: it is encrypted and its key did not come".to_owned(),
     }
 }
 
@@ -101,6 +102,7 @@ pub(super) fn sounded(notice: Notice) -> Chime {
         Notice::QueueEnded => Chime::QueueEnded,
         Notice::TakenOver => Chime::TakenOver,
         Notice::Linked => Chime::Linked,
+        Notice::NoLicence => Chime::NoLicence,
         Notice::Unlinked | Notice::Refused(Refusal::NotLinked) => Chime::LinkNeeded,
     }
 }
@@ -113,7 +115,11 @@ pub(super) fn alarm(problem: Problem) -> Option<Chime> {
         Problem::WrongClock | Problem::ServiceRefused | Problem::ManyUnplayable | Problem::StorageFailed => {
             Some(Chime::Problem)
         }
-        Problem::Offline | Problem::TakenOver | Problem::EntryUnplayable | Problem::NoSoundDevice => None,
+        Problem::Offline
+        | Problem::TakenOver
+        | Problem::EntryUnplayable
+        | Problem::NoLicence
+        | Problem::NoSoundDevice => None,
     }
 }
 

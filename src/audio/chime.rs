@@ -38,6 +38,8 @@ pub enum Chime {
     Offline,
     /// Something needs attention: three low notes.
     Problem,
+    /// An entry ended because its key did not come: a lock that does not give, one note twice and a lower one.
+    NoLicence,
 }
 
 /// One tone of a chime.
@@ -65,7 +67,7 @@ const C6: f64 = 1046.5;
 
 impl Chime {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Refused,
         Self::VolumeEnd,
         Self::QueueEnded,
@@ -74,6 +76,7 @@ impl Chime {
         Self::TakenOver,
         Self::Offline,
         Self::Problem,
+        Self::NoLicence,
     ];
 
     /// What it is called on the command line.
@@ -88,6 +91,7 @@ impl Chime {
             Self::TakenOver => "taken-over",
             Self::Offline => "offline",
             Self::Problem => "problem",
+            Self::NoLicence => "no-licence",
         }
     }
 
@@ -102,6 +106,7 @@ impl Chime {
             Self::TakenOver => const { &[note(0, 160, A5), note(160, 240, A4)] },
             Self::Offline => const { &[note(0, 180, A4), note(200, 200, E4)] },
             Self::Problem => const { &[note(0, 100, G4), note(130, 100, C4), note(260, 140, C4)] },
+            Self::NoLicence => const { &[note(0, 90, E4), note(120, 90, E4), note(240, 160, C4)] },
         }
     }
 

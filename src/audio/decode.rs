@@ -1,15 +1,17 @@
 //! The decoding thread: takes orders, turns entries into frames in the ring and marks beside it, one entry after the
-//! other without a gap. It may block on the bytes of an entry; it must not know when frames are heard.
+//! other without a gap; with time to spare it decodes the heads of what may come. It may block on the bytes of an entry;
+//! it must not know when frames are heard.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rtrb::Producer;
 use tonearm_core::id::PlayId;
 use tonearm_core::unit::Millis;
 
+use super::heads::{Head, HeadKey, Heads, Preparation};
 use super::keys::Keys;
 use super::mark::{Mark, Tail, What};
 use super::output::CHANNELS;
@@ -22,6 +24,11 @@ pub const RING_FRAMES: usize = 131_072;
 /// Room a follower leaves in the ring until it begins to sound, so that another one that replaces it can start before
 /// the entry before it ends.
 const RESERVE_FRAMES: usize = 16_384;
+/// Room that every entry leaves in the ring once it is under way, so that the head of another that replaces it need not
+/// wait for the output to clear what is void: a head at 44.1 kHz, and more than the output starts with at any rate.
+const HEAD_ROOM_FRAMES: usize = 6_144;
+/// Frames in the ring from which on heads go first: a skip is likelier to come than the rest of the ring to be needed.
+const AHEAD_FRAMES: usize = RING_FRAMES / 4;
 /// Longest sleep without being woken: a net under the wake-ups, which do not rely on it.
 const NAP_MAX: Duration = Duration::from_secs(30);
 
@@ -33,6 +40,8 @@ pub struct Source {
     pub hint: Option<String>,
     /// Its keys, where it may be encrypted.
     pub keys: Option<Box<dyn Keys>>,
+    /// What its head was prepared under.
+    pub head: Option<HeadKey>,
     /// Makes pending and future reads of `stream` fail at once: the entry is not wanted any more.
     pub cancel: Arc<dyn Fn() + Send + Sync>,
 }
@@ -46,6 +55,8 @@ pub struct Orders {
     pub is_called_back: bool,
     /// Decode this after what is being decoded.
     pub follow: Option<(PlayId, Source)>,
+    /// Decode the heads of these, most urgent first, in place of earlier wishes.
+    pub prepare: Option<Vec<Preparation>>,
 }
 
 /// The place where orders wait. Held only for moments, by the handle and by the decoder.
@@ -68,15 +79,36 @@ pub struct Decoder {
     /// Frames pushed since the start.
     pushed: u64,
     job: Option<Job>,
+    heads: Heads,
     /// A follower was called back when it was in the ring already: the room kept for that is to be used.
     is_reserve_open: bool,
 }
 
 struct Job {
     play: PlayId,
-    track: Track,
-    /// Samples of the track's last step that are in the ring.
+    stage: Stage,
+    /// Samples of the head, or of the track's last step, that are in the ring.
     sent: usize,
+    /// Number of its first frame.
+    since: u64,
+}
+
+enum Stage {
+    /// What was decoded ahead goes out; the entry itself is opened behind it.
+    Head(Arc<Head>, Source),
+    /// The entry is decoded.
+    Track(Track),
+}
+
+impl Job {
+    /// Frames that are not in the ring yet.
+    fn frames(&self) -> &[i32] {
+        let frames = match &self.stage {
+            Stage::Head(head, _) => &head.frames,
+            Stage::Track(track) => track.frames(),
+        };
+        frames.get(self.sent..).unwrap_or_default()
+    }
 }
 
 impl Decoder {
@@ -89,6 +121,7 @@ impl Decoder {
             marks,
             pushed: 0,
             job: None,
+            heads: Heads::default(),
             is_reserve_open: false,
         }
     }
@@ -98,7 +131,8 @@ impl Decoder {
         self.shared.set_decoder(thread::current());
         while !self.shared.is_quitting() {
             if !self.turn() {
-                thread::park_timeout(NAP_MAX);
+                let rest = self.heads.rest(Instant::now()).unwrap_or(NAP_MAX);
+                thread::park_timeout(rest.min(NAP_MAX));
             }
         }
     }
@@ -112,12 +146,19 @@ impl Decoder {
             self.begin(play, source, from);
             return true;
         }
-        self.job.is_some() && self.advance()
+        let is_ahead = self.samples.buffer().capacity() - self.samples.slots() >= AHEAD_FRAMES * CHANNELS;
+        if is_ahead && self.heads.step(Instant::now()) {
+            return true;
+        }
+        (self.job.is_some() && self.advance()) || self.heads.step(Instant::now())
     }
 
     fn next_order(&mut self) -> Option<(PlayId, Source, Millis)> {
         let mut waiting = self.inbox.lock();
         self.is_reserve_open |= std::mem::take(&mut waiting.is_called_back);
+        if let Some(preparations) = waiting.prepare.take() {
+            self.heads.want(preparations, Instant::now());
+        }
         if let Some(order) = waiting.play.take() {
             drop(waiting);
             self.abandon();
@@ -137,21 +178,16 @@ impl Decoder {
     }
 
     fn begin(&mut self, play: PlayId, source: Source, from: Millis) {
-        let Source {
-            stream,
-            hint,
-            keys,
-            cancel: _,
-        } = source;
-        let opened = guarded(|| Track::open(stream, hint.as_deref(), keys, from)).unwrap_or(Err(TrackError::NoSound));
-        match opened {
+        let head = source.head.filter(|_| from == Millis::ZERO);
+        if let Some(head) = head.and_then(|key| self.heads.get(key)) {
+            self.mark(play, What::Start(head.shape));
+            self.start(play, Stage::Head(head, source), 0);
+            return;
+        }
+        match open(source, from) {
             Ok(track) => {
                 self.mark(play, What::Start(track.shape()));
-                self.job = Some(Job {
-                    play,
-                    track,
-                    sent: usize::MAX,
-                });
+                self.start(play, Stage::Track(track), usize::MAX);
             }
             Err(error) => {
                 log::info!("order {}: {}", play.0, describe(&error));
@@ -160,27 +196,31 @@ impl Decoder {
         }
     }
 
+    fn start(&mut self, play: PlayId, stage: Stage, sent: usize) {
+        self.job = Some(Job {
+            play,
+            stage,
+            sent,
+            since: self.pushed,
+        });
+    }
+
     /// Moves frames on. False: the ring is full.
     fn advance(&mut self) -> bool {
-        let Some(job) = self.job.as_mut() else { return false };
-        let frames = job.track.frames().get(job.sent..).unwrap_or_default();
-        if frames.is_empty() {
-            job.sent = 0;
-            let step = guarded(|| job.track.step()).unwrap_or(Step::Broken);
-            match step {
-                Step::Frames => {}
-                Step::Finished => self.finish(Tail::Whole),
-                Step::Broken => self.finish(Tail::Broken),
-            }
+        let Some(job) = self.job.as_ref() else { return false };
+        if job.frames().is_empty() {
+            self.decode();
             return true;
         }
         let is_follower = self.shared.begun() != Some(job.play) && !self.shared.is_ordered(job.play);
         let kept_free = if is_follower && !self.is_reserve_open {
-            RESERVE_FRAMES * CHANNELS
+            RESERVE_FRAMES
+        } else if self.pushed - job.since >= HEAD_ROOM_FRAMES as u64 {
+            HEAD_ROOM_FRAMES
         } else {
             0
         };
-        let room = |samples: &Producer<i32>| samples.slots().saturating_sub(kept_free) / CHANNELS * CHANNELS;
+        let room = |samples: &Producer<i32>| samples.slots().saturating_sub(kept_free * CHANNELS) / CHANNELS * CHANNELS;
         let mut free = room(&self.samples);
         if free == 0 {
             self.shared.set_full();
@@ -189,19 +229,49 @@ impl Decoder {
                 return false;
             }
         }
+        let frames = job.frames();
         let batch = frames.get(..free).unwrap_or(frames);
         let (sent, _) = self.samples.push_partial_slice(batch);
-        job.sent += sent.len();
-        self.pushed += (sent.len() / CHANNELS) as u64;
+        let sent = sent.len();
+        if let Some(job) = self.job.as_mut() {
+            job.sent += sent;
+        }
+        self.pushed += (sent / CHANNELS) as u64;
         self.shared.fed();
         true
     }
 
-    fn finish(&mut self, tail: Tail) {
-        if let Some(job) = self.job.take() {
-            self.is_reserve_open &= self.shared.begun() != Some(job.play);
-            self.mark(job.play, What::End(tail));
+    /// Decodes what comes next of the entry.
+    fn decode(&mut self) {
+        let Some(mut job) = self.job.take() else { return };
+        let step = match job.stage {
+            Stage::Track(ref mut track) => {
+                job.sent = 0;
+                guarded(|| track.step()).unwrap_or(Step::Broken)
+            }
+            Stage::Head(ref head, _) if head.is_whole => Step::Finished,
+            Stage::Head(head, source) => match behind(&head, source) {
+                Ok((track, sent)) => {
+                    job.stage = Stage::Track(track);
+                    job.sent = sent;
+                    self.job = Some(job);
+                    return;
+                }
+                Err(step) => {
+                    self.finish(job.play, tail(step));
+                    return;
+                }
+            },
+        };
+        match step {
+            Step::Frames => self.job = Some(job),
+            Step::Finished | Step::Broken => self.finish(job.play, tail(step)),
         }
+    }
+
+    fn finish(&mut self, play: PlayId, tail: Tail) {
+        self.is_reserve_open &= self.shared.begun() != Some(play);
+        self.mark(play, What::End(tail));
     }
 
     /// Writes a mark; waits for room, which the output makes as entries go by.
@@ -223,8 +293,56 @@ impl Decoder {
     }
 }
 
+fn open(source: Source, from: Millis) -> Result<Track, TrackError> {
+    let Source {
+        stream,
+        hint,
+        keys,
+        head: _,
+        cancel: _,
+    } = source;
+    guarded(|| Track::open(stream, hint.as_deref(), keys, from)).unwrap_or(Err(TrackError::NoSound))
+}
+
+/// Opens the entry whose head went out, and decodes it up to there once more: so it goes on exactly, whatever its codec
+/// remembers. Also says how many samples of the last step were in the head. An error is how the entry ends.
+fn behind(head: &Head, source: Source) -> Result<(Track, usize), Step> {
+    let mut track = open(source, Millis::ZERO).map_err(|error| {
+        log::info!("behind the head: {}", describe(&error));
+        Step::Broken
+    })?;
+    if track.shape() != head.shape {
+        log::info!("the entry is another one than when its head was decoded");
+        return Err(Step::Broken);
+    }
+    let mut rest = head.frames.as_slice();
+    loop {
+        let step = guarded(|| track.step()).unwrap_or(Step::Broken);
+        match step {
+            Step::Frames => {}
+            Step::Finished | Step::Broken => return Err(step),
+        }
+        let count = rest.len().min(track.frames().len());
+        let (known, left) = rest.split_at(count);
+        if !track.frames().starts_with(known) {
+            log::info!("the entry changed since its head was decoded");
+        }
+        rest = left;
+        if rest.is_empty() {
+            return Ok((track, count));
+        }
+    }
+}
+
+fn tail(step: Step) -> Tail {
+    match step {
+        Step::Frames | Step::Finished => Tail::Whole,
+        Step::Broken => Tail::Broken,
+    }
+}
+
 /// Runs foreign code that may panic on damaged input; `None` if it did. What it worked on is given up then.
-fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 

@@ -17,6 +17,7 @@ use tonearm_core::unit::Millis;
 
 use super::chime::Chime;
 use super::decode::{Decoder, Inbox, RING_FRAMES, Source};
+use super::heads::Preparation;
 use super::mark::MARKS_MAX;
 use super::output::{CHANNELS, Output};
 use super::pump::Pump;
@@ -148,6 +149,14 @@ impl Engine {
             orders.is_called_back |= called_back.is_some();
         }
         self.wake();
+    }
+
+    /// Decodes the heads of these ahead, most urgent first, when there is time, in place of earlier wishes. Playing one of
+    /// them from its start then needs no decoding before the first sample.
+    pub fn prepare(&mut self, preparations: Vec<Preparation>) {
+        let before = self.inbox.lock().prepare.replace(preparations);
+        drop(before);
+        self.shared.wake_decoder();
     }
 
     /// Holds the sound at the frame heard now.

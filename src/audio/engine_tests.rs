@@ -9,6 +9,8 @@ macro_rules! media {
 
 #[path = "engine_chime_tests.rs"]
 mod chimes;
+#[path = "engine_head_tests.rs"]
+mod heads;
 #[path = "engine_trouble_tests.rs"]
 mod trouble;
 
@@ -106,6 +108,7 @@ fn source(bytes: &[u8]) -> Source {
         stream: Stream::File(Box::new(Cursor::new(bytes.to_vec()))),
         hint: None,
         keys: None,
+        head: None,
         cancel: Arc::new(|| ()),
     }
 }

@@ -130,6 +130,7 @@ fn slow(bytes: &[u8]) -> (Arc<Gate>, Source) {
             stream: Stream::File(Box::new(stream)),
             hint: None,
             keys: None,
+            head: None,
             cancel: Arc::new(move || cancelled.load(u64::MAX)),
         },
     )

@@ -94,9 +94,9 @@ impl Packets {
         _keys: Option<Box<dyn Keys>>,
         from: Millis,
     ) -> Result<(Self, Told), PacketsError> {
-        let mut stream = match stream {
+        let mut stream = match stream.known()? {
             Stream::File(stream) => stream,
-            Stream::Segments(_) => return Err(PacketsError::NoTrack),
+            Stream::Segments(_) | Stream::Later(_) => return Err(PacketsError::NoTrack),
         };
         let mut head = [0; 8];
         if stream.is_seekable() {

@@ -12,6 +12,22 @@ pub enum Stream {
     File(Box<dyn MediaSource>),
     /// Segments of fragmented MP4, as a manifest lists them.
     Segments(Box<dyn Segments>),
+    /// One of the two: which one shows with the first bytes. Asking blocks until they are loaded, so the decoding thread
+    /// asks.
+    Later(Box<dyn FnOnce() -> io::Result<Self> + Send>),
+}
+
+impl Stream {
+    /// What it is, once that is known: what was asked never answers [`Stream::Later`] again. Blocks as reading does.
+    ///
+    /// # Errors
+    /// The entry cannot be had, or is not wanted any more.
+    pub fn known(self) -> io::Result<Self> {
+        match self {
+            Self::Later(ask) => ask(),
+            Self::File(_) | Self::Segments(_) => Ok(self),
+        }
+    }
 }
 
 /// The segments of an entry, in order. Whoever gives them chooses the representation of each.

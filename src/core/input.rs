@@ -306,4 +306,6 @@ pub enum Ending {
     Interrupted,
     /// What was loaded is damaged from here on.
     Broken,
+    /// It is encrypted from here on, and its key did not come.
+    Locked,
 }

@@ -34,6 +34,8 @@ pub enum Notice {
     Linked,
     /// The account is gone.
     Unlinked,
+    /// An entry ended because its key did not come.
+    NoLicence,
 }
 
 /// What is wrong at the moment, until it is cured.
@@ -53,6 +55,8 @@ pub enum Problem {
     TakenOver,
     /// This entry could not be played.
     EntryUnplayable,
+    /// This entry ended early: it is encrypted, and its key did not come.
+    NoLicence,
     /// Several entries in a row could not be played; the speaker stopped.
     ManyUnplayable,
     /// The sound device is gone or busy.

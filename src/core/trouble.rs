@@ -3,11 +3,13 @@
 use crate::refusal::Problem;
 
 /// Most important first.
-const BY_IMPORTANCE: [Problem; 10] = [
+const BY_IMPORTANCE: [Problem; 11] = [
     Problem::NoSoundDevice,
     Problem::NotLinked,
     Problem::Linking,
     Problem::TakenOver,
+    // Before what follows from it.
+    Problem::NoLicence,
     Problem::ManyUnplayable,
     Problem::ServiceRefused,
     Problem::WrongClock,

@@ -280,6 +280,11 @@ impl Library {
         Some(Opened { reader, hint, cancel })
     }
 
+    /// What the threads and readers share.
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// How far each wished slot is loaded, most urgent first.
     pub fn levels(&self) -> Vec<Level> {
         let state = self.shared.lock();

@@ -275,3 +275,57 @@ fn whatever_a_host_does_every_byte_that_is_read_is_right() {
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }
+
+#[test]
+fn a_glance_reads_what_is_there_without_counting_as_a_reader() {
+    let song = song(MIB);
+    let server = odd_host(&song, {
+        let song = Arc::clone(&song);
+        // The first answer stops in the middle, and no other one comes.
+        move |number, _, wire| {
+            if number > 0 {
+                return Some(wire.hang());
+            }
+            announce(wire, &song, 0);
+            wire.raw(&song[..MIB / 2]);
+            Some(wire.hang())
+        }
+    });
+    let (mut library, _news) = library_with(8 * MIB, Patience::default());
+    library.want(&[item(1, server.url("/a.flac"))]);
+    let peek = library.peek(SlotId(1)).unwrap();
+    until("half of it is loaded", || level(&library, 1).bytes == (MIB / 2) as u64);
+    let (mut glance, hint) = peek.open().unwrap();
+    assert_eq!(hint.as_deref(), Some("flac"));
+    assert_eq!(glance.byte_len(), Some(MIB as u64));
+    let mut half = vec![0; MIB / 2];
+    glance.read_exact(&mut half).unwrap();
+    assert!(half == song[..MIB / 2]);
+    assert_eq!(glance.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(glance.seek(SeekFrom::End(0)).unwrap(), MIB as u64);
+    assert_eq!(glance.read(&mut [0]).unwrap(), 0);
+    library.want(&[]);
+    assert_eq!(level_count(&library), 0, "it keeps nothing in memory");
+    assert_eq!(
+        glance
+            .rewind()
+            .map(|()| glance.read(&mut [0]).unwrap_err().kind())
+            .unwrap(),
+        ErrorKind::WouldBlock
+    );
+    assert!(peek.open().is_none());
+}
+
+#[test]
+fn there_is_nothing_to_glance_at_before_the_start_is_loaded() {
+    let server = Server::start(|_, wire| wire.hang());
+    let (mut library, _news) = library(MIB);
+    library.want(&[item(1, server.url("/a.mp3"))]);
+    server.wait_for_requests(1);
+    assert!(library.peek(SlotId(1)).unwrap().open().is_none());
+    assert!(library.peek(SlotId(2)).is_none());
+}
+
+fn level_count(library: &Library) -> usize {
+    library.levels().len()
+}

@@ -10,7 +10,16 @@
 
 pub mod answer;
 mod body;
+#[allow(
+    dead_code,
+    unused_imports,
+    clippy::pedantic,
+    clippy::unnecessary_wraps,
+    reason = "what is fetched by it is not joined yet"
+)]
+pub mod dash;
 mod fetch;
+mod glance;
 mod library;
 mod pool;
 mod reader;

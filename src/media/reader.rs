@@ -113,25 +113,25 @@ impl Reader {
         }
         Ok(None)
     }
+}
 
-    /// Takes bytes that are there; none only at the end of the body.
-    fn take(body: &Body, at: u64, buffer: &mut [u8]) -> Option<usize> {
-        let mut taken = 0;
-        while let Some(room) = buffer.get_mut(taken..).filter(|room| !room.is_empty()) {
-            let bytes = body.bytes_at(at + taken as u64);
-            let count = room.len().min(bytes.len());
-            let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) else {
-                break;
-            };
-            to.copy_from_slice(from);
-            taken += count;
-            if count == 0 {
-                break;
-            }
+/// Takes bytes that are there; none only at the end of the body.
+pub(super) fn take(body: &Body, at: u64, buffer: &mut [u8]) -> Option<usize> {
+    let mut taken = 0;
+    while let Some(room) = buffer.get_mut(taken..).filter(|room| !room.is_empty()) {
+        let bytes = body.bytes_at(at + taken as u64);
+        let count = room.len().min(bytes.len());
+        let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) else {
+            break;
+        };
+        to.copy_from_slice(from);
+        taken += count;
+        if count == 0 {
+            break;
         }
-        let ended = body.total.is_some_and(|total| at >= total);
-        (taken > 0 || ended).then_some(taken)
     }
+    let ended = body.total.is_some_and(|total| at >= total);
+    (taken > 0 || ended).then_some(taken)
 }
 
 impl Read for Reader {
@@ -140,7 +140,7 @@ impl Read for Reader {
             return Ok(0);
         }
         let at = self.at;
-        let taken = self.wait(at, |body| Self::take(body, at, buffer).map(|taken| (taken, taken)))?;
+        let taken = self.wait(at, |body| take(body, at, buffer).map(|taken| (taken, taken)))?;
         self.at = at.saturating_add(taken as u64);
         Ok(taken)
     }

@@ -277,6 +277,10 @@ impl From<Problem> for Fault {
                 "another device plays with this account; press play to take over",
             ),
             Problem::EntryUnplayable => ("entry_unplayable", "this entry could not be played"),
+            Problem::NoLicence => (
+                "no_licence",
+                "an entry ended early: it is encrypted and its key was not given; the log says why",
+            ),
             Problem::ManyUnplayable => ("many_unplayable", "several entries in a row could not be played"),
             Problem::NoSoundDevice => (
                 "no_sound_device",

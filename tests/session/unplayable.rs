@@ -4,7 +4,7 @@ use crate::speaker::Speaker;
 use tonearm_core::State;
 use tonearm_core::event::What;
 use tonearm_core::input::Press;
-use tonearm_core::refusal::Problem;
+use tonearm_core::refusal::{Notice, Problem};
 use tonearm_core::unit::Millis;
 
 #[test]
@@ -68,4 +68,27 @@ fn three_that_break_off_in_a_row_stop_the_speaker() {
     }
     assert_eq!(speaker.state(), State::Stopped);
     assert!(!speaker.is_sounding());
+}
+
+#[test]
+fn an_entry_whose_key_does_not_come_is_told_with_what_sounded_and_the_listener_is_told_why() {
+    let mut speaker = Speaker::playing_album(4);
+    speaker.wait(30_000).lock_out();
+    assert_eq!(speaker.story(), ["1 systemStop 30000", "2 from 0"]);
+    assert_eq!(speaker.notices, [Notice::NoLicence]);
+    assert_eq!(speaker.view().problem, None, "the next one plays");
+}
+
+#[test]
+fn three_whose_keys_do_not_come_stop_the_speaker_and_the_reason_is_the_missing_licence() {
+    let mut speaker = Speaker::playing_album(9);
+    for _ in 0..3 {
+        speaker.wait(30_000).lock_out();
+    }
+    assert_eq!(speaker.state(), State::Stopped);
+    assert!(!speaker.is_sounding());
+    assert_eq!(speaker.view().problem, Some(Problem::NoLicence));
+    assert_eq!(speaker.notices, [Notice::NoLicence; 3]);
+    speaker.press(Press::Play);
+    assert_eq!(speaker.view().problem, None, "it is tried again");
 }

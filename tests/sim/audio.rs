@@ -318,7 +318,7 @@ impl Audio {
         order.position = position;
         let reasons = match how {
             Ending::Finished => vec![StopReason::TrackFinished],
-            Ending::Interrupted | Ending::Broken => vec![StopReason::SystemStop],
+            Ending::Interrupted | Ending::Broken | Ending::Locked => vec![StopReason::SystemStop],
             Ending::Cut => reasons.to_vec(),
         };
         let news = AudioNews::Ended {

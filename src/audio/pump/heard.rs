@@ -136,6 +136,7 @@ impl Pump {
         self.close_span(match tail {
             Tail::Whole => Ending::Finished,
             Tail::Broken | Tail::Abandoned => Ending::Broken,
+            Tail::Locked => Ending::Locked,
         });
         self.sounding = None;
     }

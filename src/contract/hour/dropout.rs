@@ -116,7 +116,7 @@ impl World {
         match news {
             AudioNews::Ended {
                 play,
-                how: Ending::Finished | Ending::Broken,
+                how: Ending::Finished | Ending::Broken | Ending::Locked,
                 ..
             }
             | AudioNews::Failed { play } => self.dropouts.over = self.dropouts.orders.get(&play).copied(),

@@ -215,6 +215,7 @@ impl Session {
         self.playback.wanted = Wanted::Sound;
         self.troubles.clear(Problem::TakenOver);
         self.troubles.clear(Problem::ManyUnplayable);
+        self.troubles.clear(Problem::NoLicence);
         self.strikes = 0;
         self.playback.go_on();
         if let Some(entry) = self.queue.current().map(|entry| entry.key) {

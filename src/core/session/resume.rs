@@ -293,6 +293,7 @@ impl Session {
         self.strikes = 0;
         self.resume_at = None;
         self.troubles.clear(Problem::ManyUnplayable);
+        self.troubles.clear(Problem::NoLicence);
         self.troubles.clear(Problem::TakenOver);
     }
 }

@@ -296,6 +296,7 @@ impl Session {
                 Problem::NoSoundDevice
                 | Problem::NotLinked
                 | Problem::TakenOver
+                | Problem::NoLicence
                 | Problem::ManyUnplayable
                 | Problem::ServiceRefused
                 | Problem::StorageFailed,

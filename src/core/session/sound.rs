@@ -7,7 +7,7 @@ use crate::id::{EntryKey, PlayId, Seq, SessionKey};
 use crate::input::{AudioNews, Ending};
 use crate::limits::{CHECKPOINT_EVERY, UNPLAYABLE_IN_A_ROW_MAX};
 use crate::playback::{Flow, Play, Span, Wanted};
-use crate::refusal::Problem;
+use crate::refusal::{Notice, Problem};
 use crate::unit::{Millis, Moment};
 
 impl Session {
@@ -93,6 +93,7 @@ impl Session {
         }
         self.troubles.clear(Problem::EntryUnplayable);
         if self.playback.current == Some(id) {
+            self.troubles.clear(Problem::NoLicence);
             self.playback.heard(id, position, now);
             self.next_checkpoint = Some(now + CHECKPOINT_EVERY);
             self.next_heartbeat = self.settings.heartbeat.map(|every| now + every);
@@ -160,13 +161,13 @@ impl Session {
         let reason = match how {
             Ending::Finished => StopReason::TrackFinished,
             Ending::Cut => play.cut_for(&span),
-            Ending::Interrupted | Ending::Broken => StopReason::SystemStop,
+            Ending::Interrupted | Ending::Broken | Ending::Locked => StopReason::SystemStop,
         };
         let (session, entry) = (play.session, play.entry);
         match how {
             // It sounded.
             Ending::Finished | Ending::Cut => self.strikes = 0,
-            Ending::Interrupted | Ending::Broken => {}
+            Ending::Interrupted | Ending::Broken | Ending::Locked => {}
         }
         let what = What::Stop {
             reason,
@@ -187,6 +188,11 @@ impl Session {
             Ending::Cut | Ending::Interrupted => {}
             Ending::Finished => self.go_on(now),
             Ending::Broken => self.struck(now),
+            Ending::Locked => {
+                self.troubles.raise(Problem::NoLicence);
+                self.tell(Notice::NoLicence);
+                self.struck(now);
+            }
         }
     }
 

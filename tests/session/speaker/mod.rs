@@ -274,6 +274,15 @@ impl Speaker {
         self
     }
 
+    /// What sounds is encrypted from here on, and its key did not come.
+    pub fn lock_out(&mut self) -> &mut Self {
+        self.end(Ending::Locked);
+        self.current = self.follower.take();
+        self.begin();
+        self.work();
+        self
+    }
+
     pub fn lose_device(&mut self) -> &mut Self {
         self.end(Ending::Interrupted);
         self.input(Input::Audio(AudioNews::DeviceLost))
@@ -446,7 +455,12 @@ impl Speaker {
     pub fn refusal(&self) -> Option<Refusal> {
         self.notices.iter().rev().find_map(|notice| match notice {
             Notice::Refused(refusal) => Some(*refusal),
-            Notice::VolumeEnd | Notice::QueueEnded | Notice::TakenOver | Notice::Linked | Notice::Unlinked => None,
+            Notice::VolumeEnd
+            | Notice::QueueEnded
+            | Notice::TakenOver
+            | Notice::Linked
+            | Notice::Unlinked
+            | Notice::NoLicence => None,
         })
     }
 

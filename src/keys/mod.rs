@@ -1,5 +1,9 @@
 //! What the audio path needs of a content decryption module, in the words of Common Encryption (ISO/IEC 23001-7). The
-//! audio path knows neither licences nor keys: it names the key it needs and hands over what is encrypted.
+//! audio path knows neither licences nor keys: it names the key it needs and hands over what is encrypted. The words
+//! stand between `audio` and `cdm`, which do not know each other.
+#![allow(dead_code, reason = "spoken by the demuxer and by the decryption modules")]
+
+pub mod cipher;
 
 use thiserror::Error;
 
@@ -91,4 +95,22 @@ pub trait Keys: Send {
     /// # Errors
     /// The key is gone, or the sample is damaged. What is in `sample` then is no sound.
     fn decrypt(&mut self, encryption: &Encryption<'_>, sample: &mut [u8]) -> Result<(), DecryptError>;
+}
+
+impl Encryption<'_> {
+    /// Decrypts a sample in place with a key that is at hand.
+    ///
+    /// # Errors
+    /// The stretches do not fit the sample. It is left as it is then.
+    pub fn undo(&self, key: &[u8; cipher::BLOCK_BYTES], sample: &mut [u8]) -> Result<(), DecryptError> {
+        let mode = match self.scheme {
+            Scheme::Cenc => cipher::Mode::Counter,
+            Scheme::Cbcs => cipher::Mode::Chained {
+                crypt: self.crypt_blocks,
+                skip: self.skip_blocks,
+            },
+        };
+        let stretches = self.subsamples.iter().map(|part| (part.clear, part.encrypted));
+        cipher::decrypt(key, mode, &self.iv, stretches, sample).map_err(|_| DecryptError::Mismatch)
+    }
 }

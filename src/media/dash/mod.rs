@@ -1,0 +1,26 @@
+//! MPEG-DASH (ISO/IEC 23009-1), static presentations: what a manifest says there is, and which representation comes
+//! next. Pure: nothing is fetched here, nothing waits, nothing is decrypted or decoded.
+//!
+//! ```text
+//! bytes -> tree (XML) -> read (inheritance, addresses) -> Presentation -> Ladder -> Chooser -> number of a representation
+//!                                                             `-> Representation::segment(n): computed when asked
+//! ```
+//!
+//! **Invariant** Whatever a manifest says, reading it ends, and takes memory in proportion to its text at most.
+
+mod choice;
+mod codec;
+mod error;
+mod index;
+mod presentation;
+mod protection;
+mod read;
+mod throughput;
+
+pub use choice::{Chooser, Ladder, Limits, NothingPlayable};
+pub use codec::Codec;
+pub use error::ManifestError;
+pub use presentation::{Period, Presentation, Representation, Resource, Segment};
+pub use protection::{Encryption, Scheme};
+pub use read::parse;
+pub use throughput::Throughput;
