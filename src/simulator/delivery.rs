@@ -109,14 +109,18 @@ const fn form_of(scheme: Scheme) -> &'static str {
 }
 
 /// How media of such an address are encrypted.
-fn scheme_of(form: &str) -> Option<Option<Scheme>> {
+fn scheme_of(form: &str) -> Option<Form> {
     if form == "clear" {
-        return Some(None);
+        return Some(Form { scheme: None });
     }
-    [Scheme::Cenc, Scheme::Cbcs]
-        .into_iter()
-        .find(|scheme| form_of(*scheme) == form)
-        .map(Some)
+    let schemes = [Scheme::Cenc, Scheme::Cbcs];
+    let scheme = schemes.into_iter().find(|scheme| form_of(*scheme) == form)?;
+    Some(Form { scheme: Some(scheme) })
+}
+
+/// How media are encrypted, if they are.
+struct Form {
+    scheme: Option<Scheme>,
 }
 
 /// Notes what a request for media should not carry.
@@ -162,7 +166,7 @@ async fn part(
         }
         (track, Arc::clone(&world.delivery.packager), world.delivery.packaging)
     };
-    let (Some(scheme), Some(wanted)) = (scheme_of(&form), Wanted::parse(&path)) else {
+    let (Some(Form { scheme }), Some(wanted)) = (scheme_of(&form), Wanted::parse(&path)) else {
         return missing("no such part\n");
     };
     let words = Words {

@@ -293,7 +293,7 @@ impl Faults {
     pub fn strike(&mut self, scope: Scope, path: &str) -> Option<Fault> {
         let fits = |planned: &Planned| {
             // Only a manifest can lie.
-            let suits = !matches!(planned.fault, Fault::Lie { .. }) || path.ends_with(".mpd");
+            let suits = !matches!(planned.fault, Fault::Lie { .. }) || path.as_bytes().ends_with(b".mpd");
             suits && planned.scope == scope && planned.path.as_deref().is_none_or(|part| path.contains(part))
         };
         let place = self.planned.iter().position(fits)?;

@@ -149,9 +149,9 @@ pub fn description(of: &Description, protection: Option<&Protection>) -> Vec<u8>
             &words(&[TRACK + 1]),
         ],
     );
-    let mehd = full(b"mehd", 1, 0, &[&total.to_be_bytes()]);
+    let length = full(b"mehd", 1, 0, &[&total.to_be_bytes()]);
     let trex = full(b"trex", 0, 0, &[&words(&[TRACK, FIRST_ENTRY, 0, 0, SYNC_SAMPLE])]);
-    let mvex = boxed(b"mvex", &[&mehd, &trex]);
+    let mvex = boxed(b"mvex", &[&length, &trex]);
     let pssh = protection.map(Protection::pssh).unwrap_or_default();
     [brands, boxed(b"moov", &[&mvhd, &track(of, protection), &mvex, &pssh])].concat()
 }
@@ -312,7 +312,9 @@ fn fragment(
         b"mfhd",
         0,
         0,
-        &[&words(&[small(part.number as usize).saturating_add(1)])],
+        &[&words(&[u32::try_from(part.number)
+            .unwrap_or(u32::MAX)
+            .saturating_add(1)])],
     );
     let tfhd = if lead_entry {
         full(b"tfhd", 0, BASE_IS_MOOF | HAS_ENTRY, &[&words(&[TRACK, CLEAR_ENTRY])])

@@ -98,18 +98,14 @@ impl Feed {
     )]
     fn fill(&mut self, samples: usize) -> Result<(), PackError> {
         while self.waiting.len() < samples && !self.is_over {
-            match self.source.frames()? {
-                Some(frames) => {
-                    self.floats.clear();
-                    self.floats
-                        .extend(frames.iter().map(|sample| *sample as f32 / 2_147_483_648.0));
-                    self.resampler.push(&self.floats, &mut self.waiting)?;
-                }
-                None => {
-                    self.is_over = true;
-                    self.resampler.finish(&mut self.waiting)?;
-                }
-            }
+            let Some(frames) = self.source.frames()? else {
+                self.is_over = true;
+                return self.resampler.finish(&mut self.waiting);
+            };
+            self.floats.clear();
+            let floats = frames.iter().map(|sample| *sample as f32 / 2_147_483_648.0);
+            self.floats.extend(floats);
+            self.resampler.push(&self.floats, &mut self.waiting)?;
         }
         Ok(())
     }

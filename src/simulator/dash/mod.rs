@@ -96,13 +96,11 @@ impl Wanted {
             "whole.mp4" => Some(Self::Whole(rendition)),
             _ => {
                 let name = file.strip_suffix(".m4s")?;
-                match name.strip_prefix('t') {
-                    Some(time) => Some(Self::Timed(rendition, time.parse().ok()?)),
-                    None => {
-                        let number: usize = name.parse().ok()?;
-                        Some(Self::Numbered(rendition, number.checked_sub(1)?))
-                    }
+                if let Some(time) = name.strip_prefix('t') {
+                    return Some(Self::Timed(rendition, time.parse().ok()?));
                 }
+                let number: usize = name.parse().ok()?;
+                Some(Self::Numbered(rendition, number.checked_sub(1)?))
             }
         }
     }

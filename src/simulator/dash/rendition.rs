@@ -315,7 +315,7 @@ pub struct Rendition {
 struct Samples {
     maker: Option<Maker>,
     clock: Clock,
-    samples: Vec<(Sample, usize)>,
+    made: Vec<(Sample, usize)>,
     data: Vec<u8>,
     /// First sample of each segment, and the frame it begins at.
     begins: Vec<(usize, u64)>,
@@ -332,7 +332,7 @@ impl Rendition {
             made: Mutex::new(Samples {
                 maker: Some(maker),
                 clock,
-                samples: Vec::new(),
+                made: Vec::new(),
                 data: Vec::new(),
                 begins: Vec::new(),
                 at: 0,
@@ -377,13 +377,13 @@ impl Samples {
                 return Ok(());
             };
             if self.clock.begins(self.at) {
-                self.begins.push((self.samples.len(), self.at));
+                self.begins.push((self.made.len(), self.at));
             }
             let sample = Sample {
                 bytes: small(made.data.len()),
                 ticks: made.ticks,
             };
-            self.samples.push((sample, self.data.len()));
+            self.made.push((sample, self.data.len()));
             self.data.extend(&made.data);
             self.at = self.at.saturating_add(u64::from(made.ticks));
             if self.data.len() > BYTES_MAX {
@@ -396,10 +396,10 @@ impl Samples {
     fn part(&self, number: usize) -> Option<Part> {
         let (first, begin) = *self.begins.get(number)?;
         let next = self.begins.get(number.saturating_add(1)).map(|(sample, _)| *sample);
-        let samples = self.samples.get(first..next.unwrap_or(self.samples.len()))?;
+        let samples = self.made.get(first..next.unwrap_or(self.made.len()))?;
         let from = samples.first().map(|(_, at)| *at)?;
         let to = next
-            .and_then(|next| self.samples.get(next))
+            .and_then(|next| self.made.get(next))
             .map_or(self.data.len(), |(_, at)| *at);
         let bytes: Range<usize> = from..to;
         Some(Part {

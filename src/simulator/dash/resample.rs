@@ -33,7 +33,7 @@ impl Resampler {
             Some(made.map_err(|error| PackError::Encode(error.to_string()))?)
         };
         Ok(Self {
-            delay: inner.as_ref().map_or(0, |inner| inner.output_delay()),
+            delay: inner.as_ref().map_or(0, rubato::Resampler::output_delay),
             out: inner
                 .as_ref()
                 .map_or_else(Vec::new, |inner| vec![0.0; inner.output_frames_max() * channels]),
@@ -109,8 +109,9 @@ mod tests {
 
     #[test]
     fn a_tone_keeps_its_length_and_its_place() {
+        #[expect(clippy::cast_precision_loss, reason = "a short tone")]
         let tone = |rate: f32, frame: usize| (frame as f32 * 440.0 * std::f32::consts::TAU / rate).sin() * 0.5;
-        for frames in [1, 100, 7_094, 61_001] {
+        for frames in [1, 100, 7_094, 31_001] {
             let input: Vec<f32> = (0..frames).flat_map(|frame| [tone(44_100.0, frame); 2]).collect();
             let mut resampler = Resampler::new(44_100, 48_000, 2).unwrap();
             let mut out = Vec::new();

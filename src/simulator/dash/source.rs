@@ -170,7 +170,10 @@ fn sort(codec: AudioCodecId) -> Sort {
 
 fn about(parameters: &AudioCodecParameters, frames: Option<u64>, delay: Option<u32>) -> Result<About, PackError> {
     let sort = sort(parameters.codec);
-    let channels = parameters.channels.as_ref().map_or(2, |channels| channels.count());
+    let channels = parameters
+        .channels
+        .as_ref()
+        .map_or(2, symphonia::core::audio::Channels::count);
     let setup = parameters.extra_data.as_deref().unwrap_or_default().to_vec();
     let skip = match sort {
         // As the header has it, the lower byte first.
