@@ -57,5 +57,5 @@ pub use shared::Counters;
 #[allow(unused_imports, reason = "named by whoever gives keys and segments")]
 pub use stream::{Segment, Segments, Stream};
 pub use tone::{play_chime, play_tone};
-#[cfg(test)]
+#[cfg(all(test, feature = "simulator"))]
 pub use track::{Step, Track};

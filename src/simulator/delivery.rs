@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::Track;
 use super::dash::manifest::Listing;
-use super::dash::{Key, Media, PackError, Packager, Quality, Scheme, Wanted, Words};
+use super::dash::{Encryption, Key, LEAD_S, Media, PackError, Packager, Quality, Scheme, Wanted, Words};
 use super::dialect::Dialect;
 use super::faults::Fault;
 use super::gate::Strike;
@@ -33,7 +33,7 @@ const PASS: &str = "x-sim-licence";
 const KEYS_MAX: usize = 16;
 
 /// In which form media are handed out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Packaging {
     /// Form of media: files as they are, MPEG-DASH, or MPEG-DASH encrypted behind the first 30 seconds
@@ -42,12 +42,31 @@ pub struct Packaging {
     /// How encrypted media are encrypted
     #[arg(long, value_enum, default_value_t, value_name = "SCHEME")]
     pub encryption: Scheme,
+    /// Seconds at the start of encrypted media that are in the clear
+    #[arg(long = "clear-lead", default_value_t = LEAD_S, value_name = "SECONDS")]
+    pub clear_lead: u32,
+    /// Lowest quality that is offered where there is a higher one
+    #[arg(long, value_enum, default_value_t, value_name = "QUALITY")]
+    pub lowest: Quality,
     /// How a manifest lists segments
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub manifest: Listing,
     /// Manifests offer Dolby Atmos as well, which there is none of
     #[arg(long)]
     pub atmos: bool,
+}
+
+impl Default for Packaging {
+    fn default() -> Self {
+        Self {
+            media: Media::default(),
+            encryption: Scheme::default(),
+            clear_lead: LEAD_S,
+            lowest: Quality::default(),
+            manifest: Listing::default(),
+            atmos: false,
+        }
+    }
 }
 
 /// What is known of media, besides their addresses.
@@ -172,15 +191,20 @@ async fn part(
     let words = Words {
         listing: packaging.manifest,
         atmos: packaging.atmos,
+        lowest: packaging.lowest,
         lie: match strike.0 {
             Some(Fault::Lie { about }) => Some(about),
             Some(_) | None => None,
         },
     };
+    let encryption = scheme.map(|scheme| Encryption {
+        scheme,
+        lead_s: packaging.clear_lead,
+    });
     let mime = wanted.mime();
     let title = track.title.clone();
     // Encoding takes its time; other requests go on.
-    let made = tokio::task::spawn_blocking(move || packager.get(&track, &wanted, scheme, words)).await;
+    let made = tokio::task::spawn_blocking(move || packager.get(&track, &wanted, encryption, words)).await;
     match made.unwrap_or(Err(PackError::Unfit("damaged in a way that breaks its decoder"))) {
         Ok(Some(bytes)) => {
             let asked = media::Asked {

@@ -275,7 +275,7 @@ fn stream_descriptor(setup: &[u8]) -> Vec<u8> {
     tagged(3, stream)
 }
 
-/// A media segment, encrypted if `protection` says so; in the clear within an encrypted rendition if it is of its lead.
+/// A media segment, encrypted if `protection` says so, but not if it is of the lead that is in the clear.
 pub fn segment(part: &Part, protection: Option<&Protection>, is_lead: bool) -> Vec<u8> {
     let keyed = protection.filter(|_| !is_lead);
     let mut data = part.data.clone();

@@ -27,7 +27,7 @@ use boxes::Part;
 use manifest::{Form, Lie, Listed, Listing};
 use protect::Protection;
 pub use protect::{Key, Scheme};
-pub use rendition::Quality;
+pub use rendition::{LEAD_S, Quality};
 use rendition::{Plan, Rendition, ladder};
 
 /// Bytes of samples that are kept; the rendition used longest ago is made again when it is asked for.
@@ -121,6 +121,8 @@ pub struct Words {
     pub listing: Listing,
     /// It offers Dolby Atmos, too.
     pub atmos: bool,
+    /// The lowest quality it offers where there is a higher one.
+    pub lowest: Quality,
     /// What is wrong in it.
     pub lie: Option<Lie>,
 }
@@ -147,6 +149,21 @@ struct Whole {
     bytes: Vec<u8>,
     /// Where its description ends, and where its index does.
     index: (usize, usize),
+}
+
+/// How a track is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// With what.
+    pub scheme: Scheme,
+    /// Seconds at the start that are in the clear.
+    pub lead_s: u32,
+}
+
+/// A segment as it goes over the wire.
+fn sealed(part: &Part, plan: &Plan, protection: Option<&Protection>) -> Vec<u8> {
+    let is_lead = protection.is_some_and(|protection| plan.is_lead(part.begin, protection.lead_s));
+    boxes::segment(part, protection, is_lead)
 }
 
 fn locked<T>(of: &Shared<T>) -> MutexGuard<'_, VecDeque<(String, T)>> {
@@ -189,16 +206,17 @@ impl Packager {
         &self,
         track: &Track,
         wanted: &Wanted,
-        scheme: Option<Scheme>,
+        encryption: Option<Encryption>,
         words: Words,
     ) -> Result<Option<Vec<u8>>, PackError> {
-        let protection = scheme.map(|scheme| Protection {
-            scheme,
+        let protection = encryption.map(|encryption| Protection {
+            scheme: encryption.scheme,
             key: self.key(track),
+            lead_s: encryption.lead_s,
         });
         let protection = protection.as_ref();
         match wanted {
-            Wanted::Manifest(quality) => self.manifest(track, *quality, protection, words).map(Some),
+            Wanted::Manifest(best) => self.manifest(track, *best, protection, words).map(Some),
             Wanted::Description(id) => {
                 let ladder = self.ladder(track)?;
                 let plan = ladder.iter().find(|plan| plan.id == *id);
@@ -273,13 +291,12 @@ impl Packager {
         };
         let part = rendition.segment(number);
         self.forget();
-        let bytes = |part: Part| boxes::segment(&part, protection, rendition.plan.is_lead(part.begin));
-        Ok(part?.map(bytes))
+        Ok(part?.map(|part| sealed(&part, &rendition.plan, protection)))
     }
 
     fn whole(&self, track: &Track, id: &str, protection: Option<&Protection>) -> Result<Option<Arc<Whole>>, PackError> {
-        let scheme = protection.map(|protection| protection.scheme);
-        let name = format!("{}/{id}/{scheme:?}", track.key);
+        let how = protection.map(|protection| (protection.scheme, protection.lead_s));
+        let name = format!("{}/{id}/{how:?}", track.key);
         if let Some(found) = kept(&mut locked(&self.wholes), &name) {
             return Ok(Some(found));
         }
@@ -289,7 +306,7 @@ impl Packager {
         let mut segments = Vec::new();
         let mut bytes = Vec::new();
         while let Some(part) = rendition.segment(segments.len())? {
-            let one = boxes::segment(&part, protection, rendition.plan.is_lead(part.begin));
+            let one = sealed(&part, &rendition.plan, protection);
             segments.push((boxes::small(one.len()), u32::try_from(part.ticks()).unwrap_or(u32::MAX)));
             bytes.extend(one);
         }
@@ -313,14 +330,21 @@ impl Packager {
     fn manifest(
         &self,
         track: &Track,
-        quality: Quality,
+        best: Quality,
         protection: Option<&Protection>,
         words: Words,
     ) -> Result<Vec<u8>, PackError> {
         let ladder = self.ladder(track)?;
-        let lowest = ladder.iter().map(|plan| plan.quality).min().unwrap_or_default();
-        // Where a file has no standard quality, the best there is comes from above.
-        let offered = ladder.iter().filter(|plan| plan.quality <= quality.max(lowest));
+        let worst = ladder.iter().map(|plan| plan.quality).min().unwrap_or_default();
+        // Where a file has no standard quality, what it has comes from above.
+        let best = best.max(worst);
+        let highest = ladder
+            .iter()
+            .map(|plan| plan.quality)
+            .filter(|quality| *quality <= best)
+            .max();
+        let lowest = words.lowest.min(highest.unwrap_or_default());
+        let offered = ladder.iter().filter(|plan| (lowest..=best).contains(&plan.quality));
         let mut listed = Vec::new();
         for plan in offered {
             let segments = match plan.segments() {

@@ -80,6 +80,8 @@ pub struct Protection {
     pub scheme: Scheme,
     /// With what.
     pub key: Key,
+    /// Seconds at the start that are in the clear.
+    pub lead_s: u32,
 }
 
 impl Protection {
@@ -171,6 +173,7 @@ mod tests {
         Protection {
             scheme,
             key: Key::of(1, "track"),
+            lead_s: 0,
         }
     }
 

@@ -15,8 +15,8 @@ use crate::simulator::catalogue::Track;
 
 /// Seconds of a segment; it begins with the first sample at or after its multiple.
 pub const SEGMENT_S: u64 = 6;
-/// Seconds from the start of a track that are in the clear; whole segments.
-pub const LEAD_S: u64 = 30;
+/// Seconds from the start of a track that are in the clear, in whole segments, if nobody says otherwise \[P\].
+pub const LEAD_S: u32 = 30;
 /// Bytes of one rendition: more than three hours of a compact disc.
 const BYTES_MAX: usize = 1 << 30;
 /// Bit rates of Opus.
@@ -28,7 +28,9 @@ const FLAC_SHARE: u64 = 70;
 const LOSSY_RATE: u32 = 256_000;
 
 /// How good a rendition is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Quality {
     /// Standard.
@@ -258,9 +260,9 @@ impl Plan {
         (of.codec == Codec::Flac && (a, b) == (c, d) && block > 0).then_some(block)
     }
 
-    /// A segment that begins at this frame, those before the music counted, is part of the clear lead.
-    pub fn is_lead(&self, begin: u64) -> bool {
-        begin.saturating_sub(self.description.skip) < LEAD_S * u64::from(self.description.rate)
+    /// A segment that begins at this frame, those before the music counted, is part of a clear lead of so many seconds.
+    pub fn is_lead(&self, begin: u64, lead_s: u32) -> bool {
+        begin.saturating_sub(self.description.skip) < u64::from(lead_s) * u64::from(self.description.rate)
     }
 }
 

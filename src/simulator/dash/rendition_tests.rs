@@ -107,7 +107,10 @@ fn segments_begin_at_multiples_of_their_length_or_with_the_next_sample() {
             "{number}: {begin}"
         );
     }
-    let lead = segments.iter().filter(|(begin, _)| plan.is_lead(*begin)).count();
+    let lead = segments
+        .iter()
+        .filter(|(begin, _)| plan.is_lead(*begin, LEAD_S))
+        .count();
     assert_eq!(lead, 5, "30 s");
     assert_eq!(segments.iter().map(|(_, length)| length).sum::<u64>(), 44_100 * 61);
 }

@@ -1,7 +1,7 @@
 //! Media as MPEG-DASH: what the manifest promises is there, in every form; licences.
 
-use super::super::dash::Media;
 use super::super::dash::manifest::Listing;
+use super::super::dash::{Media, Quality};
 use super::*;
 
 /// Frames of the track that [`packaged`] serves, at 48 kHz: two segments and a part of one.
@@ -133,6 +133,27 @@ fn a_manifest_offers_what_the_capability_header_asked_for_and_no_more() {
     let (_, entries) = modest.open(&simulator, &json!({}));
     let text = manifest(&modest, url(&entries[0]));
     assert_eq!(offered(&text), all[..3]);
+}
+
+#[test]
+fn a_lowest_quality_leaves_out_what_is_below_it_if_there_is_more() {
+    for (lowest, modest, expected) in [
+        (Quality::Hd, false, &["flac-16-48000"][..]),
+        (Quality::Uhd, false, &["flac-16-48000"]),
+        (Quality::Hd, true, &["opus-96", "opus-192", "opus-320"]),
+    ] {
+        let simulator = packaged(Packaging {
+            lowest,
+            ..dash(Media::Dash, Listing::Timeline)
+        });
+        let mut client = Client::of(&simulator);
+        if modest {
+            client = client.without("x-amzn-audio-device-capability");
+            client = client.with("x-amzn-audio-device-capability", "STD_RES");
+        }
+        let (_, entries) = client.open(&simulator, &json!({}));
+        assert_eq!(offered(&manifest(&client, url(&entries[0]))), expected);
+    }
 }
 
 #[test]
