@@ -67,3 +67,5 @@ pub use shared::{Counters, urge};
 #[allow(unused_imports, reason = "named by whoever gives keys and segments")]
 pub use stream::{Segment, Segments, Stream};
 pub use tone::{play_chime, play_tone};
+#[cfg(all(test, feature = "simulator"))]
+pub use track::{Step, Track};
