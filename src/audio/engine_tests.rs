@@ -9,10 +9,10 @@ macro_rules! media {
 
 #[path = "engine_chime_tests.rs"]
 mod chimes;
-#[path = "engine_format_tests.rs"]
-mod formats;
 #[path = "engine_cut_tests.rs"]
 mod cuts;
+#[path = "engine_format_tests.rs"]
+mod formats;
 #[path = "engine_head_tests.rs"]
 mod heads;
 #[path = "engine_trouble_tests.rs"]

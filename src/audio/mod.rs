@@ -35,9 +35,9 @@ mod pack;
 mod packets;
 mod pages;
 mod pump;
+mod ramp;
 mod resample;
 mod seam;
-mod ramp;
 mod shared;
 mod stereo;
 #[allow(dead_code, reason = "segments are named by whoever gives them")]
