@@ -339,7 +339,9 @@ fn admit(
             job.at = order.position(first);
             Ok((first, end))
         }
-        refused => Err(outcome_of_refusal(refused, head.status)),
+        refused @ (Admission::Again(_) | Admission::Later(_) | Admission::Fault(..)) => {
+            Err(outcome_of_refusal(refused, head.status))
+        }
     };
     drop(state);
     shared.data.notify_all();
