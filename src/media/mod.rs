@@ -10,19 +10,13 @@
 
 pub mod answer;
 mod body;
-#[allow(
-    dead_code,
-    unused_imports,
-    clippy::format_push_string,
-    clippy::single_match_else,
-    clippy::explicit_into_iter_loop,
-    reason = "not all of its words are used yet"
-)]
+#[allow(dead_code, unused_imports, reason = "not all of its words are used yet")]
 pub mod dash;
 mod documents;
 mod fetch;
 mod glance;
 mod library;
+mod measured;
 mod order;
 mod part;
 mod plan;

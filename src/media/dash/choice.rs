@@ -1,6 +1,7 @@
 //! Which representation the next segment is taken from: what can be played here, best last, and when to step. Pure. What its
 //! constants come to over several links is compared in `choice_tests` (the table of docs/audio.md); they are not tuned to it.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -99,16 +100,16 @@ fn fits(one: &Representation, limits: Limits) -> bool {
 fn named(one: &Representation) -> String {
     let mut text = one.codec.name().to_owned();
     if let Some(mime) = one.mime.as_ref().filter(|mime| !MP4.contains(&mime.as_str())) {
-        text += &format!(" in {mime}");
+        let _ = write!(text, " in {mime}");
     }
     if let Some(rate) = one.rate_hz {
-        text += &format!(" at {rate} Hz");
+        let _ = write!(text, " at {rate} Hz");
     }
     if let Some(bits) = one.bits {
-        text += &format!(" of {bits} bits");
+        let _ = write!(text, " of {bits} bits");
     }
     if let Some(channels) = one.channels.filter(|channels| *channels > 2) {
-        text += &format!(" with {channels} channels");
+        let _ = write!(text, " with {channels} channels");
     }
     text
 }

@@ -130,11 +130,13 @@ const AHEAD_MS: u64 = 60_000;
 const SEGMENT_MS: u64 = 4_000;
 const SEGMENTS: u64 = 300;
 
+/// A policy: of the meter, the last segment's bits a second, what is loaded, and the time.
+type Choose<'a> = dyn FnMut(&Throughput, Option<u64>, Duration, Duration) -> usize + 'a;
+/// Bits of each millisecond.
+type Link = Box<dyn Fn(u64) -> u64>;
+
 /// Plays 20 minutes over a link (bits a millisecond, by the millisecond); each request takes 80 ms before its first byte.
-fn simulated(
-    link: &dyn Fn(u64) -> u64,
-    choose: &mut dyn FnMut(&Throughput, Option<u64>, Duration, Duration) -> usize,
-) -> Came {
+fn simulated(link: &dyn Fn(u64) -> u64, choose: &mut Choose<'_>) -> Came {
     let offered = service();
     let (mut now, mut loaded, mut came) = (0_u64, 0_u64, Came::default());
     let (mut meter, mut recent, mut last, mut kbit) = (Throughput::default(), None, None, 0);
@@ -170,7 +172,7 @@ fn simulated(
 }
 
 /// Links, in bits a millisecond, which is the same number as kilobits a second.
-fn links() -> Vec<(&'static str, Box<dyn Fn(u64) -> u64>)> {
+fn links() -> Vec<(&'static str, Link)> {
     // Every half second another one: as uneven as a mobile network, by a fixed rule.
     let uneven = |at: u64| (at / 500).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     vec![
@@ -223,8 +225,9 @@ fn over_every_link_it_is_silent_no_longer_than_the_naive_and_steps_less_often() 
     for (name, came) in &table {
         let cell = |one: &Came| {
             format!(
-                "{:.1}, {}, {}",
-                one.silent_ms as f64 / 1000.0,
+                "{}.{}, {}, {}",
+                one.silent_ms / 1000,
+                one.silent_ms % 1000 / 100,
                 one.mean_kbps,
                 one.switches
             )

@@ -183,14 +183,12 @@ impl Reader {
     ) -> Result<(), ManifestError> {
         let with_items = info.layers.iter().find(|layer| layer.child("SegmentURL").is_some());
         let list = with_items.ok_or_else(|| refused(of, "has a SegmentList without SegmentURL"))?;
-        let items = match self.lists.get(&list.number()) {
-            Some(items) => Arc::clone(items),
-            None => {
-                let items = list.all("SegmentURL").map(item).collect::<Result<Vec<_>, _>>()?;
-                let items: Arc<[Item]> = items.into();
-                self.lists.insert(list.number(), Arc::clone(&items));
-                items
-            }
+        let items = if let Some(items) = self.lists.get(&list.number()) {
+            Arc::clone(items)
+        } else {
+            let items = list.all("SegmentURL").map(item).collect::<Result<Arc<[_]>, _>>()?;
+            self.lists.insert(list.number(), Arc::clone(&items));
+            items
         };
         let timeline =
             if items.len() == 1 && info.child("SegmentTimeline").is_none() && info.attribute("duration").is_none() {
@@ -232,15 +230,14 @@ impl Reader {
             .map(|length| of.offset_ticks.saturating_add(time::ticks(length, of.timescale)));
         let mut timeline = if let Some(element) = info.child("SegmentTimeline") {
             let key = (element.number(), end);
-            match self.timelines.get(&key) {
-                Some(timeline) => timeline.clone(),
-                None => {
-                    let stretches = element.all("S").map(stretch).collect::<Result<Vec<_>, _>>()?;
-                    self.spend(stretches.len())?;
-                    let timeline = Timeline::of(&stretches, end).map_err(|reason| refused(of, reason))?;
-                    self.timelines.insert(key, timeline.clone());
-                    timeline
-                }
+            if let Some(timeline) = self.timelines.get(&key) {
+                timeline.clone()
+            } else {
+                let stretches = element.all("S").map(stretch).collect::<Result<Vec<_>, _>>()?;
+                self.spend(stretches.len())?;
+                let timeline = Timeline::of(&stretches, end).map_err(|reason| refused(of, reason))?;
+                self.timelines.insert(key, timeline.clone());
+                timeline
             }
         } else {
             let length = info

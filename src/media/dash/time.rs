@@ -17,7 +17,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         return None;
     }
     let mut sum = Duration::ZERO;
-    for (number, unit) in fields(days)?.into_iter() {
+    for (number, unit) in fields(days)? {
         let seconds = match unit {
             'D' => 24 * 3600,
             'Y' | 'M' if number.chars().all(|digit| digit == '0') => 0,
@@ -25,7 +25,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         };
         sum = sum.checked_add(times(number, seconds)?)?;
     }
-    for (number, unit) in fields(time)?.into_iter() {
+    for (number, unit) in fields(time)? {
         let seconds = match unit {
             'H' => 3600,
             'M' => 60,
