@@ -173,7 +173,9 @@ impl Body {
         let mut rest = self.chunks.split_off(&first);
         let mut later = rest.split_off(&(first + PART_BYTES / CHUNK));
         self.chunks.append(&mut later);
-        rest.into_values().for_each(|chunk| pool.give(chunk));
+        for chunk in rest.into_values() {
+            pool.give(chunk);
+        }
     }
 
     /// Drops a part, as if it had never been decided on.

@@ -2,18 +2,20 @@
 //! them in memory of their own, bounded by the request; what they mean stands in `plan`.
 
 use std::io::Read;
+use std::time::Duration;
 
 use tonearm_core::input::MediaFault;
+use tonearm_core::unit::Millis;
 use ureq::{Agent, ResponseExt};
 
 use super::answer::{self, Head, Meaning};
-use super::body::{Admission, Body};
+use super::body::{Admission, Body, Sort};
 use super::dash::{self, Limits};
 use super::fetch::{Outcome, ask, outcome_of_refusal};
 use super::library::Shared;
-use super::order::Order;
+use super::order::{Order, Subject};
 use super::part::key_of;
-use super::plan::{DOCUMENTS_BYTES_MAX, Document, MANIFEST_BYTES_MAX, Plan};
+use super::plan::{DOCUMENTS_BYTES_MAX, Document, MANIFEST_BYTES_MAX, Missing, Plan};
 use super::pool::Pool;
 use super::state::State;
 
@@ -169,4 +171,77 @@ fn renew(body: &mut Body, bytes: &[u8], address: &str, pool: &mut Pool) -> Resul
         body.unplan(key, pool);
     }
     Ok(())
+}
+
+/// The address has a text: a manifest, or nothing to be played.
+pub fn text(
+    shared: &Shared,
+    thread: usize,
+    order: &Order,
+    address: &str,
+    mut bytes: Vec<u8>,
+    reader: &mut impl Read,
+    end: Option<u64>,
+) -> Outcome {
+    let refused = |reason: String| Outcome::Fault(MediaFault::Unplayable, reason);
+    if !is_markup(&bytes) {
+        return refused("it is a text, no audio".to_owned());
+    }
+    if let Err(error) = reader.take(MANIFEST_BYTES_MAX).read_to_end(&mut bytes) {
+        return Outcome::Trouble(error.to_string(), None);
+    }
+    if bytes.len() as u64 > MANIFEST_BYTES_MAX {
+        return refused(format!(
+            "it is a text of more than {MANIFEST_BYTES_MAX} bytes, no audio"
+        ));
+    }
+    let mut state = shared.lock();
+    let State { bodies, pool, jobs, .. } = &mut *state;
+    let is_wanted = jobs
+        .get(thread)
+        .and_then(Option::as_ref)
+        .is_some_and(|job| !job.cancelled);
+    let body = bodies.iter_mut().find(|body| body.serial == order.serial && is_wanted);
+    let Some(body) = body.filter(|body| matches!(body.sort, Sort::Unknown)) else {
+        return Outcome::Done;
+    };
+    let total = body.total();
+    if end.is_some() && total.is_some() && end < total {
+        body.is_long_text = true;
+        body.forget(pool);
+        return Outcome::Done;
+    }
+    match plan_of(&bytes, address, shared.settings.limits) {
+        Ok(plan) => {
+            body.adopt(plan, pool);
+            Outcome::Done
+        }
+        Err(reason) => refused(reason),
+    }
+}
+
+/// Whether an entry goes on although `order` was refused for good: its manifest may list more than there is, or another
+/// representation may do.
+pub fn spare(body: &mut Body, order: &Order, pool: &mut Pool) -> bool {
+    let announced = body.duration.map(|Millis(ms)| Duration::from_millis(ms.into()));
+    match order.subject {
+        Subject::Document(document) => body.plan_mut().is_some_and(|plan| plan.lose(document)),
+        Subject::Media { key, .. } => {
+            let is_consumed = body.is_part_consumed(key);
+            let sound = body.parts.get(&key).and_then(|part| part.sound.clone());
+            let (Some(sound), Some(plan)) = (sound, body.plan_mut()) else {
+                return false;
+            };
+            if is_consumed {
+                return false;
+            }
+            match plan.miss(key, &sound, announced) {
+                Missing::End | Missing::Elsewhere => {
+                    body.unplan(key, pool);
+                    true
+                }
+                Missing::Lost => false,
+            }
+        }
+    }
 }

@@ -8,7 +8,6 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tonearm_core::input::MediaFault;
-use tonearm_core::unit::Millis;
 use ureq::http::{Request, Response, header};
 use ureq::{Agent, Error, ResponseExt};
 
@@ -16,10 +15,9 @@ use super::answer::{self, Head};
 use super::body::{Admission, Body, CHUNK, Sort};
 use super::documents;
 use super::library::{News, Shared};
+use super::measured::Measured;
 use super::order::{Order, Subject};
 use super::part::{PART_BYTES, Ranges};
-use super::plan::{MANIFEST_BYTES_MAX, Missing};
-use super::pool::Pool;
 use super::state::{Job, Pick, State};
 use crate::tls::Tls;
 
@@ -33,8 +31,6 @@ const OUTPUT_BUFFER_BYTES: usize = 16 * 1024;
 const REDIRECTS_MAX: u32 = 5;
 /// Connections kept by each thread: entries mostly come from one or two hosts.
 const IDLE_CONNECTIONS_MAX: usize = 2;
-/// What a transfer carried is measured anew after so many bytes, so that a long one tells in time.
-const MEASURE_BYTES: u64 = 256 * 1024;
 /// A `Retry-After` of a media host is honoured up to here: nobody waits longer for the next piece of a song.
 const RETRY_AFTER_S_MAX: u64 = 60;
 
@@ -187,7 +183,7 @@ fn run(shared: &Shared, thread: usize, order: &Order, agent: &Agent, buffer: &mu
         measured.add(shared, data.len());
         if at == 0 && answer::begins_like_text(data) {
             let beginning = data.to_vec();
-            return text(shared, thread, order, &address, beginning, &mut reader, end);
+            return documents::text(shared, thread, order, &address, beginning, &mut reader, end);
         }
         if let Flow::Stop(outcome) = store(shared, thread, order, at, data, end, &mut measured) {
             return outcome;
@@ -214,91 +210,6 @@ pub fn ask(order: &Order, agent: &Agent) -> Result<Response<ureq::Body>, Outcome
     request
         .and_then(|request| agent.run(request))
         .map_err(|error| outcome_of(&error))
-}
-
-/// What a transfer carried and how long that took, without the time that this side made it wait.
-struct Measured {
-    since: Instant,
-    bytes: u64,
-    is_held: bool,
-}
-
-impl Measured {
-    fn begin() -> Self {
-        Self {
-            since: Instant::now(),
-            bytes: 0,
-            is_held: false,
-        }
-    }
-
-    fn add(&mut self, shared: &Shared, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(bytes as u64);
-        if self.bytes >= MEASURE_BYTES {
-            self.tell(shared);
-        }
-    }
-
-    /// This side makes the host wait: what comes then comes out of buffers and measures nothing.
-    fn hold(&mut self) {
-        self.is_held = true;
-    }
-
-    fn tell(&mut self, shared: &Shared) {
-        if !self.is_held && self.bytes > 0 {
-            let took = self.since.elapsed();
-            shared.lock().throughput.add(self.bytes, took);
-        }
-        self.since = Instant::now();
-        self.bytes = 0;
-    }
-}
-
-/// The address has a text: a manifest, or nothing to be played.
-fn text(
-    shared: &Shared,
-    thread: usize,
-    order: &Order,
-    address: &str,
-    mut bytes: Vec<u8>,
-    reader: &mut impl Read,
-    end: Option<u64>,
-) -> Outcome {
-    let refused = |reason: String| Outcome::Fault(MediaFault::Unplayable, reason);
-    if !documents::is_markup(&bytes) {
-        return refused("it is a text, no audio".to_owned());
-    }
-    if let Err(error) = reader.take(MANIFEST_BYTES_MAX).read_to_end(&mut bytes) {
-        return Outcome::Trouble(error.to_string(), None);
-    }
-    if bytes.len() as u64 > MANIFEST_BYTES_MAX {
-        return refused(format!(
-            "it is a text of more than {MANIFEST_BYTES_MAX} bytes, no audio"
-        ));
-    }
-    let mut state = shared.lock();
-    let State { bodies, pool, jobs, .. } = &mut *state;
-    let is_wanted = jobs
-        .get(thread)
-        .and_then(Option::as_ref)
-        .is_some_and(|job| !job.cancelled);
-    let body = bodies.iter_mut().find(|body| body.serial == order.serial && is_wanted);
-    let Some(body) = body.filter(|body| matches!(body.sort, Sort::Unknown)) else {
-        return Outcome::Done;
-    };
-    let total = body.total();
-    if end.is_some() && total.is_some() && end < total {
-        body.is_long_text = true;
-        body.forget(pool);
-        return Outcome::Done;
-    }
-    match documents::plan_of(&bytes, address, shared.settings.limits) {
-        Ok(plan) => {
-            body.adopt(plan, pool);
-            Outcome::Done
-        }
-        Err(reason) => refused(reason),
-    }
 }
 
 /// What a request without an answer leads to: trouble, unless the address itself is no good.
@@ -339,7 +250,9 @@ fn admit(
             job.at = order.position(first);
             Ok((first, end))
         }
-        refused => Err(outcome_of_refusal(refused, head.status)),
+        refused @ (Admission::Again(_) | Admission::Later(_) | Admission::Fault(..)) => {
+            Err(outcome_of_refusal(refused, head.status))
+        }
     };
     drop(state);
     shared.data.notify_all();
@@ -531,7 +444,7 @@ fn finish(shared: &Shared, thread: usize, order: &Order, outcome: Outcome) {
                 body.entry.0,
                 answer::loggable(&order.url)
             );
-            if fault == MediaFault::Unplayable && spare(body, order, pool) {
+            if fault == MediaFault::Unplayable && documents::spare(body, order, pool) {
                 return None;
             }
             body.fault = Some((fault, reason));
@@ -550,32 +463,6 @@ fn finish(shared: &Shared, thread: usize, order: &Order, outcome: Outcome) {
     shared.work.notify_all();
     if let Some(news) = news {
         (shared.news)(news);
-    }
-}
-
-/// Whether an entry goes on although `order` was refused for good: its manifest may list more than there is, or another
-/// representation may do.
-fn spare(body: &mut Body, order: &Order, pool: &mut Pool) -> bool {
-    let announced = body.duration.map(|Millis(ms)| Duration::from_millis(ms.into()));
-    match order.subject {
-        Subject::Document(document) => body.plan_mut().is_some_and(|plan| plan.lose(document)),
-        Subject::Media { key, .. } => {
-            let is_consumed = body.is_part_consumed(key);
-            let sound = body.parts.get(&key).and_then(|part| part.sound.clone());
-            let (Some(sound), Some(plan)) = (sound, body.plan_mut()) else {
-                return false;
-            };
-            if is_consumed {
-                return false;
-            }
-            match plan.miss(key, &sound, announced) {
-                Missing::End | Missing::Elsewhere => {
-                    body.unplan(key, pool);
-                    true
-                }
-                Missing::Lost => false,
-            }
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use ureq::Agent;
 use super::body::Body;
 use super::dash::Limits;
 use super::fetch::{self, Patience};
+use super::plan::Plan;
 use super::pool::{CHUNK_BYTES, CHUNKS_MIN, Pool};
 use super::seat::Seat;
 use super::segments::Opening;
@@ -305,7 +306,7 @@ impl Library {
         let first = state.wishes.first().and_then(|wish| state.body(wish.serial));
         Figures {
             switches: plans().fold(state.switches, |sum, plan| sum.saturating_add(plan.switches.into())),
-            bandwidth_bps: first.and_then(Body::plan).and_then(|plan| plan.bandwidth_bps()),
+            bandwidth_bps: first.and_then(Body::plan).and_then(Plan::bandwidth_bps),
             link_bps: state.throughput.bps(),
         }
     }

@@ -10,11 +10,13 @@
 
 pub mod answer;
 mod body;
+#[allow(dead_code, unused_imports, reason = "not all of its words are used yet")]
 pub mod dash;
 mod documents;
 mod fetch;
 mod glance;
 mod library;
+mod measured;
 mod order;
 mod part;
 mod plan;

@@ -168,6 +168,7 @@ impl Plan {
     }
 
     /// The description of a representation. The outer `None`: it has to be fetched; the inner: its segments bring it along.
+    #[allow(clippy::option_option, reason = "not there yet, and none to come, are two things")]
     pub fn description(&self, number: u32) -> Option<Option<Arc<[u8]>>> {
         let known = self.known.get(index(number))?;
         match &known.description {

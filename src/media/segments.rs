@@ -143,7 +143,7 @@ impl Segments {
         if at == END {
             return Ok(None);
         }
-        let found = self.seat.wait(at, |body| {
+        self.seat.wait(at, |body| {
             let found = Self::look(body, at)?;
             let at = found
                 .as_ref()
@@ -154,8 +154,7 @@ impl Segments {
                 at,
                 is_consumed: false,
             })
-        })?;
-        found
+        })?
     }
 
     /// The segment at `at`, once it is decided on.

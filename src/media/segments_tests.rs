@@ -86,7 +86,7 @@ fn segments_in(library: &Library, slot: SlotId) -> Segments {
 }
 
 /// Reads a segment and says which it was: its set and its bytes.
-fn read(segment: Segment) -> std::io::Result<(String, Vec<u8>)> {
+fn read(segment: Segment) -> io::Result<(String, Vec<u8>)> {
     let description = String::from_utf8(segment.description.unwrap().to_vec()).unwrap();
     let mut bytes = Vec::new();
     let mut media = segment.media;
