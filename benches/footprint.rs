@@ -21,8 +21,12 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tonearm");
 /// Length of a window in which counts are taken.
 const WINDOW: Duration = Duration::from_secs(20);
-/// Skips that are timed.
+/// Skips that are timed for each latency of the service: forwards and back in turn, within what is loaded.
 const SKIPS: usize = 200;
+/// How long the service takes to answer meanwhile.
+const LATENCIES_MS: [u64; 3] = [0, 300, 3000];
+/// Between a skip and the next: what the one before set going is over.
+const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() {
     // Test runners start this, too, to list or run its tests: there are none. It measures for `cargo bench` only.
@@ -61,21 +65,11 @@ fn main() {
     std::thread::sleep(WINDOW);
     speaker.row_since("playing", &playing);
 
-    let before = skip_delays(&service).len();
     press(&page, "loop");
     wait(|| get(&status).filter(|status| status["loop"] == true));
-    for _ in 0..SKIPS {
-        let title = get(&status).unwrap()["entry"]["title"].clone();
-        press(&page, "next");
-        wait(|| get(&status).filter(|status| status["entry"]["title"] != title && status["state"] == "playing"));
+    for latency_ms in LATENCIES_MS {
+        time_skips(&service, &page, latency_ms);
     }
-    let mut delays = wait(|| Some(skip_delays(&service)).filter(|delays| delays.len() >= before + SKIPS));
-    delays.sort_unstable();
-    let at = |share: usize| delays[(delays.len() - 1) * share / 100];
-    row(
-        "skip: press to first frame heard",
-        format!("p50 {} ms, p99 {} ms, n = {}", at(50), at(99), delays.len()),
-    );
     row("memory after the skips", speaker.memory());
     let report = get(&format!("http://{service}/sim/report")).unwrap();
     row(
@@ -88,6 +82,36 @@ fn main() {
     );
     drop(speaker);
     drop(simulator);
+}
+
+/// A row for skips while the service takes this long.
+fn time_skips(service: &str, page: &str, latency_ms: u64) {
+    let status = format!("http://{page}/api/status");
+    let is_reported = |status: &Value| status["outbox"]["waiting"] == 0;
+    wait(|| get(&status).filter(is_reported));
+    let before = skip_delays(service).len();
+    let faults = format!("http://{service}/sim/faults");
+    if latency_ms > 0 {
+        for scope in ["queue", "events"] {
+            let fault = serde_json::json!({ "scope": scope, "kind": "delay", "ms": latency_ms });
+            ureq::post(&faults).send(fault.to_string()).unwrap();
+        }
+    }
+    for number in 0..SKIPS {
+        let title = get(&status).unwrap()["entry"]["title"].clone();
+        press(page, if number % 2 == 0 { "next" } else { "previous" });
+        wait(|| get(&status).filter(|status| status["entry"]["title"] != title && status["state"] == "playing"));
+        std::thread::sleep(PAUSE);
+    }
+    ureq::delete(&faults).call().unwrap();
+    let mut delays = wait(|| Some(skip_delays(service)).filter(|delays| delays.len() >= before + SKIPS));
+    let mut delays = delays.split_off(before);
+    delays.sort_unstable();
+    let at = |share: usize| delays[(delays.len() - 1) * share / 100];
+    row(
+        &format!("skip, service answers after {latency_ms} ms"),
+        format!("p50 {} ms, p99 {} ms, n = {}", at(50), at(99), delays.len()),
+    );
 }
 
 /// A program of ours that does not outlive the measurement.
@@ -233,7 +257,8 @@ fn skip_delays(service: &str) -> Vec<u64> {
     let body = |record: &Value| record["body"]["event"].clone();
     let delay = |pair: &[Value]| {
         let (stop, start) = (body(&pair[0]), body(&pair[1]));
-        let is_skip = stop["terminationReason"] == "userNext" && start["type"] == "start";
+        let reason = &stop["terminationReason"];
+        let is_skip = (reason == "userNext" || reason == "userPrev") && start["type"] == "start";
         is_skip
             .then(|| start["initialPlaybackDelayMilliseconds"].as_u64())
             .flatten()

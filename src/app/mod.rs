@@ -22,7 +22,7 @@ use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Input, Reach, Session};
 
-use crate::audio::{Chime, Engine};
+use crate::audio::{Chime, Engine, urge};
 use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{self, Journal};
@@ -37,6 +37,9 @@ use words::Words;
 /// News that may wait for the loop. It takes microseconds to handle one, and the busiest source (a held
 /// button that bounces) makes a few hundred a second.
 const NEWS_MAX: usize = 1024;
+
+/// Niceness of the loop where permitted: a press goes before whatever else a small board is doing.
+const NICENESS: i32 = -10;
 
 /// Something an adapter has to say.
 #[derive(Debug)]
@@ -204,6 +207,8 @@ impl App {
 
     /// Runs until the session leaves; gives the adapters back, to be closed.
     pub async fn run(mut self) -> Adapters {
+        // Only now: threads take over the niceness of whoever starts them, and all others are there.
+        urge(NICENESS);
         self.carry_out();
         while self.exit == Exit::No {
             let deadlines = [self.session.deadline(), self.words.until()];

@@ -15,7 +15,7 @@ use super::heads::{Head, HeadKey, Heads, Preparation};
 use super::keys::Keys;
 use super::mark::{Mark, Tail, What};
 use super::output::CHANNELS;
-use super::shared::Shared;
+use super::shared::{Shared, urge};
 use super::stream::Stream;
 use super::track::{Step, Track, TrackError};
 
@@ -29,6 +29,8 @@ const RESERVE_FRAMES: usize = 16_384;
 const HEAD_ROOM_FRAMES: usize = 6_144;
 /// Frames in the ring from which on heads go first: a skip is likelier to come than the rest of the ring to be needed.
 const AHEAD_FRAMES: usize = RING_FRAMES / 4;
+/// Niceness of the decoder where permitted: what sounds goes before whatever else a small board is doing.
+const NICENESS: i32 = -10;
 /// Longest sleep without being woken: a net under the wake-ups, which do not rely on it.
 const NAP_MAX: Duration = Duration::from_secs(30);
 
@@ -129,6 +131,7 @@ impl Decoder {
     /// Decodes until the engine is closed.
     pub fn run(mut self) {
         self.shared.set_decoder(thread::current());
+        urge(NICENESS);
         while !self.shared.is_quitting() {
             if !self.turn() {
                 let rest = self.heads.rest(Instant::now()).unwrap_or(NAP_MAX);

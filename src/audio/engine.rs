@@ -21,7 +21,7 @@ use super::heads::Preparation;
 use super::mark::MARKS_MAX;
 use super::output::{CHANNELS, Output};
 use super::pump::Pump;
-use super::shared::{Counters, Shared};
+use super::shared::{Counters, Shared, urge};
 
 /// Reports that may wait for the thread that passes them on. It only ever has a few: a session orders a few plays, and
 /// each has a few reports.
@@ -30,6 +30,9 @@ const NEWS_MAX: usize = 256;
 const NAP: Duration = Duration::from_secs(30);
 /// Real-time priority of the output thread, of 100: above everything ordinary, below the kernel's interrupt threads (50).
 const PRIORITY: u8 = 40;
+
+/// Niceness of the reporting thread where permitted: events carry the moment at which it passes them on.
+const NICENESS: i32 = -10;
 
 /// Passes on what was heard. Called on a thread of its own; must not block for long.
 pub type News = Arc<dyn Fn(AudioNews) + Send + Sync>;
@@ -266,6 +269,7 @@ impl Drop for Engine {
 /// Passes reports on until the output is gone and all were passed.
 fn report(shared: &Shared, mut news: Consumer<AudioNews>, tell: &News) {
     shared.set_news(thread::current());
+    urge(NICENESS);
     loop {
         let is_last = news.is_abandoned();
         while let Ok(item) = news.pop() {

@@ -132,3 +132,48 @@ fn an_entry_that_cannot_be_opened_behind_its_head_is_broken_there() {
     rig.told.until(ended(7, 120, 120, Ending::Broken));
     rig.engine.close();
 }
+
+/// Memory that the process has in use for itself.
+fn anonymous_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn thousands_of_entries_and_skips_leave_the_memory_as_it_was() {
+    const ROUNDS: u32 = 1500;
+    let entries = [media!("album-1.flac"), media!("album-2.mp3"), media!("album-3.m4a")];
+    let (told, news) = channel();
+    let tell = move |item| told.send(item).unwrap_or_default();
+    let mut engine = Engine::start(chain(Box::new(Paced::new(400))), Arc::new(tell)).unwrap();
+    let head = |key: u32| Preparation {
+        key: HeadKey(key),
+        peek: Box::new(move || {
+            let stream = Stream::File(Box::new(Cursor::new(entries[key as usize % 3])));
+            Some(Beginning { stream, hint: None })
+        }),
+    };
+    let source = |key: u32| Source {
+        head: Some(HeadKey(key)),
+        ..prepared(Box::new(Cursor::new(entries[key as usize % 3])))
+    };
+    let mut round = |round: u32| {
+        let (play, follower) = (2 * round, 2 * round + 1);
+        engine.play(PlayId(play), source(play), Millis::ZERO);
+        engine.follow(PlayId(follower), source(follower));
+        engine.prepare((play..play + 6).map(head).collect());
+        // Every second entry is cut, the others flow out of the one before.
+        while news.recv_timeout(Duration::from_secs(10)).unwrap() != began(follower, 0) {}
+    };
+    for number in 1..ROUNDS / 3 {
+        round(number);
+    }
+    let before_kib = anonymous_kib();
+    for number in ROUNDS / 3..ROUNDS {
+        round(number);
+    }
+    let after_kib = anonymous_kib();
+    engine.close();
+    assert!(after_kib <= before_kib + 512, "{before_kib} KiB became {after_kib} KiB");
+}

@@ -14,8 +14,11 @@ use super::track::{Shape, Step, Track};
 /// Length of a head: ten times what a small board needs to open an entry and to decode as much again, with four times
 /// what the output starts with.
 const HEAD_MS: u64 = 120;
-/// Frames of all heads together, 576 KiB: three at 192 kHz (next, previous, the start of this one), thirteen at 44.1 kHz.
+/// Frames of all heads together, 563 KiB: three at 192 kHz (next, previous, the start of this one). Six at 44.1 kHz take 249 KiB.
 pub const HEADS_FRAMES_MAX: usize = 72_000;
+/// Heads at a time: next, previous, the start of this one, and three more ahead. A listener who presses faster than these are
+/// decoded presses more than a hundred times a second.
+const HEADS_MAX: usize = 6;
 /// First wait before an entry that could not be decoded yet is looked at again; it doubles, because what is not loaded in
 /// a second has to wait for its turn to be fetched.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
@@ -84,7 +87,7 @@ struct Work {
 }
 
 impl Heads {
-    /// Replaces the wishes, most urgent first. What was decoded for one of them stays.
+    /// Replaces the wishes, most urgent first, of which only the first few count. What was decoded for one of them stays.
     pub fn want(&mut self, preparations: Vec<Preparation>, now: Instant) {
         let mut before = std::mem::take(&mut self.candidates);
         let candidate = |preparation: Preparation| {
@@ -96,7 +99,7 @@ impl Heads {
             };
             Candidate { preparation, state }
         };
-        self.candidates = preparations.into_iter().map(candidate).collect();
+        self.candidates = preparations.into_iter().take(HEADS_MAX).map(candidate).collect();
         if let Some(work) = &self.at_work
             && self.place(work.key).is_none()
         {
@@ -151,16 +154,18 @@ impl Heads {
             Some(track) => {
                 let shape = track.shape();
                 let frames = u64::from(shape.rate) * HEAD_MS / 1000;
+                let frames = usize::try_from(frames).unwrap_or(usize::MAX).min(HEADS_FRAMES_MAX);
                 self.at_work = Some(Work {
                     key,
                     looks,
                     track,
                     head: Head {
                         shape,
-                        frames: Vec::new(),
+                        // At once: pieces that grow would leave holes in the memory.
+                        frames: Vec::with_capacity(frames * CHANNELS),
                         is_whole: false,
                     },
-                    wanted: usize::try_from(frames).unwrap_or(usize::MAX).min(HEADS_FRAMES_MAX) * CHANNELS,
+                    wanted: frames * CHANNELS,
                 });
             }
             None => self.later(key, looks, now),
@@ -174,14 +179,16 @@ impl Heads {
             Step::Frames => {
                 let missing = wanted.saturating_sub(head.frames.len());
                 let frames = work.track.frames();
-                head.frames.reserve_exact(missing.min(frames.len()));
                 head.frames.extend_from_slice(frames.get(..missing).unwrap_or(frames));
                 if head.frames.len() < wanted {
                     self.at_work = Some(work);
                     return true;
                 }
             }
-            Step::Finished => head.is_whole = true,
+            Step::Finished => {
+                head.is_whole = true;
+                head.frames.shrink_to_fit();
+            }
             Step::Broken => {
                 self.later(work.key, work.looks, now);
                 return true;

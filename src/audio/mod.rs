@@ -53,7 +53,7 @@ pub use fader::Fader;
 pub use heads::{Beginning, HeadKey, Preparation};
 pub use output::Output;
 pub use paced::Paced;
-pub use shared::Counters;
+pub use shared::{Counters, urge};
 #[allow(unused_imports, reason = "named by whoever gives keys and segments")]
 pub use stream::{Segment, Segments, Stream};
 pub use tone::{play_chime, play_tone};

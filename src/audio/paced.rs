@@ -81,7 +81,7 @@ impl Output for Paced {
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {
-        let until_room = self.length(self.queued.saturating_sub(self.buffer_frames * 3 / 4));
+        let until_room = self.length(self.queued.saturating_sub(self.buffer_frames / 2));
         let pause = match interest {
             Interest::Room if self.since.is_some() => timeout.min(until_room.max(Duration::from_millis(1))),
             Interest::Room | Interest::Nothing => timeout,

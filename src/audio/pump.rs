@@ -34,8 +34,9 @@ const LULL: Duration = Duration::from_millis(10);
 const STALL: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 50 });
 /// A lost device is tried again this often, for ever.
 const RETRY: Duration = Duration::from_millis(500);
-/// Longest sleep while sound plays: the position heard is never older.
-const LOOK: Duration = Duration::from_millis(50);
+/// Longest sleep while sound plays: the position heard is never older. Two of the device's usual periods, so that it is the
+/// device that wakes.
+const LOOK: Duration = Duration::from_millis(100);
 /// Longest sleep while nothing sounds: a net under the wake-ups, which do not rely on it.
 const NAP: Duration = Duration::from_secs(30);
 /// A chime that sounds alone is looked after this often until its end.

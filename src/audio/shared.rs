@@ -315,6 +315,14 @@ impl Shared {
     }
 }
 
+/// Gives this thread a niceness (-20 to 19, less is more urgent). Without the permission (`LimitNICE` in the unit file) it
+/// goes on as it was: a busy machine then makes a skip slower, nothing worse.
+pub fn urge(niceness: i32) {
+    if let Err(error) = rustix::process::setpriority_process(None, niceness) {
+        log::debug!("set the niceness of a thread to {niceness}: {error}");
+    }
+}
+
 /// One more of something counted.
 pub fn count(counter: &AtomicU32) {
     counter.fetch_add(1, Ordering::Relaxed);

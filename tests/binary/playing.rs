@@ -1,6 +1,8 @@
 //! What a listener hears and what the service hears of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use crate::music::{RATE, first_difference, noise, read_wav, write_flac};
 use crate::process::{Program, until};
@@ -311,4 +313,37 @@ fn resident_kib(speaker: &Speaker) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", speaker.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn five_presses_in_a_second_land_on_the_fifth_entry_while_the_service_takes_three_to_answer() {
+    const LATENCY: Duration = Duration::from_secs(3);
+    let service = Music::of_lengths(&[20_000; 9]).serve();
+    let speaker = Speaker::at(&service);
+    speaker.press("preset_1");
+    speaker.plays("01");
+    speaker.shows("a loaded window", |status| {
+        let window = status["window"].as_array().unwrap();
+        window.len() == 9 && window.iter().all(|item| item["state"] == "loaded")
+    });
+    speaker.has_reported();
+    for scope in ["queue", "events"] {
+        service.fault(&json!({ "scope": scope, "kind": "delay", "ms": LATENCY.as_millis() }));
+    }
+    let asked = Instant::now();
+    for _ in 0..5 {
+        speaker.press("next");
+        // A listener's pace.
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    speaker.plays("06");
+    speaker.press("previous");
+    speaker.plays("05");
+    speaker.press("previous");
+    speaker.plays("04");
+    assert!(
+        asked.elapsed() < LATENCY,
+        "it waited for the service: {:?}",
+        asked.elapsed()
+    );
 }

@@ -110,7 +110,9 @@ fn configure(settings: &AlsaSettings, pcm: &PCM, rate: u32, resample: Resample) 
     pcm.hw_params(&hw).map_err(fault("set up"))?;
     let sw = pcm.sw_params_current().map_err(fault("ask the settings of"))?;
     sw.set_start_threshold(1).map_err(fault("set the start of"))?;
-    sw.set_avail_min(period).map_err(fault("set the wake-up of"))?;
+    // Half a buffer at a time, not every period: half as many wake-ups, and still half a buffer to be late by.
+    let wake = period.max(buffer / 2 / period.max(1) * period);
+    sw.set_avail_min(wake).map_err(fault("set the wake-up of"))?;
     pcm.sw_params(&sw).map_err(fault("set up"))?;
     let rate = hw.get_rate().map_err(fault("ask the rate of"))?;
     Ok(Negotiated {
