@@ -46,11 +46,18 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from press to sound
 	cargo bench $(CARGO_FLAGS) --bench footprint
 
-# Seconds that `make fuzz` goes on; FUZZ_SEED=n replays one run.
+# Seconds that each target of `make fuzz` goes on; FUZZ_SEED=n replays one run, FUZZ_TARGET=name takes one target.
 FUZZ_SECONDS ?= 600
+FUZZ_TARGETS := answers manifest
+FUZZ_TARGET ?= $(FUZZ_TARGETS)
+# Where a target's tests are.
+FUZZ_answers := service::fuzz
+FUZZ_manifest := media::dash::fuzz
 
-fuzz: setup-test ## answers of the service that went wrong in every way, for FUZZ_SECONDS (600)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm service::fuzz -- --ignored --nocapture
+fuzz: setup-test ## what comes from outside and went wrong in every way, each target for FUZZ_SECONDS (600)
+	$(if $(filter-out $(FUZZ_TARGETS),$(FUZZ_TARGET)),$(error FUZZ_TARGET is one of: $(FUZZ_TARGETS)))
+	set -e; for tests in $(foreach target,$(FUZZ_TARGET),$(FUZZ_$(target))); do \
+		FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm $$tests -- --ignored --nocapture; done
 
 hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
 	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \

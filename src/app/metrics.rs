@@ -92,5 +92,21 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "1 while the service answers.",
         u64::from(view.reach == Reach::Up),
     );
+    let licences = adapters.licences.counters();
+    for (name, help, value) in [
+        ("asked", "Requests sent to licence servers.", licences.asked),
+        (
+            "granted",
+            "Licences that hold the keys that were asked for.",
+            licences.granted,
+        ),
+        (
+            "refused",
+            "Licences that were refused or are of no use.",
+            licences.refused,
+        ),
+    ] {
+        figure(&format!("licences_{name}_total"), "counter", help, value);
+    }
     text
 }

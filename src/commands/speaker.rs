@@ -17,6 +17,7 @@ use super::{sign_in, sound};
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
+use crate::cdm::{self, Licences};
 use crate::config::{Config, Linking};
 use crate::device::board::Board;
 use crate::device::buttons::{self, Buttons};
@@ -65,6 +66,10 @@ impl Speaker {
         let tls = tls(config)?;
         let memory = media::Settings::with_memory(config.window.memory_bytes, tls.clone());
         let library = Library::start(memory, post.callback(News::Media))?;
+        let licences = Licences::start(cdm::Settings {
+            socket: config.cdm.socket.clone(),
+            tls: tls.clone(),
+        })?;
         let start = match config.service.linking {
             Linking::Auto => Start::ByItself,
             Linking::OnRequest => Start::OnRequest,
@@ -116,6 +121,7 @@ impl Speaker {
             service,
             account,
             library,
+            licences,
             engine,
             journal,
             lights,
@@ -164,6 +170,7 @@ impl Speaker {
         let counters = adapters.engine.counters();
         adapters.engine.close();
         adapters.library.close();
+        adapters.licences.close();
         adapters.service.close();
         if let Some(account) = adapters.account {
             account.close();

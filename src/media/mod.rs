@@ -10,13 +10,7 @@
 
 pub mod answer;
 mod body;
-#[allow(
-    dead_code,
-    unused_imports,
-    clippy::pedantic,
-    clippy::unnecessary_wraps,
-    reason = "what is fetched by it is not joined yet"
-)]
+#[allow(dead_code, unused_imports, reason = "what is fetched by it is not joined yet")]
 pub mod dash;
 mod fetch;
 mod glance;

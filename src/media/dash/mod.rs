@@ -8,6 +8,7 @@
 //!
 //! **Invariant** Whatever a manifest says, reading it ends, and takes memory in proportion to its text at most.
 
+mod address;
 mod choice;
 mod codec;
 mod error;
@@ -15,7 +16,18 @@ mod index;
 mod presentation;
 mod protection;
 mod read;
+mod segments;
+mod sidx;
+mod template;
 mod throughput;
+mod time;
+mod timeline;
+mod tree;
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod tests;
 
 pub use choice::{Chooser, Ladder, Limits, NothingPlayable};
 pub use codec::Codec;

@@ -56,6 +56,8 @@ pub struct Representation {
     pub origin_ticks: i64,
     /// Ticks a second of `origin_ticks`; not zero.
     pub timescale: u32,
+    /// The presentation time offset, in ticks of `timescale`.
+    pub(super) offset_ticks: u64,
     pub(super) index: Index,
     pub(super) period_start: Duration,
     pub(super) period_length: Option<Duration>,

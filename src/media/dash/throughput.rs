@@ -1,23 +1,80 @@
-//! What the link carries, from what it carried.
+//! What the link carries, from what it carried: an average that forgets. Only reckoning; whoever fetches measures.
 
 use std::time::Duration;
 
+/// After so much time of transfers, a measurement counts half: one segment of usual length
+/// on a link that is just good enough, so that a link that breaks down is known after one or two.
+const HALF_LIFE: Duration = Duration::from_secs(4);
+/// Fewer bytes than this say more of the way there and back than of the link.
+const BYTES_MIN: u64 = 16 * 1024;
+
 /// Estimate of what the link carries. One for all transfers over it; times are of the transfers only, so an idle link
 /// does not look slow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Throughput {
-    bps: Option<u64>,
+    /// Bits, and the seconds they took, both weighted.
+    bits: f64,
+    seconds: f64,
 }
 
 impl Throughput {
-    /// A transfer, or a part of one: `bytes` came within `took`, counted from the request.
+    /// A transfer, or a part of one: `bytes` came within `took`, counted from the request, or from the part before.
     pub fn add(&mut self, bytes: u64, took: Duration) {
-        let bits = u128::from(bytes) * 8 * 1_000_000_000;
-        self.bps = u64::try_from(bits / took.as_nanos().max(1)).ok();
+        if bytes < BYTES_MIN && took < HALF_LIFE {
+            return;
+        }
+        let took = took.as_secs_f64().max(1e-6);
+        let kept = 0.5_f64.powf(took / HALF_LIFE.as_secs_f64());
+        // Bits of less than 2^53 bytes are exact; more never come in one piece.
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let bits = bytes as f64 * 8.0;
+        self.bits = self.bits * kept + bits;
+        self.seconds = self.seconds * kept + took;
     }
 
     /// Bits a second. `None`: nothing was measured yet.
     pub fn bps(&self) -> Option<u64> {
-        self.bps
+        let bps = (self.seconds > 0.0).then(|| self.bits / self.seconds)?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and it saturates"
+        )]
+        Some(bps as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_link_is_measured_as_it_is() {
+        let mut link = Throughput::default();
+        assert_eq!(link.bps(), None);
+        for _ in 0..20 {
+            link.add(125_000, Duration::from_secs(1));
+        }
+        assert!(link.bps().unwrap().abs_diff(1_000_000) < 10);
+    }
+
+    #[test]
+    fn after_a_half_life_the_past_counts_half() {
+        let mut link = Throughput::default();
+        (0..100).for_each(|_| link.add(250_000, Duration::from_secs(1)));
+        (0..4).for_each(|_| link.add(125_000, Duration::from_secs(1)));
+        let bps = link.bps().unwrap();
+        assert!(bps.abs_diff(1_500_000) < 60_000, "{bps}");
+    }
+
+    #[test]
+    fn small_answers_say_nothing_but_a_dead_link_does() {
+        let mut link = Throughput::default();
+        link.add(1000, Duration::from_millis(300));
+        assert_eq!(link.bps(), None);
+        link.add(0, Duration::from_secs(8));
+        assert_eq!(link.bps(), Some(0));
+        link.add(u64::MAX, Duration::ZERO);
+        assert!(link.bps().is_some());
     }
 }
