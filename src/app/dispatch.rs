@@ -8,8 +8,9 @@ use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Moment;
 
 use super::translate::Stamp;
-use super::{App, Exit, presence, translate};
+use super::{App, Exit, opened, presence, translate};
 use crate::audio::{Beginning, HeadKey, Preparation, Source, Stream};
+use crate::cdm::Terms;
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
 use crate::media::Item;
@@ -192,11 +193,22 @@ impl App {
             log::error!("slot {} is to be played and holds nothing", slot.0);
         }
         opened.map(|opened| Source {
-            stream: Stream::File(Box::new(opened.reader)),
+            stream: opened::stream(opened.stream),
             hint: opened.hint,
-            keys: None,
+            keys: Some(self.adapters.licences.keys(self.terms(entry))),
             head: Some(HeadKey(entry.0)),
             cancel: opened.cancel,
+        })
+    }
+
+    /// Where the licence of an entry is asked for, as the service said last.
+    fn terms(&self, entry: EntryKey) -> Option<Terms> {
+        let stream = self.catalogue.known(entry)?.playable.stream.as_ref()?;
+        let licence = stream.licence.as_ref()?;
+        Some(Terms {
+            system: licence.drm.clone(),
+            url: licence.url.clone(),
+            headers: licence.headers.clone(),
         })
     }
 }

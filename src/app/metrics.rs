@@ -84,6 +84,9 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "Entries in the window.",
         levels.len().try_into().unwrap_or(u64::MAX),
     );
+    for (name, sort, help, value) in chosen(adapters) {
+        figure(name, sort, help, value);
+    }
     let bytes = levels.iter().map(|level| level.bytes).sum();
     figure("window_bytes", "gauge", "Media bytes in memory.", bytes);
     figure(
@@ -92,5 +95,46 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "1 while the service answers.",
         u64::from(view.reach == Reach::Up),
     );
+    let licences = adapters.licences.counters();
+    for (name, help, value) in [
+        ("asked", "Requests sent to licence servers.", licences.asked),
+        (
+            "granted",
+            "Licences that hold the keys that were asked for.",
+            licences.granted,
+        ),
+        (
+            "refused",
+            "Licences that were refused or are of no use.",
+            licences.refused,
+        ),
+    ] {
+        figure(&format!("licences_{name}_total"), "counter", help, value);
+    }
     text
+}
+
+/// Figures of the choice among representations: name, type, meaning, value.
+fn chosen(adapters: &Adapters) -> [(&'static str, &'static str, &'static str, u64); 3] {
+    let choice = adapters.library.figures();
+    [
+        (
+            "representation_switches_total",
+            "counter",
+            "Times the quality changed within an entry.",
+            choice.switches,
+        ),
+        (
+            "representation_bits_per_second",
+            "gauge",
+            "Bandwidth of what the current entry was last fetched in, by its manifest; 0 if it has none.",
+            choice.bandwidth_bps.unwrap_or(0),
+        ),
+        (
+            "link_bits_per_second",
+            "gauge",
+            "What media hosts were last measured to deliver; 0 before anything was.",
+            choice.link_bps.unwrap_or(0),
+        ),
+    ]
 }

@@ -117,7 +117,7 @@ enum Stage {
     /// What was decoded ahead goes out; the entry itself is opened behind it.
     Head(Arc<Head>, Source),
     /// The entry is decoded.
-    Track(Track),
+    Track(Box<Track>),
 }
 
 impl Job {
@@ -207,7 +207,7 @@ impl Decoder {
             return;
         }
         match open(source, from) {
-            Ok(track) => self.start(play, Stage::Track(track), usize::MAX, false),
+            Ok(track) => self.start(play, Stage::Track(Box::new(track)), usize::MAX, false),
             Err(error) => self.refuse(play, &error),
         }
     }
@@ -331,7 +331,7 @@ impl Decoder {
             Stage::Head(ref head, _) if head.is_whole => Step::Finished,
             Stage::Head(head, source) => match behind(&head, source) {
                 Ok((track, sent)) => {
-                    job.stage = Stage::Track(track);
+                    job.stage = Stage::Track(Box::new(track));
                     job.sent = sent;
                     self.job = Some(job);
                     return true;

@@ -5,16 +5,21 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::audio::{self, Alsa, AlsaSettings, Chimer, Fader, Output, Paced};
+use crate::audio::{self, Alsa, AlsaSettings, Chimer, Converter, Fader, Output, Paced, Rates};
 use crate::cli::{ChimeChoice, PlayToneArgs};
 use crate::config::{Chimes, Config};
 use crate::device::board::{Board, OutputSetup, PACED};
 use crate::device::sound::{self, DacRange};
 use crate::device::watch;
+use crate::media::dash::Limits;
 use crate::service::Quality;
 
 /// Rate of the test tone: what nearly every device runs at.
 const TONE_RATE_HZ: u32 = 48_000;
+/// What every converter plays.
+const USUAL_RATE_MAX_HZ: u32 = 48_000;
+/// Likewise.
+const USUAL_BITS_MAX: u32 = 16;
 
 /// The output a board names, with its volume, and with chimes behind that: they are heard at volume 0, too.
 pub fn output(setup: &OutputSetup, chimes: Chimes) -> Box<dyn Output + Send> {
@@ -28,6 +33,8 @@ pub fn output(setup: &OutputSetup, chimes: Chimes) -> Box<dyn Output + Send> {
             ..usual
         }))
     };
+    let rates = setup.rate_hz.map_or(Rates::Reopen, Rates::Fixed);
+    let device: Box<dyn Output + Send> = Box::new(Converter::new(device, rates));
     let device = match chimes {
         Chimes::On => Box::new(Chimer::new(device)),
         Chimes::Off => device,
@@ -68,6 +75,22 @@ pub fn qualities(setup: &OutputSetup) -> Vec<Quality> {
             log::info!("{error}; the service is asked for no more than 16 bits");
             vec![Quality::Standard, Quality::High]
         }
+    }
+}
+
+/// What representations are chosen among: what the board's converter plays as it is, or what every one plays, in the
+/// sense of [`qualities`].
+pub fn limits(setup: &OutputSetup) -> Limits {
+    match sound::dac_range(setup) {
+        // One that does not even play a CD's rate converts; what it is given then matters little.
+        Ok(range) if range.rate_max_hz > 0 => Limits {
+            rate_max_hz: range.rate_max_hz,
+            bits_max: u8::try_from(range.bits_max).unwrap_or(u8::MAX),
+        },
+        Ok(_) | Err(_) => Limits {
+            rate_max_hz: setup.rate_max_hz.unwrap_or(u32::MAX).min(USUAL_RATE_MAX_HZ),
+            bits_max: u8::try_from(setup.bits_max.unwrap_or(u32::MAX).min(USUAL_BITS_MAX)).unwrap_or(u8::MAX),
+        },
     }
 }
 

@@ -17,6 +17,7 @@ use super::{sign_in, sound};
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
+use crate::cdm::{self, Licences};
 use crate::config::{Config, Linking};
 use crate::device::board::Board;
 use crate::device::buttons::{self, Buttons};
@@ -63,8 +64,15 @@ impl Speaker {
 
         let engine = Engine::start(output, post.callback(News::Audio))?;
         let tls = tls(config)?;
-        let memory = media::Settings::with_memory(config.window.memory_bytes, tls.clone());
+        let memory = media::Settings {
+            limits: sound::limits(&board.output),
+            ..media::Settings::with_memory(config.window.memory_bytes, tls.clone())
+        };
         let library = Library::start(memory, post.callback(News::Media))?;
+        let licences = Licences::start(cdm::Settings {
+            socket: config.cdm.socket.clone(),
+            tls: tls.clone(),
+        })?;
         let start = match config.service.linking {
             Linking::Auto => Start::ByItself,
             Linking::OnRequest => Start::OnRequest,
@@ -88,6 +96,7 @@ impl Speaker {
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
             ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
+            load: config.window.load,
             presets: config
                 .presets
                 .iter()
@@ -116,6 +125,7 @@ impl Speaker {
             service,
             account,
             library,
+            licences,
             engine,
             journal,
             lights,
@@ -164,6 +174,7 @@ impl Speaker {
         let counters = adapters.engine.counters();
         adapters.engine.close();
         adapters.library.close();
+        adapters.licences.close();
         adapters.service.close();
         if let Some(account) = adapters.account {
             account.close();

@@ -8,15 +8,22 @@ use std::time::Duration;
 use tonearm_core::OnElsewhere;
 use tonearm_core::input::Mode;
 use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
+use tonearm_core::unit::Millis;
 use ureq::http::Uri;
 
-use super::{BoardFile, Chimes, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window};
+use super::{
+    BoardFile, Cdm, Chimes, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window,
+};
 use crate::document::{Found, Table};
 
 /// Parents of one preset (album, playlist, ...). The service names one or two.
 const CONTAINERS_MAX: usize = 8;
 /// Bytes of the window in MiB: below, a single lossless track does not fit; above, the largest board has none to give.
 const MEMORY_MIB: RangeInclusive<u32> = 4..=1024;
+/// Longest head of an entry: whoever wants more wants the whole.
+const HEAD_S_MAX: u32 = 600;
+/// Bytes of a socket's path; the kernel takes no more.
+const SOCKET_PATH_MAX: usize = 107;
 /// Longest time between two heartbeats.
 const HEARTBEAT_S_MAX: u32 = 3600;
 
@@ -46,6 +53,9 @@ pub fn config(root: &Table, folder: &Path) -> Config {
     }
     if let Some(table) = root.table("window") {
         read_window(&table, &mut config.window);
+    }
+    if let Some(table) = root.table("cdm") {
+        read_cdm(&table, folder, &mut config.cdm);
     }
     if let Some(chimes) = root
         .table("sound")
@@ -211,9 +221,31 @@ fn read_window(table: &Table, window: &mut Window) {
     if let Some(behind) = table.whole("behind", &(0..=count(BEHIND_MAX)), "entries") {
         window.behind = size(behind);
     }
+    let few = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
+    if let Some(whole) = table.whole("whole_ahead", &(1..=count(AHEAD_MAX)), "entries") {
+        window.load.whole_ahead = few(whole);
+    }
+    if let Some(whole) = table.whole("whole_behind", &(0..=count(BEHIND_MAX)), "entries") {
+        window.load.whole_behind = few(whole);
+    }
+    if let Some(head_s) = table.whole("head_s", &(0..=HEAD_S_MAX), "seconds (0 = nothing)") {
+        window.load.head = Millis(head_s.saturating_mul(1_000));
+    }
     if let Some(memory_mib) = table.whole("memory_mib", &MEMORY_MIB, "MiB") {
         window.memory_bytes = size(memory_mib) * 1024 * 1024;
     }
+}
+
+fn read_cdm(table: &Table, folder: &Path, cdm: &mut Cdm) {
+    let Some(found) = table.text("socket", "the path of a socket") else {
+        return;
+    };
+    let path = folder.join(&found.value);
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        let text = format!("the path of a socket has at most {SOCKET_PATH_MAX} bytes");
+        return table.refuse(&found, text);
+    }
+    cdm.socket = Some(path);
 }
 
 fn preset(table: &Table) -> Preset {

@@ -165,10 +165,10 @@ pub struct Wish {
 /// How much of an entry is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// All of it: the current entry, the one before, the one after.
+    /// All of it.
     Whole,
-    /// The first 30 seconds: the rest of the window.
-    Head,
+    /// So much from its start; zero: nothing.
+    Head(Millis),
 }
 
 /// The wish list, most urgent first.

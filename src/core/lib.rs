@@ -37,3 +37,4 @@ pub use effect::Effect;
 pub use input::Input;
 pub use link::Reach;
 pub use session::{Availability, Boot, Look, OnElsewhere, Session, Settings, State, View};
+pub use window::Load;

@@ -8,12 +8,36 @@ use crate::entry::Entry;
 use crate::id::{EntryKey, SlotId};
 use crate::limits::{FRESH_ADDRESSES_MAX, SLOTS_MAX};
 use crate::queue::Queue;
+use crate::unit::Millis;
+
+/// How much of the mirrored queue is loaded. The current entry always is, whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Entries after the current one that are loaded whole; 0: none.
+    pub whole_ahead: u8,
+    /// Entries before it that are loaded whole; 0: none.
+    pub whole_behind: u8,
+    /// How much of each other one is loaded, from its start; zero: nothing.
+    pub head: Millis,
+}
+
+impl Default for Load {
+    /// The caching rule of the service: the one before, the current one and the next whole, of the rest 30 seconds.
+    fn default() -> Self {
+        Self {
+            whole_ahead: 1,
+            whole_behind: 1,
+            head: Millis(30_000),
+        }
+    }
+}
 
 /// The slots and who holds them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
     /// Index is the slot number.
     slots: Vec<Option<Held>, SLOTS_MAX>,
+    load: Load,
 }
 
 /// An entry in a slot.
@@ -35,10 +59,10 @@ enum Address {
 }
 
 impl Window {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(load: Load) -> Self {
         let mut slots = Vec::new();
         slots.resize(SLOTS_MAX, None).unwrap_or_default();
-        Self { slots }
+        Self { slots, load }
     }
 
     /// Slot that holds `entry`.
@@ -51,32 +75,35 @@ impl Window {
     }
 
     /// Frees the slots of entries that left the queue, gives slots to those that came, and says what is to be loaded,
-    /// most urgent first: current, next, the one before, then the rest ahead, then the rest behind.
+    /// most urgent first: the current one, those after and before it that are loaded whole, then the rest ahead, then the
+    /// rest behind.
     pub(crate) fn slide(&mut self, queue: &Queue) -> Wishes {
         for slot in &mut self.slots {
             if slot.is_some_and(|held| !queue.contains(held.entry)) {
                 *slot = None;
             }
         }
-        let (nearest_behind, older) = match queue.behind().split_last() {
-            Some((last, older)) => (Some(last), older),
-            None => (None, [].as_slice()),
-        };
-        let (next, later) = match queue.ahead().split_first() {
-            Some((next, later)) => (Some(next), later),
-            None => (None, [].as_slice()),
-        };
-        let near = [queue.current(), next, nearest_behind]
+        let Load {
+            whole_ahead,
+            whole_behind,
+            head,
+        } = self.load;
+        let (ahead, behind) = (queue.ahead(), queue.behind());
+        let (near_ahead, far_ahead) = ahead.split_at_checked(whole_ahead.into()).unwrap_or((ahead, &[]));
+        let older = behind.len().saturating_sub(whole_behind.into());
+        let (far_behind, near_behind) = behind.split_at_checked(older).unwrap_or((&[], behind));
+        let near = queue
+            .current()
             .into_iter()
-            .flatten()
-            .map(|entry| (entry, Extent::Whole));
-        let far = later
-            .iter()
-            .chain(older.iter().rev())
-            .map(|entry| (entry, Extent::Head));
+            .chain(near_ahead)
+            .chain(near_behind.iter().rev());
+        let far = far_ahead.iter().chain(far_behind.iter().rev());
         let mut wishes = Wishes::new();
-        for (entry, extent) in near.chain(far) {
-            self.wish(entry, extent, &mut wishes);
+        for entry in near {
+            self.wish(entry, Extent::Whole, &mut wishes);
+        }
+        for entry in far {
+            self.wish(entry, Extent::Head(head), &mut wishes);
         }
         wishes
     }
@@ -202,7 +229,7 @@ mod tests {
     #[test]
     fn the_current_entry_comes_first_then_the_next_then_the_one_before() {
         let mut queue = queue(1..=5);
-        let mut window = Window::new();
+        let mut window = Window::new(Load::default());
         queue.advance();
         queue.advance();
         let wishes = window.slide(&queue);
@@ -212,9 +239,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_loaded_whole_is_a_matter_of_settings() {
+        let mut queue = queue(1..=6);
+        queue.advance();
+        queue.advance();
+        let load = Load {
+            whole_ahead: 2,
+            whole_behind: 0,
+            head: Millis(10_000),
+        };
+        let wishes = Window::new(load).slide(&queue);
+        let head = Extent::Head(Millis(10_000));
+        let extents: List<_> = wishes.iter().map(|wish| (wish.entry.0, wish.extent)).collect();
+        let whole = Extent::Whole;
+        assert_eq!(
+            extents,
+            [(3, whole), (4, whole), (5, whole), (6, head), (2, head), (1, head)]
+        );
+    }
+
+    #[test]
     fn an_entry_keeps_its_slot_while_the_window_slides() {
         let mut queue = queue(1..=11);
-        let mut window = Window::new();
+        let mut window = Window::new(Load::default());
         window.slide(&queue);
         let before = window.slot_of(EntryKey(4));
         for _ in 0..3 {
@@ -228,7 +275,7 @@ mod tests {
     #[test]
     fn every_mirrored_entry_finds_a_slot_when_the_window_is_full() {
         let mut queue = queue(1..=11);
-        let mut window = Window::new();
+        let mut window = Window::new(Load::default());
         for turn in 0..40_u32 {
             assert_eq!(window.slide(&queue).len(), queue.entries().len());
             queue.advance();
@@ -245,14 +292,14 @@ mod tests {
 
     #[test]
     fn an_entry_listed_twice_is_loaded_once() {
-        let mut window = Window::new();
+        let mut window = Window::new(Load::default());
         assert_eq!(order(&window.slide(&queue([1, 2, 1, 2]))), [1, 2]);
     }
 
     #[test]
     fn an_expired_entry_is_wished_again_once_it_has_a_fresh_address() {
         let queue = queue([1, 2]);
-        let mut window = Window::new();
+        let mut window = Window::new(Load::default());
         window.slide(&queue);
         window.expire(EntryKey(2));
         window.renew(EntryKey(1));

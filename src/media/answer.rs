@@ -3,19 +3,8 @@
 use tonearm_core::input::MediaFault;
 use ureq::http::{HeaderMap, HeaderName, header};
 
-/// Content types that are no audio file, by their beginning.
-const NO_MEDIA: [&str; 6] = [
-    "text/html",
-    "application/xhtml",
-    "application/json",
-    "text/json",
-    "text/xml",
-    "application/xml",
-];
-/// Content type of an MPEG-DASH manifest.
-const DASH: &str = "application/dash+xml";
-/// What a manifest is answered with, in logs.
-pub const DASH_LATER: &str = "it is an MPEG-DASH manifest; DASH comes with a later version";
+/// Content types that are neither audio nor a manifest, by their beginning. XML counts by its content.
+const NO_MEDIA: [&str; 4] = ["text/html", "application/xhtml", "application/json", "text/json"];
 
 /// The part of an answer's head that matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +55,11 @@ pub struct Validator {
 }
 
 impl Validator {
+    /// Nothing is known.
+    pub const fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.modified.is_none()
+    }
+
     /// Whether the two cannot be of one version. The tag decides where both have one; what is missing decides nothing.
     pub fn contradicts(&self, other: &Self) -> bool {
         match (&self.etag, &other.etag) {
@@ -131,9 +125,7 @@ pub fn meaning(head: &Head) -> Meaning {
 /// A fault if the content cannot be an audio file.
 fn content_meaning(head: &Head) -> Option<Meaning> {
     let kind = head.content_type.as_deref().unwrap_or_default();
-    let reason = if kind == DASH {
-        DASH_LATER.to_owned()
-    } else if head.encoded {
+    let reason = if head.encoded {
         "the host sends it compressed without being asked to".to_owned()
     } else if NO_MEDIA.iter().any(|no_media| kind.starts_with(no_media)) {
         format!("it is {kind:?}, no audio")
@@ -168,6 +160,26 @@ fn parse_range(text: &str) -> Option<ParsedRange> {
         .split_once('-')
         .and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
     Some((range, total))
+}
+
+/// Extension of a file of this content type, if it is a known one.
+pub fn format_of(kind: &str) -> Option<String> {
+    let known = [
+        ("audio/mpeg", "mp3"),
+        ("audio/mp4", "m4a"),
+        ("video/mp4", "mp4"),
+        ("audio/flac", "flac"),
+        ("audio/x-flac", "flac"),
+        ("audio/ogg", "ogg"),
+        ("application/ogg", "ogg"),
+        ("audio/aac", "aac"),
+        ("audio/wav", "wav"),
+        ("audio/x-wav", "wav"),
+    ];
+    known
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .map(|(_, extension)| (*extension).to_owned())
 }
 
 /// Whether a body that begins like this is a page, a manifest or JSON instead of audio. No audio format begins so.
@@ -312,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_no_audio_is_a_fault() {
-        for kind in ["text/html", "application/json", "application/dash+xml", "text/xml"] {
+        for kind in ["text/html", "application/json", "application/xhtml+xml"] {
             let head = Head {
                 status: 200,
                 content_type: Some(kind.into()),
@@ -323,7 +335,14 @@ mod tests {
                 "{kind}"
             );
         }
-        for kind in ["audio/mpeg", "application/octet-stream", "video/mp4", "text/plain"] {
+        for kind in [
+            "audio/mpeg",
+            "application/octet-stream",
+            "video/mp4",
+            "text/plain",
+            "text/xml",
+            "application/dash+xml",
+        ] {
             let head = Head {
                 status: 200,
                 content_type: Some(kind.into()),

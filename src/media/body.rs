@@ -1,7 +1,7 @@
 //! Bytes of one entry, possibly with holes, and the cursors of those who read them. It neither fetches nor waits.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tonearm_core::effect::Extent;
 use tonearm_core::id::EntryKey;
@@ -9,19 +9,21 @@ use tonearm_core::input::MediaFault;
 use tonearm_core::limits::FRESH_ADDRESSES_MAX;
 use tonearm_core::unit::Millis;
 
-use super::answer::{self, Head, Meaning, Validator};
+use super::answer::{self, Head, Meaning};
+use super::part::{END, PART_BYTES, Part, Ranges, key_of, origin};
+use super::plan::Plan;
 use super::pool::{CHUNK_BYTES, Chunk, Pool};
 
 /// Size of a chunk as a position.
 pub const CHUNK: u64 = CHUNK_BYTES as u64;
-/// Sound in the head of an entry [`Extent::Head`].
-const HEAD_MS: u64 = 30_000;
 
 /// How one reader stands to the body.
 #[derive(Debug)]
 pub struct Cursor {
     /// Number of the reader.
     pub reader: u64,
+    /// Number of the opening it belongs to: they end together.
+    pub opening: u64,
     /// Position it reads next.
     pub at: u64,
     /// It stands before a hole.
@@ -32,13 +34,15 @@ pub struct Cursor {
     pub cancelled: bool,
 }
 
-/// How the host deals with `Range`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ranges {
-    /// Honoured, as far as is known.
-    Honoured,
-    /// Every answer begins at the first byte.
-    Ignored,
+/// What an entry turned out to be.
+#[derive(Debug)]
+pub enum Sort {
+    /// Nothing of it has come yet.
+    Unknown,
+    /// One file.
+    File,
+    /// Segments, by a manifest.
+    Plan(Box<Plan>),
 }
 
 /// Bytes of one entry.
@@ -53,16 +57,12 @@ pub struct Body {
     pub url: String,
     /// Announced length of the entry.
     pub duration: Option<Millis>,
-    /// Length in bytes, once an answer or its end told.
-    pub total: Option<u64>,
-    /// The head of an answer was seen, so what is not known now will not be known before the end.
-    pub answered: bool,
-    /// The version that the bytes belong to.
-    pub validator: Validator,
-    /// Type the host gave.
-    pub content_type: Option<String>,
-    /// Whether holes can be filled one by one.
-    pub ranges: Ranges,
+    /// What it is.
+    pub sort: Sort,
+    /// The text at its address is longer than the range that was asked for.
+    pub is_long_text: bool,
+    /// Its resources, by their keys.
+    pub parts: BTreeMap<u32, Part>,
     /// The bytes, by chunk number.
     pub chunks: BTreeMap<u64, Chunk>,
     /// Why there will be no more bytes, and in words.
@@ -80,9 +80,9 @@ pub struct Body {
 pub enum Admission {
     /// Its bytes are wanted, from `first` on; `end` is where they are announced to end.
     Go {
-        /// Position of the first byte that comes.
+        /// Place of the first byte that comes, at its address.
         first: u64,
-        /// Position after the last byte that comes, if announced.
+        /// Place after the last byte that comes, if announced.
         end: Option<u64>,
     },
     /// Ask again, differently.
@@ -95,21 +95,16 @@ pub enum Admission {
 
 impl Body {
     /// A body without bytes.
-    pub const fn new(serial: u64, entry: EntryKey, attempt: u8, url: String, duration: Option<Millis>) -> Self {
+    pub fn new(serial: u64, entry: EntryKey, attempt: u8, url: String, duration: Option<Millis>) -> Self {
         Self {
             serial,
             entry,
             attempt,
+            parts: BTreeMap::from([(0, Part::file(0, url.clone()))]),
             url,
             duration,
-            total: None,
-            answered: false,
-            validator: Validator {
-                etag: None,
-                modified: None,
-            },
-            content_type: None,
-            ranges: Ranges::Honoured,
+            sort: Sort::Unknown,
+            is_long_text: false,
             chunks: BTreeMap::new(),
             fault: None,
             cursors: Vec::new(),
@@ -126,7 +121,16 @@ impl Body {
         self.attempt = attempt;
         self.url = url;
         self.fault = None;
-        self.ranges = Ranges::Honoured;
+        self.is_long_text = false;
+        match &mut self.sort {
+            Sort::Plan(plan) => plan.is_stale = true,
+            Sort::Unknown | Sort::File => {
+                for part in self.parts.values_mut() {
+                    part.url.clone_from(&self.url);
+                    part.ranges = Ranges::Honoured;
+                }
+            }
+        }
         self.trouble = 0;
         self.not_before = None;
     }
@@ -136,14 +140,70 @@ impl Body {
         for chunk in std::mem::take(&mut self.chunks).into_values() {
             pool.give(chunk);
         }
-        self.total = None;
-        self.validator = Validator::default();
-        self.answered = false;
+        self.sort = Sort::Unknown;
+        self.parts = BTreeMap::from([(0, Part::file(0, self.url.clone()))]);
+    }
+
+    /// What is there belongs to segments of `plan` from now on.
+    pub fn adopt(&mut self, plan: Plan, pool: &mut Pool) {
+        self.forget(pool);
+        self.parts.clear();
+        self.sort = Sort::Plan(Box::new(plan));
+    }
+
+    /// The manifest's entry, if it is one.
+    pub fn plan(&self) -> Option<&Plan> {
+        match &self.sort {
+            Sort::Plan(plan) => Some(plan),
+            Sort::Unknown | Sort::File => None,
+        }
+    }
+
+    /// The manifest's entry, if it is one.
+    pub fn plan_mut(&mut self) -> Option<&mut Plan> {
+        match &mut self.sort {
+            Sort::Plan(plan) => Some(plan),
+            Sort::Unknown | Sort::File => None,
+        }
+    }
+
+    /// Drops the bytes of one part.
+    pub fn empty(&mut self, key: u32, pool: &mut Pool) {
+        let first = origin(key) / CHUNK;
+        let mut rest = self.chunks.split_off(&first);
+        let mut later = rest.split_off(&(first + PART_BYTES / CHUNK));
+        self.chunks.append(&mut later);
+        for chunk in rest.into_values() {
+            pool.give(chunk);
+        }
+    }
+
+    /// Drops a part, as if it had never been decided on.
+    pub fn unplan(&mut self, key: u32, pool: &mut Pool) {
+        self.empty(key, pool);
+        self.parts.remove(&key);
+    }
+
+    /// Drops parts without bytes that nobody is at.
+    pub fn prune(&mut self) {
+        let Self {
+            parts, chunks, cursors, ..
+        } = self;
+        parts.retain(|key, _| {
+            let first = origin(*key) / CHUNK;
+            chunks.range(first..first + PART_BYTES / CHUNK).next().is_some()
+                || cursors.iter().any(|cursor| key_of(cursor.at) == *key)
+        });
     }
 
     /// Somebody who still reads took bytes.
     pub fn is_consumed(&self) -> bool {
         self.live().any(|cursor| cursor.consumed)
+    }
+
+    /// Somebody who still reads took bytes of this part.
+    pub fn is_part_consumed(&self, key: u32) -> bool {
+        self.live().any(|cursor| cursor.consumed && key_of(cursor.at) == key)
     }
 
     /// Cursors that still read.
@@ -161,6 +221,12 @@ impl Body {
         self.cursors.iter_mut().find(|cursor| cursor.reader == reader)
     }
 
+    /// The part that sounds at the millisecond of a position, with its key.
+    pub fn part_over(&self, at: u64) -> Option<(u32, &Part)> {
+        let (key, part) = self.parts.range(..=key_of(at)).next_back()?;
+        (at < part.next() || *key == key_of(at)).then_some((*key, part))
+    }
+
     /// Bytes at `at`, as far as they are there without a hole, within one chunk.
     pub fn bytes_at(&self, at: u64) -> &[u8] {
         let offset = usize::try_from(at % CHUNK).unwrap_or(usize::MAX);
@@ -170,8 +236,33 @@ impl Body {
             .unwrap_or_default()
     }
 
-    /// First byte at or after `from` that is not there. May be the end of the body.
+    /// First byte at or after `from` that is not there; [`END`] if all of them are.
     pub fn missing_from(&self, from: u64) -> u64 {
+        let mut at = from;
+        while at != END {
+            if self
+                .plan()
+                .and_then(|plan| plan.end)
+                .is_some_and(|end| key_of(at) >= end)
+            {
+                return END;
+            }
+            let Some((key, part)) = self.part_over(at) else {
+                return at;
+            };
+            let first = origin(key);
+            let missing = self.missing_within(if key_of(at) == key { at } else { first });
+            match part.total() {
+                // Each part comes behind the one before.
+                Some(total) if missing - first >= total => at = part.next(),
+                Some(_) | None => return missing,
+            }
+        }
+        END
+    }
+
+    /// First byte at or after `from` that is in no chunk.
+    fn missing_within(&self, from: u64) -> u64 {
         let mut expected = from / CHUNK;
         for (index, chunk) in self.chunks.range(expected..) {
             if *index != expected || !chunk.is_full() {
@@ -184,18 +275,20 @@ impl Body {
         expected.saturating_mul(CHUNK).saturating_add(partial)
     }
 
-    /// Where the hole at `at` ends because later bytes are there already.
+    /// Where the hole at `at` ends because later bytes of the same part are there already.
     pub fn hole_end(&self, at: u64) -> Option<u64> {
         let next = (at / CHUNK).saturating_add(1);
-        self.chunks
+        let end = self
+            .chunks
             .range(next..)
             .next()
-            .map(|(index, _)| index.saturating_mul(CHUNK))
+            .map(|(index, _)| index.saturating_mul(CHUNK));
+        end.filter(|end| key_of(*end) == key_of(at))
     }
 
     /// Every byte is there.
     pub fn is_complete(&self) -> bool {
-        self.total.is_some_and(|total| self.missing_from(0) >= total)
+        self.missing_from(0) == END
     }
 
     /// Bytes that are there.
@@ -203,26 +296,49 @@ impl Body {
         self.chunks.values().map(|chunk| chunk.len() as u64).sum()
     }
 
-    /// Position up to which bytes are wished. Whoever reads needs the whole.
+    /// Length in bytes, where that is known: of a file.
+    pub fn total(&self) -> Option<u64> {
+        match self.sort {
+            Sort::Plan(_) => None,
+            Sort::Unknown | Sort::File => self.parts.get(&0)?.total(),
+        }
+    }
+
+    /// Position up to which bytes are wished; [`END`] if all are. Whoever reads needs the whole.
     pub fn limit(&self, extent: Extent, head_bytes: u64) -> u64 {
-        let total = self.total.unwrap_or(u64::MAX);
-        let whole = extent == Extent::Whole || self.live().next().is_some();
-        if whole { total } else { total.min(self.head(head_bytes)) }
+        let sound = match extent {
+            Extent::Head(sound) if self.live().next().is_none() => sound,
+            Extent::Head(_) | Extent::Whole => return END,
+        };
+        if sound == Millis::ZERO {
+            return 0;
+        }
+        match self.sort {
+            Sort::Plan(_) => origin(sound.0),
+            Sort::Unknown | Sort::File => {
+                let head = self.head(sound, head_bytes);
+                if self.total().is_some_and(|total| head >= total) {
+                    END
+                } else {
+                    head
+                }
+            }
+        }
     }
 
     /// Length of the head: its share of the whole where that is known.
-    fn head(&self, head_bytes: u64) -> u64 {
-        match (self.total, self.duration) {
+    fn head(&self, sound: Millis, head_bytes: u64) -> u64 {
+        match (self.total(), self.duration) {
             (Some(total), Some(Millis(duration_ms))) if duration_ms > 0 => {
-                let share = u128::from(total) * u128::from(HEAD_MS) / u128::from(duration_ms);
+                let share = u128::from(total) * u128::from(sound.0) / u128::from(duration_ms);
                 u64::try_from(share).unwrap_or(u64::MAX).max(CHUNK)
             }
             (Some(_) | None, Some(_) | None) => head_bytes,
         }
     }
 
-    /// Takes in the head of an answer to a request for the bytes from `start` on.
-    pub fn admit(&mut self, head: &Head, start: u64, pool: &mut Pool) -> Admission {
+    /// Takes in the head of an answer to a request for the bytes of part `key` from `start` of its address on.
+    pub fn admit(&mut self, head: &Head, key: u32, start: u64, pool: &mut Pool) -> Admission {
         let (first, end, total, ranged) = match answer::meaning(head) {
             Meaning::Bytes {
                 first,
@@ -230,234 +346,147 @@ impl Body {
                 total,
                 ranged,
             } => (first, end, total, ranged),
-            Meaning::Outside { total } => return self.admit_outside(total, start, pool),
+            Meaning::Outside { total } => return self.admit_outside(total, key, start, pool),
             Meaning::NoRanges => {
-                self.ranges = Ranges::Ignored;
+                self.ignore_ranges(key);
                 return Admission::Again("the host mishandles ranges");
             }
             Meaning::Later { retry_after_s } => return Admission::Later(retry_after_s),
-            // The session asks for so many fresh addresses and no more: its last one was this.
-            Meaning::Fault(MediaFault::Expired, reason) if self.attempt >= FRESH_ADDRESSES_MAX => {
-                return Admission::Fault(MediaFault::Unplayable, format!("{reason} at every fresh address"));
-            }
-            Meaning::Fault(fault, reason) => return Admission::Fault(fault, reason),
+            Meaning::Fault(fault, reason) => return self.refuse(fault, reason),
+        };
+        let Some(part) = self.parts.get(&key) else {
+            return Admission::Again("its part is not wanted any more");
         };
         if total == Some(0) {
             return Admission::Fault(MediaFault::Unplayable, "it is empty".to_owned());
         }
-        if self.differs(total, &head.validator)
-            && let Some(refusal) = self.replace(first, pool)
+        if let (Some(total), Some(range)) = (total, &part.range)
+            && total < range.end
+        {
+            let reason = format!("the manifest names bytes up to {} of {total}", range.end);
+            return Admission::Fault(MediaFault::Unplayable, reason);
+        }
+        let other_total = part.file_total.is_some() && total.is_some() && part.file_total != total;
+        if (other_total || part.validator.contradicts(&head.validator))
+            && let Some(refusal) = self.replace(key, first > 0, pool)
         {
             return refusal;
         }
         if !ranged {
-            self.ranges = Ranges::Ignored;
+            self.ignore_ranges(key);
         }
-        self.answered = true;
-        self.total = self.total.or(total);
-        if head.validator != Validator::default() {
-            self.validator.clone_from(&head.validator);
+        let Some(part) = self.parts.get_mut(&key) else {
+            return Admission::Again("its part is not wanted any more");
+        };
+        part.answered = true;
+        part.file_total = part.file_total.or(total);
+        if !head.validator.is_empty() {
+            part.validator.clone_from(&head.validator);
         }
-        self.content_type.clone_from(&head.content_type);
+        part.content_type.clone_from(&head.content_type);
         if first > start || (ranged && end.is_some_and(|end| end <= start)) {
-            self.ranges = Ranges::Ignored;
+            self.ignore_ranges(key);
             return Admission::Again("the host sent another range than it was asked for");
         }
         Admission::Go { first, end }
     }
 
-    /// The host says that there is nothing from `start` on.
-    fn admit_outside(&mut self, total: Option<u64>, start: u64, pool: &mut Pool) -> Admission {
-        if start == 0 {
-            return Admission::Fault(MediaFault::Unplayable, "it is empty".to_owned());
+    /// What a refusal by the host means for the entry.
+    pub fn refuse(&self, fault: MediaFault, reason: String) -> Admission {
+        // The session asks for so many fresh addresses and no more: its last one was this.
+        if fault == MediaFault::Expired && self.attempt >= FRESH_ADDRESSES_MAX {
+            return Admission::Fault(MediaFault::Unplayable, format!("{reason} at every fresh address"));
         }
-        if self.total.is_none() && total.is_none_or(|total| total == start) {
+        Admission::Fault(fault, reason)
+    }
+
+    fn ignore_ranges(&mut self, key: u32) {
+        if let Some(part) = self.parts.get_mut(&key) {
+            part.ranges = Ranges::Ignored;
+        }
+    }
+
+    /// The host says that there is nothing from `start` on.
+    fn admit_outside(&mut self, total: Option<u64>, key: u32, start: u64, pool: &mut Pool) -> Admission {
+        let part = self.parts.get_mut(&key);
+        if start == 0 || part.as_ref().is_some_and(|part| part.range.is_some()) {
+            return Admission::Fault(MediaFault::Unplayable, "it is empty there".to_owned());
+        }
+        if let Some(part) = part.filter(|part| part.file_total.is_none() && total.is_none_or(|total| total == start)) {
             // Its length was never announced; this is how its end shows.
-            self.total = Some(start);
+            part.file_total = Some(start);
             return Admission::Again("the end is found");
         }
-        self.replace(start, pool)
+        self.replace(key, true, pool)
             .unwrap_or(Admission::Again("the file became shorter"))
     }
 
-    /// Whether an answer is about another file than the bytes that are there.
-    fn differs(&self, total: Option<u64>, validator: &Validator) -> bool {
-        let other_total = self.total.is_some() && total.is_some() && self.total != total;
-        other_total || self.validator.contradicts(validator)
-    }
-
     /// The file changed. Starts over while nobody has heard any of it; else the sound would be stitched from two files.
-    fn replace(&mut self, first: u64, pool: &mut Pool) -> Option<Admission> {
-        if self.is_consumed() {
+    fn replace(&mut self, key: u32, is_late: bool, pool: &mut Pool) -> Option<Admission> {
+        if self.is_part_consumed(key) {
             let reason = "it changed at the host while it was being read".to_owned();
             return Some(Admission::Fault(MediaFault::Unplayable, reason));
         }
-        self.forget(pool);
-        (first > 0).then_some(Admission::Again("the file changed at the host"))
+        self.empty(key, pool);
+        if let Some(part) = self.parts.get_mut(&key) {
+            part.reset();
+        }
+        is_late.then_some(Admission::Again("the file changed at the host"))
     }
 
-    /// Sound that is loaded, estimated from the share of bytes.
+    /// Sound that is loaded: from the share of bytes, of the whole or of each segment.
     pub fn loaded_length(&self) -> Option<Millis> {
-        let (total, duration) = (self.total.filter(|total| *total > 0)?, self.duration?);
-        let share = u128::from(duration.0) * u128::from(self.loaded()) / u128::from(total);
-        Some(Millis(u32::try_from(share).unwrap_or(u32::MAX).min(duration.0)))
+        if self.plan().is_none() {
+            let (total, duration) = (self.total().filter(|total| *total > 0)?, self.duration?);
+            return Some(share(duration, self.loaded(), total));
+        }
+        let segment = |(key, part): (&u32, &Part)| {
+            let total = part.total().filter(|total| *total > 0)?;
+            let first = origin(*key) / CHUNK;
+            let chunks = self.chunks.range(first..first + PART_BYTES / CHUNK);
+            let loaded = chunks.map(|(_, chunk)| chunk.len() as u64).sum();
+            let length = part.sound.as_ref()?.length?;
+            Some(share(millis(length), loaded, total).0)
+        };
+        Some(Millis(self.parts.iter().filter_map(segment).sum()))
+    }
+
+    /// Sound that is loaded ahead of the readers, or of the start, without a hole.
+    pub fn ahead(&self) -> Duration {
+        let from = self.base().unwrap_or(0);
+        let missing = self.missing_from(from);
+        let ahead = match (&self.sort, self.total(), self.duration) {
+            (Sort::Plan(plan), _, duration) => {
+                let end = plan.length().map(millis).or(duration).unwrap_or(Millis::ZERO);
+                let to = if missing == END { end.0 } else { key_of(missing) };
+                Millis(to.saturating_sub(key_of(from)))
+            }
+            (Sort::Unknown | Sort::File, Some(total), Some(duration)) if total > 0 => {
+                share(duration, missing.min(total).saturating_sub(from), total)
+            }
+            (Sort::Unknown | Sort::File, _, _) => Millis::ZERO,
+        };
+        Duration::from_millis(ahead.0.into())
     }
 
     /// Name of the format for whoever decodes: the path's extension, else the type's second half.
     pub fn hint(&self) -> Option<String> {
-        answer::extension_of(&self.url).or_else(|| {
-            let kind = self.content_type.as_deref()?;
-            let known = [
-                ("audio/mpeg", "mp3"),
-                ("audio/mp4", "m4a"),
-                ("video/mp4", "mp4"),
-                ("audio/flac", "flac"),
-                ("audio/x-flac", "flac"),
-                ("audio/ogg", "ogg"),
-                ("application/ogg", "ogg"),
-                ("audio/aac", "aac"),
-                ("audio/wav", "wav"),
-                ("audio/x-wav", "wav"),
-            ];
-            known
-                .iter()
-                .find(|(name, _)| *name == kind)
-                .map(|(_, extension)| (*extension).to_owned())
-        })
+        answer::extension_of(&self.url)
+            .filter(|_| !answer::is_manifest(&self.url))
+            .or_else(|| answer::format_of(self.parts.get(&0)?.content_type.as_deref()?))
     }
+}
+
+/// So many of `total` bytes, as sound.
+fn share(duration: Millis, bytes: u64, total: u64) -> Millis {
+    let share = u128::from(duration.0) * u128::from(bytes) / u128::from(total.max(1));
+    Millis(u32::try_from(share).unwrap_or(u32::MAX).min(duration.0))
+}
+
+fn millis(time: Duration) -> Millis {
+    Millis(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body() -> Body {
-        Body::new(1, EntryKey(1), 0, "http://h/a.mp3".into(), Some(Millis(60_000)))
-    }
-
-    fn fill(body: &mut Body, pool: &mut Pool, index: u64, length: usize) {
-        let mut chunk = pool.take().unwrap();
-        chunk.append(&vec![7; length]);
-        body.chunks.insert(index, chunk);
-    }
-
-    fn head(status: u16, range: Option<&str>, length: u64, validator: &str) -> Head {
-        Head {
-            status,
-            content_range: range.map(str::to_owned),
-            length: Some(length),
-            validator: Validator {
-                etag: Some(validator.to_owned()),
-                modified: None,
-            },
-            ..Head::default()
-        }
-    }
-
-    fn reading(at: u64) -> Cursor {
-        Cursor {
-            reader: 1,
-            at,
-            waiting: false,
-            consumed: true,
-            cancelled: false,
-        }
-    }
-
-    #[test]
-    fn holes_are_found_within_and_between_chunks() {
-        let (mut body, mut pool) = (body(), Pool::new(8 * CHUNK_BYTES));
-        assert_eq!(body.missing_from(5), 0, "the chunk is filled from its start");
-        fill(&mut body, &mut pool, 0, CHUNK_BYTES);
-        fill(&mut body, &mut pool, 1, 10);
-        fill(&mut body, &mut pool, 3, CHUNK_BYTES);
-        assert_eq!(body.missing_from(0), CHUNK + 10);
-        assert_eq!(body.hole_end(CHUNK + 10), Some(3 * CHUNK));
-        assert_eq!(body.missing_from(3 * CHUNK), 4 * CHUNK);
-        assert_eq!(body.hole_end(4 * CHUNK), None);
-        assert_eq!(body.loaded(), 2 * CHUNK + 10);
-        body.total = Some(4 * CHUNK);
-        assert!(!body.is_complete());
-    }
-
-    #[test]
-    fn the_head_is_half_of_a_minute() {
-        let mut body = body();
-        assert_eq!(body.limit(Extent::Head, 512 * 1024), 512 * 1024, "nothing is known yet");
-        body.total = Some(10 * CHUNK);
-        assert_eq!(body.limit(Extent::Head, 512 * 1024), 5 * CHUNK);
-        assert_eq!(body.limit(Extent::Whole, 512 * 1024), 10 * CHUNK);
-        body.cursors.push(reading(0));
-        assert_eq!(
-            body.limit(Extent::Head, 512 * 1024),
-            10 * CHUNK,
-            "whoever reads needs the whole"
-        );
-    }
-
-    #[test]
-    fn a_changed_file_starts_over_while_nobody_heard_it() {
-        let (mut body, mut pool) = (body(), Pool::new(8 * CHUNK_BYTES));
-        let first = body.admit(&head(206, Some("bytes 0-9/100"), 10, "a"), 0, &mut pool);
-        assert_eq!(
-            first,
-            Admission::Go {
-                first: 0,
-                end: Some(10)
-            }
-        );
-        fill(&mut body, &mut pool, 0, 10);
-        let second = body.admit(&head(206, Some("bytes 10-99/100"), 90, "b"), 10, &mut pool);
-        assert!(matches!(second, Admission::Again(_)), "{second:?}");
-        assert_eq!((body.loaded(), body.total), (0, None));
-    }
-
-    #[test]
-    fn a_file_that_changes_while_it_is_read_is_unplayable() {
-        for changed in [
-            head(206, Some("bytes 10-99/100"), 90, "b"),
-            head(206, Some("bytes 10-98/99"), 89, "a"),
-        ] {
-            let (mut body, mut pool) = (body(), Pool::new(8 * CHUNK_BYTES));
-            body.admit(&head(206, Some("bytes 0-9/100"), 10, "a"), 0, &mut pool);
-            fill(&mut body, &mut pool, 0, 10);
-            body.cursors.push(reading(10));
-            let second = body.admit(&changed, 10, &mut pool);
-            assert!(
-                matches!(second, Admission::Fault(MediaFault::Unplayable, _)),
-                "{second:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_fresh_address_of_the_same_file_keeps_its_bytes() {
-        let (mut body, mut pool) = (body(), Pool::new(8 * CHUNK_BYTES));
-        body.admit(&head(206, Some("bytes 0-9/100"), 10, "a"), 0, &mut pool);
-        fill(&mut body, &mut pool, 0, 10);
-        body.cursors.push(reading(10));
-        body.fault = Some((MediaFault::Expired, "status 403".into()));
-        body.renew(1, "http://h/b.mp3".into(), &mut pool);
-        let second = body.admit(&head(206, Some("bytes 10-99/100"), 90, "a"), 10, &mut pool);
-        assert_eq!(
-            second,
-            Admission::Go {
-                first: 10,
-                end: Some(100)
-            }
-        );
-        assert_eq!((body.loaded(), body.fault), (10, None));
-    }
-
-    #[test]
-    fn the_end_of_a_body_of_unknown_length_shows_as_a_range_outside() {
-        let (mut body, mut pool) = (body(), Pool::new(8 * CHUNK_BYTES));
-        body.admit(&head(206, Some("bytes 0-9/*"), 10, "a"), 0, &mut pool);
-        fill(&mut body, &mut pool, 0, 10);
-        assert!(matches!(
-            body.admit(&head(416, None, 0, "a"), 10, &mut pool),
-            Admission::Again(_)
-        ));
-        assert!(body.is_complete());
-    }
-}
+#[path = "body_tests.rs"]
+mod tests;

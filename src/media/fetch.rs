@@ -8,13 +8,17 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tonearm_core::input::MediaFault;
-use ureq::http::{Request, header};
-use ureq::{Agent, Error};
+use ureq::http::{Request, Response, header};
+use ureq::{Agent, Error, ResponseExt};
 
 use super::answer::{self, Head};
-use super::body::{Admission, Body, CHUNK, Ranges};
+use super::body::{Admission, Body, CHUNK, Sort};
+use super::documents;
 use super::library::{News, Shared};
-use super::state::{Job, Order, Pick, State};
+use super::measured::Measured;
+use super::order::{Order, Subject};
+use super::part::{PART_BYTES, Ranges};
+use super::state::{Job, Pick, State};
 use crate::tls::Tls;
 
 /// Bytes read at once, per thread and outside of the budget.
@@ -62,7 +66,7 @@ impl Default for Patience {
 
 /// How a request ended.
 #[derive(Debug)]
-enum Outcome {
+pub enum Outcome {
     /// As wished, or because it is not wished any more.
     Done,
     /// The network, or a host that is not well: try again, not before so many seconds if the host named a time.
@@ -98,10 +102,9 @@ fn next(shared: &Shared, thread: usize) -> Option<(Order, Agent)> {
         let now = Instant::now();
         state = match state.pick(now) {
             Pick::Fetch(order) => {
-                let at = if order.ranges == Ranges::Ignored {
-                    0
-                } else {
-                    order.start
+                let at = match order.ranges {
+                    Ranges::Ignored => order.position(0),
+                    Ranges::Honoured => order.at,
                 };
                 *state.jobs.get_mut(thread)? = Some(Job {
                     serial: order.serial,
@@ -152,39 +155,61 @@ fn agent_of(tls: &Tls, patience: &Patience) -> Agent {
 
 /// One request, until its bytes are in or it ends otherwise.
 fn run(shared: &Shared, thread: usize, order: &Order, agent: &Agent, buffer: &mut [u8]) -> Outcome {
+    let (key, part) = match order.subject {
+        Subject::Media { key, part, .. } => (key, part),
+        Subject::Document(document) => return documents::run(shared, thread, order, document, agent),
+    };
+    let mut measured = Measured::begin();
+    let mut response = match ask(order, agent) {
+        Ok(response) => response,
+        Err(outcome) => return outcome,
+    };
+    let head = Head::of(response.status().as_u16(), response.headers());
+    let (mut at, end) = match admit(shared, thread, order, (key, part), &head) {
+        Ok(admitted) => admitted,
+        Err(outcome) => return outcome,
+    };
+    let address = response.get_uri().to_string();
+    let mut reader = response.body_mut().as_reader();
+    loop {
+        let data = match reader.read(buffer) {
+            Ok(0) => {
+                measured.tell(shared);
+                return ended(shared, order, at, end);
+            }
+            Ok(count) => buffer.get(..count).unwrap_or_default(),
+            Err(error) => return Outcome::Trouble(error.to_string(), None),
+        };
+        measured.add(shared, data.len());
+        if at == 0 && answer::begins_like_text(data) {
+            let beginning = data.to_vec();
+            return documents::text(shared, thread, order, &address, beginning, &mut reader, end);
+        }
+        if let Flow::Stop(outcome) = store(shared, thread, order, at, data, end, &mut measured) {
+            return outcome;
+        }
+        at = at.saturating_add(data.len() as u64);
+    }
+}
+
+/// Makes the request.
+pub fn ask(order: &Order, agent: &Agent) -> Result<Response<ureq::Body>, Outcome> {
     let mut request = Request::get(&order.url);
-    if order.ranges == Ranges::Honoured {
+    let is_ranged = match order.subject {
+        Subject::Media { .. } => order.ranges == Ranges::Honoured,
+        Subject::Document(_) => order.end.is_some(),
+    };
+    if is_ranged {
         let range = match order.end {
             Some(end) => format!("bytes={}-{}", order.start, end.saturating_sub(1)),
             None => format!("bytes={}-", order.start),
         };
         request = request.header(header::RANGE, range);
     }
-    let mut response = match request
-        .body(())
-        .map_err(Error::from)
+    let request = request.body(()).map_err(Error::from);
+    request
         .and_then(|request| agent.run(request))
-    {
-        Ok(response) => response,
-        Err(error) => return outcome_of(&error),
-    };
-    let head = Head::of(response.status().as_u16(), response.headers());
-    let (mut at, end) = match admit(shared, thread, order, &head) {
-        Ok(admitted) => admitted,
-        Err(outcome) => return outcome,
-    };
-    let mut reader = response.body_mut().as_reader();
-    loop {
-        let data = match reader.read(buffer) {
-            Ok(0) => return ended(shared, order, at, end),
-            Ok(count) => buffer.get(..count).unwrap_or_default(),
-            Err(error) => return Outcome::Trouble(error.to_string(), None),
-        };
-        if let Flow::Stop(outcome) = store(shared, thread, order, at, data, end) {
-            return outcome;
-        }
-        at = at.saturating_add(data.len() as u64);
-    }
+        .map_err(|error| outcome_of(&error))
 }
 
 /// What a request without an answer leads to: trouble, unless the address itself is no good.
@@ -199,8 +224,14 @@ fn outcome_of(error: &Error) -> Outcome {
     }
 }
 
-/// Takes in the head of an answer; gives where its bytes begin and end.
-fn admit(shared: &Shared, thread: usize, order: &Order, head: &Head) -> Result<(u64, Option<u64>), Outcome> {
+/// Takes in the head of an answer; gives where its bytes begin and end, as the address counts.
+fn admit(
+    shared: &Shared,
+    thread: usize,
+    order: &Order,
+    (key, part): (u32, u32),
+    head: &Head,
+) -> Result<(u64, Option<u64>), Outcome> {
     let mut state = shared.lock();
     let State { bodies, pool, jobs, .. } = &mut *state;
     let job = jobs
@@ -211,31 +242,52 @@ fn admit(shared: &Shared, thread: usize, order: &Order, head: &Head) -> Result<(
     let body = bodies
         .iter_mut()
         .find(|body| body.serial == order.serial)
+        .filter(|body| body.parts.get(&key).is_some_and(|known| known.serial == part))
         .ok_or(Outcome::Done)?;
-    let admission = body.admit(head, order.start, pool);
+    let admission = body.admit(head, key, order.start, pool);
     let admitted = match admission {
         Admission::Go { first, end } => {
-            job.at = first;
+            job.at = order.position(first);
             Ok((first, end))
         }
-        Admission::Again(reason) => Err(Outcome::Trouble(reason.to_owned(), None)),
-        Admission::Later(wait_s) => Err(Outcome::Trouble(format!("status {}", head.status), wait_s)),
-        Admission::Fault(fault, reason) => Err(Outcome::Fault(fault, reason)),
+        refused @ (Admission::Again(_) | Admission::Later(_) | Admission::Fault(..)) => {
+            Err(outcome_of_refusal(refused, head.status))
+        }
     };
     drop(state);
     shared.data.notify_all();
     admitted
 }
 
-/// Puts bytes that belong at `at` into their chunks; waits for memory where that is worth it.
-fn store(shared: &Shared, thread: usize, order: &Order, at: u64, data: &[u8], end: Option<u64>) -> Flow {
-    if at == 0 && answer::begins_like_text(data) {
-        return Flow::Stop(Outcome::Fault(
-            MediaFault::Unplayable,
-            "it is a text, no audio".to_owned(),
-        ));
+/// How a request ends whose answer was not let in.
+pub fn outcome_of_refusal(admission: Admission, status: u16) -> Outcome {
+    match admission {
+        Admission::Go { .. } => Outcome::Done,
+        Admission::Again(reason) => Outcome::Trouble(reason.to_owned(), None),
+        Admission::Later(wait_s) => Outcome::Trouble(format!("status {status}"), wait_s),
+        Admission::Fault(fault, reason) => Outcome::Fault(fault, reason),
     }
-    let (mut at, mut data) = (at, data);
+}
+
+/// Puts bytes that belong at `at` into their chunks; waits for memory where that is worth it.
+fn store(
+    shared: &Shared,
+    thread: usize,
+    order: &Order,
+    at: u64,
+    data: &[u8],
+    end: Option<u64>,
+    measured: &mut Measured,
+) -> Flow {
+    let bound = match order.subject {
+        Subject::Media { bound, .. } => bound.unwrap_or(u64::MAX),
+        Subject::Document(_) => return Flow::Stop(Outcome::Done),
+    };
+    // What a host sends beyond what the manifest names belongs to somebody else.
+    let mine = usize::try_from(bound.saturating_sub(at))
+        .unwrap_or(usize::MAX)
+        .min(data.len());
+    let (mut at, mut data) = (at, data.get(..mine).unwrap_or_default());
     let mut state = shared.lock();
     while !data.is_empty() {
         let cancelled = state
@@ -249,6 +301,7 @@ fn store(shared: &Shared, thread: usize, order: &Order, at: u64, data: &[u8], en
         let taken = match put(&mut state, order, at, data) {
             Put::Taken(taken) => taken,
             Put::NoMemory if state.may_hold(order.serial) => {
+                measured.hold();
                 state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -257,12 +310,13 @@ fn store(shared: &Shared, thread: usize, order: &Order, at: u64, data: &[u8], en
         at = at.saturating_add(taken as u64);
         data = data.get(taken..).unwrap_or_default();
         if let Some(Some(job)) = state.jobs.get_mut(thread) {
-            job.at = at;
+            job.at = order.position(at);
         }
         shared.data.notify_all();
     }
     // An answer that ends here by itself is read to its end, so that the connection can be used again.
-    if at >= state.limit(order.serial) && end != Some(at) {
+    let is_enough = at >= bound || order.position(at) >= state.limit(order.serial);
+    if is_enough && end != Some(at) {
         return Flow::Stop(Outcome::Done);
     }
     Flow::Go
@@ -280,17 +334,23 @@ enum Put {
 
 /// Puts as many bytes as go into one chunk.
 fn put(state: &mut State, order: &Order, at: u64, data: &[u8]) -> Put {
-    let (index, offset) = (at / CHUNK, at % CHUNK);
-    let rest = usize::try_from(CHUNK - offset).unwrap_or(data.len()).min(data.len());
+    let Subject::Media { key, part, base, .. } = order.subject else {
+        return Put::Elsewhere;
+    };
     if at < order.start {
         // The host ignored the range; what comes before it is passed over.
-        return Put::Taken(rest.min(usize::try_from(order.start - at).unwrap_or(rest)));
+        let before = usize::try_from(order.start - at).unwrap_or(data.len());
+        return Put::Taken(data.len().min(before));
     }
-    let filled = state
-        .body(order.serial)
-        .and_then(|body| body.chunks.get(&index))
-        .map(|chunk| chunk.len() as u64);
-    match filled {
+    let position = order.position(at);
+    let (index, offset) = (position / CHUNK, position % CHUNK);
+    let rest = usize::try_from(CHUNK - offset).unwrap_or(data.len()).min(data.len());
+    let body = state.body(order.serial);
+    let is_mine = |body: &&Body| body.parts.get(&key).is_some_and(|known| known.serial == part);
+    let Some(body) = body.filter(is_mine).filter(|_| at.saturating_sub(base) < PART_BYTES) else {
+        return Put::Elsewhere;
+    };
+    match body.chunks.get(&index).map(|chunk| chunk.len() as u64) {
         Some(filled) if filled > offset => {
             let known = usize::try_from(filled - offset).unwrap_or(rest);
             let jump = known as u64 == CHUNK && order.ranges == Ranges::Honoured;
@@ -318,6 +378,9 @@ fn put(state: &mut State, order: &Order, at: u64, data: &[u8]) -> Put {
         return Put::Elsewhere;
     };
     body.trouble = 0;
+    if matches!(body.sort, Sort::Unknown) {
+        body.sort = Sort::File;
+    }
     let taken = body.chunks.get_mut(&index).map_or(0, |chunk| chunk.append(data));
     if taken == 0 { Put::Elsewhere } else { Put::Taken(taken) }
 }
@@ -328,15 +391,25 @@ fn ended(shared: &Shared, order: &Order, at: u64, end: Option<u64>) -> Outcome {
     let Some(body) = state.body_mut(order.serial) else {
         return Outcome::Done;
     };
-    let expected = end.or(body.total);
+    let Subject::Media { key, base, .. } = order.subject else {
+        return Outcome::Done;
+    };
+    let Some(part) = body.parts.get_mut(&key) else {
+        return Outcome::Done;
+    };
+    let expected = end.or(part.file_total);
     if expected.is_some_and(|expected| at < expected) {
         return Outcome::Trouble(format!("cut at byte {at} of {}", expected.unwrap_or_default()), None);
     }
-    if at == 0 {
+    if at <= base {
         return Outcome::Fault(MediaFault::Unplayable, "it is empty".to_owned());
     }
+    if let Some(range) = part.range.as_ref().filter(|range| end.is_none() && at < range.end) {
+        let reason = format!("the manifest names bytes up to {} of {at}", range.end);
+        return Outcome::Fault(MediaFault::Unplayable, reason);
+    }
     if end.is_none() {
-        body.total = Some(body.total.unwrap_or(at));
+        part.file_total = Some(part.file_total.unwrap_or(at));
     }
     drop(state);
     shared.data.notify_all();
@@ -369,8 +442,11 @@ fn finish(shared: &Shared, thread: usize, order: &Order, outcome: Outcome) {
             log::warn!(
                 "media: entry {}: {}: {reason} ({fault:?})",
                 body.entry.0,
-                answer::loggable(&body.url)
+                answer::loggable(&order.url)
             );
+            if fault == MediaFault::Unplayable && documents::spare(body, order, pool) {
+                return None;
+            }
             body.fault = Some((fault, reason));
             if fault == MediaFault::Unplayable && !body.is_consumed() {
                 body.forget(pool);

@@ -124,7 +124,7 @@ pub fn head(number: u8, url: String) -> Item {
     let one = item(number, url);
     Item {
         wish: Wish {
-            extent: Extent::Head,
+            extent: Extent::Head(Millis(30_000)),
             ..one.wish
         },
         ..one
@@ -132,7 +132,7 @@ pub fn head(number: u8, url: String) -> Item {
 }
 
 pub fn open(library: &Library, slot: u8) -> Reader {
-    library.open(SlotId(slot)).unwrap().reader
+    library.open(SlotId(slot)).unwrap().stream.into_file()
 }
 
 pub fn read_all(mut reader: Reader) -> Vec<u8> {

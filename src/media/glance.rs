@@ -7,6 +7,7 @@ use std::sync::Arc;
 use symphonia::core::io::MediaSource;
 use tonearm_core::id::SlotId;
 
+use super::body::Sort;
 use super::library::{Library, Shared};
 use super::reader;
 
@@ -46,8 +47,12 @@ impl Peek {
     pub fn open(&self) -> Option<(Glance, Option<String>)> {
         let state = self.shared.lock();
         let body = state.body(self.serial)?;
+        // Segments are not looked at: their description is no bytes of theirs.
+        if !matches!(body.sort, Sort::File) {
+            return None;
+        }
         let loaded = body.missing_from(0);
-        let is_enough = body.total.is_some_and(|total| loaded >= total.min(ENOUGH_BYTES))
+        let is_enough = body.total().is_some_and(|total| loaded >= total.min(ENOUGH_BYTES))
             || loaded >= state.limit(self.serial).min(ENOUGH_BYTES);
         let hint = body.hint();
         drop(state);
@@ -62,7 +67,7 @@ impl Peek {
 
 impl Glance {
     fn total(&self) -> Option<u64> {
-        self.shared.lock().body(self.serial)?.total
+        self.shared.lock().body(self.serial)?.total()
     }
 }
 
@@ -74,7 +79,7 @@ impl Read for Glance {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let state = self.shared.lock();
         let body = state.body(self.serial).ok_or_else(absent)?;
-        let taken = reader::take(body, self.at, buffer).ok_or_else(absent)?;
+        let taken = reader::take(body, 0, self.at, buffer).ok_or_else(absent)?;
         self.at = self.at.saturating_add(taken as u64);
         Ok(taken)
     }

@@ -14,11 +14,13 @@ use tonearm_core::input::MediaFault;
 use tonearm_core::unit::Millis;
 use ureq::Agent;
 
-use super::answer;
-use super::body::{Body, Cursor};
+use super::body::Body;
+use super::dash::Limits;
 use super::fetch::{self, Patience};
+use super::plan::Plan;
 use super::pool::{CHUNK_BYTES, CHUNKS_MIN, Pool};
-use super::reader::Reader;
+use super::seat::Seat;
+use super::segments::Opening;
 use super::state::{FETCHERS, Ranked, State};
 use crate::tls::Tls;
 
@@ -27,6 +29,11 @@ const CLOSE_MS_MAX: u64 = 500;
 /// First range of a head, where its share of the file is not known yet: 13 s at 320 kbit/s.
 pub const HEAD_BYTES: u64 = 512 * 1024;
 
+/// What is decoded at most where nothing is known of the converter: whoever plays reduces it.
+const RATE_MAX_HZ: u32 = 192_000;
+/// Likewise.
+const BITS_MAX: u8 = 24;
+
 /// How much memory, and how connections are encrypted.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,6 +41,8 @@ pub struct Settings {
     pub memory_bytes: usize,
     /// First range of a head; [`HEAD_BYTES`] unless there is a reason.
     pub head_bytes: u64,
+    /// What the converter plays as it is: no representation beyond is chosen.
+    pub limits: Limits,
     /// How connections are encrypted.
     pub tls: Tls,
 }
@@ -44,6 +53,10 @@ impl Settings {
         Self {
             memory_bytes,
             head_bytes: HEAD_BYTES,
+            limits: Limits {
+                rate_max_hz: RATE_MAX_HZ,
+                bits_max: BITS_MAX,
+            },
             tls,
         }
     }
@@ -104,10 +117,21 @@ pub struct Level {
     pub loaded: Option<Millis>,
 }
 
+/// What was chosen, for whoever counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Times the representation changed within an entry.
+    pub switches: u64,
+    /// Bits a second of the representation that the most urgent entry was last fetched in.
+    pub bandwidth_bps: Option<u64>,
+    /// Bits a second that the link carries, as measured.
+    pub link_bps: Option<u64>,
+}
+
 /// An entry opened for decoding.
 pub struct Opened {
-    /// Its bytes; blocks for those that are not there yet.
-    pub reader: Reader,
+    /// Its bytes, once it is known how they come.
+    pub stream: Opening,
     /// Extension that names its format, if anything does.
     pub hint: Option<String>,
     /// Ends the reader from any thread: whatever it waits for, it returns with an error at once.
@@ -133,7 +157,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serial(&self) -> u64 {
+    pub(super) fn serial(&self) -> u64 {
         self.serial_next.fetch_add(1, Ordering::Relaxed)
     }
 }
@@ -151,7 +175,7 @@ pub struct Library {
 }
 
 impl Library {
-    /// Starts the fetch threads. `news` is called on any of them or on the caller of [`Library::want`], and never blocks.
+    /// Starts the fetch threads. `news` is called on any of them and never blocks.
     pub fn start(settings: Settings, news: Arc<dyn Fn(News) + Send + Sync>) -> Result<Self, MediaError> {
         Self::start_with(settings, Patience::default(), news)
     }
@@ -195,12 +219,11 @@ impl Library {
     /// Replaces the wish list, most urgent first. What stays wished keeps its bytes; what does not is freed, or, while
     /// somebody still reads it, freed when the reader is dropped.
     pub fn want(&mut self, wishes: &[Item]) {
-        let mut faults = Vec::new();
         let mut state = self.shared.lock();
         let mut doomed = Vec::new();
         let ranked = wishes
             .iter()
-            .map(|item| self.rank(&mut state, item, &mut faults, &mut doomed))
+            .map(|item| self.rank(&mut state, item, &mut doomed))
             .collect();
         state.wishes = ranked;
         state.sweep();
@@ -209,13 +232,10 @@ impl Library {
         self.shared.work.notify_all();
         self.shared.data.notify_all();
         shut_down(doomed);
-        for fault in faults {
-            (self.shared.news)(fault);
-        }
     }
 
     /// One wish: finds or makes its body.
-    fn rank(&self, state: &mut State, item: &Item, faults: &mut Vec<News>, doomed: &mut Vec<Agent>) -> Ranked {
+    fn rank(&self, state: &mut State, item: &Item, doomed: &mut Vec<Agent>) -> Ranked {
         let Wish {
             slot,
             entry,
@@ -239,45 +259,21 @@ impl Library {
         if fresh {
             // A request to the address before is of no use any more.
             doomed.extend(state.cancel_all(|job| job.serial == serial));
-            if answer::is_manifest(&item.url)
-                && let Some(body) = state.body_mut(serial)
-            {
-                log::warn!(
-                    "media: entry {}: {}: {}",
-                    entry.0,
-                    answer::loggable(&item.url),
-                    answer::DASH_LATER
-                );
-                body.fault = Some((MediaFault::Unplayable, answer::DASH_LATER.to_owned()));
-                faults.push(News {
-                    slot,
-                    entry,
-                    fault: MediaFault::Unplayable,
-                });
-            }
         }
         Ranked { slot, serial, extent }
     }
 
     /// Opens what is (being) loaded in a slot; `None` if nothing is wished there.
     pub fn open(&self, slot: SlotId) -> Option<Opened> {
-        let number = self.shared.serial();
         let mut state = self.shared.lock();
         let serial = state.wishes.iter().find(|wish| wish.slot == slot)?.serial;
-        let body = state.body_mut(serial)?;
-        body.cursors.push(Cursor {
-            reader: number,
-            at: 0,
-            waiting: false,
-            consumed: false,
-            cancelled: false,
-        });
-        let hint = body.hint();
+        let seat = Seat::take(&self.shared, &mut state, serial, None, 0)?;
+        let hint = state.body(serial)?.hint();
         drop(state);
         self.shared.work.notify_all();
-        let reader = Reader::new(Arc::clone(&self.shared), serial, number);
-        let cancel = reader.canceller();
-        Some(Opened { reader, hint, cancel })
+        let cancel = seat.canceller();
+        let stream = Opening { seat };
+        Some(Opened { stream, hint, cancel })
     }
 
     /// What the threads and readers share.
@@ -294,13 +290,25 @@ impl Library {
                 slot: wish.slot,
                 entry: body.entry,
                 bytes: body.loaded(),
-                total: body.total,
+                total: body.total(),
                 complete: body.is_complete(),
                 failed: body.fault.as_ref().map(|(fault, _)| *fault),
                 loaded: body.loaded_length(),
             })
         };
         state.wishes.iter().filter_map(level).collect()
+    }
+
+    /// Counts of the choice among representations.
+    pub fn figures(&self) -> Figures {
+        let state = self.shared.lock();
+        let plans = || state.bodies.iter().filter_map(Body::plan);
+        let first = state.wishes.first().and_then(|wish| state.body(wish.serial));
+        Figures {
+            switches: plans().fold(state.switches, |sum, plan| sum.saturating_add(plan.switches.into())),
+            bandwidth_bps: first.and_then(Body::plan).and_then(Plan::bandwidth_bps),
+            link_bps: state.throughput.bps(),
+        }
     }
 
     /// Tries at once whatever waits to be tried again: the network is back.

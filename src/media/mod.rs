@@ -10,13 +10,20 @@
 
 pub mod answer;
 mod body;
-#[allow(dead_code, unused_imports, reason = "what is fetched by it is not joined yet")]
+#[allow(dead_code, unused_imports, reason = "not all of its words are used yet")]
 pub mod dash;
+mod documents;
 mod fetch;
 mod glance;
 mod library;
+mod measured;
+mod order;
+mod part;
+mod plan;
 mod pool;
 mod reader;
+mod seat;
+mod segments;
 mod state;
 
 #[cfg(test)]
@@ -30,3 +37,4 @@ mod fixture;
 mod scripted;
 
 pub use library::{Item, Level, Library, News, Settings};
+pub use segments::{Entry, Opening, Segments};

@@ -4,13 +4,18 @@
 //! this order, from the pool; from the least urgent wishes; for what sounds and what comes next, from bytes heard long
 //! ago; from what comes next, for what sounds. Bytes somebody reads give way last, and only to what is most urgent.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tonearm_core::effect::Extent;
 use tonearm_core::id::SlotId;
+use tonearm_core::unit::Millis;
 use ureq::Agent;
 
-use super::body::{Body, CHUNK, Ranges};
+use super::body::{Body, CHUNK, Sort};
+use super::dash::Throughput;
+use super::order::{Order, Subject};
+use super::part::{END, Ranges, key_of};
+use super::plan::{Circumstances, Planned};
 use super::pool::{Chunk, Pool};
 
 /// Threads that fetch: one for what sounds, one for what comes.
@@ -18,7 +23,11 @@ pub const FETCHERS: usize = 2;
 /// A reader this far ahead of a running fetch is served soonest by that fetch; further on a request of its own is faster.
 const NEAR_BYTES: u64 = 4 * CHUNK;
 /// Chunks kept behind a reader when its entry does not fit into memory: a short step back needs no request.
-const KEEP_BEHIND_CHUNKS: u64 = 4;
+const KEEP_BEHIND_CHUNKS: usize = 4;
+/// Parts of one entry that are remembered. More than there are chunks in 64 MiB; those without bytes are forgotten.
+const PARTS_MAX: usize = 2048;
+/// Decisions for one request: a hole may turn out to be the end of an entry, and there are not many entries.
+const DECISIONS_MAX: usize = 32;
 
 /// Urgency of what comes after the entry that sounds.
 const NEXT_RANK: usize = 1;
@@ -32,21 +41,6 @@ pub struct Ranked {
     pub serial: u64,
     /// How much of it.
     pub extent: Extent,
-}
-
-/// A request to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// Whose bytes.
-    pub serial: u64,
-    /// From where.
-    pub url: String,
-    /// First byte wanted.
-    pub start: u64,
-    /// Position after the last byte wanted; `None` for all there are.
-    pub end: Option<u64>,
-    /// The host honours ranges, as far as is known.
-    pub ranges: Ranges,
 }
 
 /// A request under way.
@@ -70,8 +64,13 @@ enum Source {
 }
 
 /// A candidate for the next request.
+#[derive(Clone, Copy)]
 struct Candidate {
-    order: Order,
+    serial: u64,
+    /// Position of the first byte wanted.
+    start: u64,
+    /// Position after the last byte wanted.
+    limit: u64,
     rank: usize,
     /// A reader waits for just these bytes.
     awaited: bool,
@@ -101,11 +100,17 @@ pub struct State {
     pub closing: bool,
     /// First range of a head whose share of the file is not known yet.
     pub head_bytes: u64,
+    /// What the link carries.
+    pub throughput: Throughput,
+    /// When the clock of the choice of representations began.
+    born: Instant,
+    /// Changes of representation in entries that are gone.
+    pub switches: u64,
 }
 
 impl State {
     /// Nothing wished, nothing loaded.
-    pub const fn new(pool: Pool, head_bytes: u64) -> Self {
+    pub fn new(pool: Pool, head_bytes: u64) -> Self {
         Self {
             wishes: Vec::new(),
             bodies: Vec::new(),
@@ -114,6 +119,9 @@ impl State {
             agents: [const { None }; FETCHERS],
             closing: false,
             head_bytes,
+            throughput: Throughput::default(),
+            born: Instant::now(),
+            switches: 0,
         }
     }
 
@@ -134,11 +142,16 @@ impl State {
 
     /// The greatest extent wished of a body.
     fn extent(&self, serial: u64) -> Extent {
-        let whole = self
-            .wishes
-            .iter()
-            .any(|wish| wish.serial == serial && wish.extent == Extent::Whole);
-        if whole { Extent::Whole } else { Extent::Head }
+        let wished = self.wishes.iter().filter(|wish| wish.serial == serial);
+        let head = |wish: &Ranked| match wish.extent {
+            Extent::Whole => None,
+            Extent::Head(sound) => Some(sound),
+        };
+        // No head at all where any of them is a whole.
+        let heads: Option<Vec<Millis>> = wished.map(head).collect();
+        heads.map_or(Extent::Whole, |heads| {
+            Extent::Head(heads.into_iter().max().unwrap_or(Millis::ZERO))
+        })
     }
 
     /// Position up to which a body is wished.
@@ -147,10 +160,22 @@ impl State {
             .map_or(0, |body| body.limit(self.extent(serial), self.head_bytes))
     }
 
+    /// How much sound is loaded behind what sounds, up to the body: all of the entry that sounds, if it is another one.
+    fn buffered(&self, serial: u64) -> Duration {
+        let of = |serial| self.body(serial).map_or(Duration::ZERO, Body::ahead);
+        match self.wishes.first() {
+            Some(first) if first.serial != serial => of(first.serial).saturating_add(of(serial)),
+            Some(_) | None => of(serial),
+        }
+    }
+
     /// The next request for an idle thread.
-    pub fn pick(&self, now: Instant) -> Pick {
-        if let Some(best) = self.best(now) {
-            return Pick::Fetch(best.order);
+    pub fn pick(&mut self, now: Instant) -> Pick {
+        for _ in 0..DECISIONS_MAX {
+            let Some(best) = self.best(now) else { break };
+            if let Some(order) = self.order(best, now) {
+                return Pick::Fetch(order);
+            }
         }
         let wished = self
             .bodies
@@ -191,25 +216,21 @@ impl State {
 
     /// Whether a request under way brings the byte at `at` soon.
     fn is_coming(&self, body: &Body, at: u64) -> bool {
-        let reach = match body.ranges {
-            Ranges::Honoured => NEAR_BYTES,
-            Ranges::Ignored => u64::MAX,
+        let reach = match body.parts.get(&key_of(at)).map(|part| part.ranges) {
+            Some(Ranges::Honoured) | None => NEAR_BYTES,
+            Some(Ranges::Ignored) => u64::MAX,
         };
         self.jobs_of(body.serial)
-            .any(|job| job.at <= at && at - job.at <= reach)
+            .any(|job| job.at <= at && at - job.at <= reach && key_of(job.at) == key_of(at))
     }
 
     /// The hole a reader stands before.
     fn awaited(&self, rank: usize, body: &Body) -> Option<Candidate> {
-        let total = body.total.unwrap_or(u64::MAX);
-        let waiting = body
-            .live()
-            .filter(|cursor| cursor.waiting && cursor.at < total)
-            .map(|cursor| cursor.at);
+        let waiting = body.live().filter(|cursor| cursor.waiting).map(|cursor| cursor.at);
         let start = waiting
             .map(|at| body.missing_from(at))
             .find(|start| !self.is_coming(body, *start))?;
-        self.candidate(rank, body, start, total, true)
+        self.candidate(rank, body, start, END, true)
     }
 
     /// The first hole ahead of the readers, or of the start.
@@ -235,22 +256,63 @@ impl State {
         if start >= limit || !fits {
             return None;
         }
-        let hole_end = body.hole_end(start).unwrap_or(u64::MAX);
-        let whole = limit == u64::MAX || body.total == Some(limit);
-        // Up to the very end the range stays open: some hosts dislike a last byte they have to check.
-        let end = if whole && hole_end >= limit {
-            None
-        } else {
-            Some(limit.min(hole_end))
-        };
-        let order = Order {
+        Some(Candidate {
             serial: body.serial,
-            url: body.url.clone(),
             start,
-            end,
-            ranges: body.ranges,
+            limit,
+            rank,
+            awaited,
+        })
+    }
+
+    /// The request for a candidate. `None`: there was nothing to request after all, so something else may be next.
+    fn order(&mut self, best: Candidate, now: Instant) -> Option<Order> {
+        let Candidate {
+            serial, start, limit, ..
+        } = best;
+        let about = Circumstances {
+            link_bps: self.throughput.bps(),
+            buffered: self.buffered(serial),
+            now: now.saturating_duration_since(self.born),
         };
-        Some(Candidate { order, rank, awaited })
+        let body = self.body_mut(serial)?;
+        let Sort::Plan(plan) = &mut body.sort else {
+            return Order::media(body, start, limit);
+        };
+        if plan.is_stale {
+            return Some(Order::manifest(body, start));
+        }
+        if let Some(end) = plan.end.filter(|end| key_of(start) >= *end) {
+            log::trace!("media: entry {} ends at {end} ms", body.entry.0);
+            return None;
+        }
+        if body.part_over(start).is_some() {
+            return Order::media(body, start, limit);
+        }
+        if body.parts.len() >= PARTS_MAX {
+            body.prune();
+        }
+        let Sort::Plan(plan) = &mut body.sort else { return None };
+        match plan.plan(key_of(start), &body.parts, about) {
+            Planned::Part(key, part) => {
+                body.parts.insert(key, part);
+                let start = body.missing_from(start);
+                Order::media(body, start, limit)
+            }
+            Planned::Needs(document, resource) => Some(Order {
+                serial,
+                subject: Subject::Document(document),
+                url: resource.url,
+                start: resource.range.as_ref().map_or(0, |range| range.start),
+                end: resource.range.map(|range| range.end),
+                at: start,
+                ranges: Ranges::Honoured,
+            }),
+            Planned::End => {
+                plan.end = Some(key_of(start));
+                None
+            }
+        }
     }
 
     /// Where a chunk for `index` of `body` would come from; see the top of this file for the order.
@@ -281,10 +343,11 @@ impl State {
 
     /// The first chunk that lies far behind everybody who reads its entry.
     fn heard(&self) -> Option<Source> {
-        let keep = KEEP_BEHIND_CHUNKS.min(self.pool.chunks_max() as u64 / 4);
+        let keep = KEEP_BEHIND_CHUNKS.min(self.pool.chunks_max() / 4);
         self.bodies.iter().find_map(|body| {
-            let base = body.base()? / CHUNK;
-            let index = *body.chunks.keys().next().filter(|first| **first + keep < base)?;
+            let mut behind = body.chunks.range(..body.base()? / CHUNK).map(|(index, _)| *index);
+            let index = behind.next()?;
+            behind.nth(keep.checked_sub(1)?)?;
             Some(Source::Taken {
                 serial: body.serial,
                 index,
@@ -314,9 +377,10 @@ impl State {
             .rev()
             .filter(|body| body.serial != serial && !body.cursors.is_empty());
         others.into_iter().find_map(|body| {
-            let near = body.base().map(|base| base / CHUNK);
-            let needed = |index: u64| near.is_some_and(|near| (near..=near + KEEP_BEHIND_CHUNKS).contains(&index));
-            let index = *body.chunks.keys().rev().find(|index| !needed(**index))?;
+            let near = body.base().map_or(u64::MAX, |base| base / CHUNK);
+            let ahead = || body.chunks.range(near..).map(|(index, _)| *index);
+            let far = ahead().nth(KEEP_BEHIND_CHUNKS + 1).and_then(|_| ahead().next_back());
+            let index = far.or_else(|| Some(*body.chunks.range(..near).next_back()?.0))?;
             Some(Source::Taken {
                 serial: body.serial,
                 index,
@@ -366,7 +430,7 @@ impl State {
             .filter_map(|(thread, job)| Some((thread, job.as_ref()?)));
         // Of two requests for one entry the later one gives way: it is the older guess about what is read next.
         let (thread, job) = running.max_by_key(|(_, job)| (urgency(job), job.at))?;
-        let can_wait = urgency(job) > best.rank || (best.awaited && job.serial == best.order.serial);
+        let can_wait = urgency(job) > best.rank || (best.awaited && job.serial == best.serial);
         can_wait.then_some(thread)
     }
 
@@ -393,6 +457,7 @@ impl State {
         let (keep, drop): (Vec<Body>, Vec<Body>) = std::mem::take(&mut self.bodies).into_iter().partition(kept);
         self.bodies = keep;
         for mut body in drop {
+            self.switches += body.plan().map_or(0, |plan| plan.switches.into());
             body.forget(&mut self.pool);
         }
         if self.bodies.is_empty() {

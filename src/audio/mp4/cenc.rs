@@ -29,41 +29,14 @@ pub struct Unlocked {
     /// The first byte of the packet before, in the clear.
     before: Option<u8>,
     /// A sample that was read and whose key is awaited.
-    waiting: Option<Packet>,
+    waiting: Option<Sample>,
     /// Packets in the clear whose key is not confirmed, in their order; or confirmed and to be given one by one.
-    held: VecDeque<(Packet, Vec<u8>)>,
+    held: VecDeque<(Sample, Vec<u8>)>,
     held_bytes: usize,
     /// The key on trial, while packets are held for it.
     held_for: Option<KeyId>,
     /// The packet given last, if it was held.
     given: Option<Vec<u8>>,
-}
-
-/// A sample without its bytes.
-#[derive(Clone, Copy, Debug)]
-struct Packet {
-    at: u64,
-    duration: u32,
-    cipher: Option<Cipher>,
-}
-
-impl Packet {
-    fn of(sample: &Sample<'_>) -> Self {
-        Self {
-            at: sample.at,
-            duration: sample.duration,
-            cipher: sample.cipher,
-        }
-    }
-
-    fn with(self, data: &[u8]) -> Sample<'_> {
-        Sample {
-            at: self.at,
-            duration: self.duration,
-            cipher: self.cipher,
-            data,
-        }
-    }
 }
 
 impl Deref for Unlocked {
@@ -98,14 +71,14 @@ impl Unlocked {
     /// # Errors
     /// [`Mp4Error::KeyAwaited`]: its key is on its way, and the packet is the next one still. Else as for
     /// [`Demuxer::next`], or the key will not come or is wrong.
-    pub fn next(&mut self) -> Result<Option<Sample<'_>>, Mp4Error> {
+    pub fn next(&mut self) -> Result<Option<Sample>, Mp4Error> {
         loop {
             if self.held_for.is_none()
                 && let Some((packet, data)) = self.held.pop_front()
             {
                 self.held_bytes = self.held_bytes.saturating_sub(data.len());
-                let data = self.given.insert(data);
-                return Ok(Some(packet.with(data)));
+                self.given = Some(data);
+                return Ok(Some(packet));
             }
             self.given = None;
             let Some(packet) = self.take()? else {
@@ -115,11 +88,27 @@ impl Unlocked {
                 };
             };
             if self.held_for.is_none() && self.held.is_empty() && self.is_good(&packet) {
-                let (data, _) = self.demuxer.given();
-                return Ok(Some(packet.with(data)));
+                return Ok(Some(packet));
             }
             self.hold(packet)?;
         }
+    }
+
+    /// The bytes of the packet given last.
+    pub fn data(&self) -> &[u8] {
+        match &self.given {
+            Some(data) => data,
+            None => self.demuxer.data(),
+        }
+    }
+
+    /// See [`Demuxer::seek_segment`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seek_segment(&mut self, frame: i64, rate: u32) -> Result<bool, Mp4Error> {
+        self.forget();
+        self.demuxer.seek_segment(frame, rate)
     }
 
     /// See [`Demuxer::seek`].
@@ -145,14 +134,13 @@ impl Unlocked {
     }
 
     /// The next sample, decrypted.
-    fn take(&mut self) -> Result<Option<Packet>, Mp4Error> {
+    fn take(&mut self) -> Result<Option<Sample>, Mp4Error> {
         let packet = if let Some(packet) = self.waiting.take() {
             packet
         } else {
-            let Some(sample) = self.demuxer.next()? else {
+            let Some(packet) = self.demuxer.next()? else {
                 return Ok(None);
             };
-            let packet = Packet::of(&sample);
             self.announce_new();
             packet
         };
@@ -181,7 +169,7 @@ impl Unlocked {
                 });
             }
         }
-        let duration = (packet.duration, self.demuxer.timescale());
+        let duration = (packet.duration, self.demuxer.movie().timescale);
         let (data, stretches) = self.demuxer.given();
         let witness = witness(&cipher, stretches, data, duration);
         keys.decrypt(&encryption(&cipher, stretches), data)
@@ -231,15 +219,20 @@ impl Unlocked {
     }
 
     /// Nothing of the packet depends on a key that is not confirmed.
-    fn is_good(&self, packet: &Packet) -> bool {
+    fn is_good(&self, packet: &Sample) -> bool {
         packet.cipher.is_none() || self.held_for.is_none()
     }
 
-    fn hold(&mut self, packet: Packet) -> Result<(), Mp4Error> {
+    fn hold(&mut self, packet: Sample) -> Result<(), Mp4Error> {
         let data = self.demuxer.given().0.clone();
         self.held_bytes = self.held_bytes.saturating_add(data.len());
         self.held.push_back((packet, data));
-        let is_too_much = self.held.len() > HELD_MAX || self.held_bytes > HELD_BYTES_MAX;
+        // What is told of a stretch is told with its first packet.
+        let is_other = self
+            .held
+            .front()
+            .is_some_and(|(first, _)| first.stretch != packet.stretch);
+        let is_too_much = is_other || self.held.len() > HELD_MAX || self.held_bytes > HELD_BYTES_MAX;
         match self.held_for {
             Some(key) if is_too_much => Err(Mp4Error::Unconfirmed(key)),
             Some(_) | None => Ok(()),

@@ -6,7 +6,8 @@
 //! movie    `moov`: the sound track, its codec (`entry`), the part to be heard (`edit`)
 //! samples  the tables of a progressive file, one sample after the other
 //! fragment `moof`: the samples of a fragment
-//! demux    the next sample, or the one at a time
+//! clock    when samples sound
+//! demux    the next sample, or the one at a time, of a file or of segments
 //!
 //! protection  how a track or a group of samples is encrypted
 //! auxiliary   ... and each single sample
@@ -16,6 +17,7 @@
 mod auxiliary;
 mod boxes;
 mod cenc;
+mod clock;
 mod confirm;
 mod demux;
 mod edit;
@@ -31,9 +33,10 @@ use thiserror::Error;
 
 use boxes::FourCc;
 pub use cenc::Unlocked;
+pub use clock::{Clock, Origin};
 pub use demux::Demuxer;
-pub use entry::Codec;
 use entry::Refusal;
+pub use entry::{Codec, Config};
 
 use crate::keys::{DecryptError, KeyId};
 

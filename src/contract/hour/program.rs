@@ -57,6 +57,7 @@ impl World {
         let settings = Settings {
             behind: 2,
             ahead: 10,
+            load: tonearm_core::Load::default(),
             presets: [Mode::Play, Mode::Shuffle, Mode::Station].into_iter().collect(),
             buttons: heapless::Vec::new(),
             heartbeat: None,

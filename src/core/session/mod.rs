@@ -37,7 +37,7 @@ use crate::queue::Queue;
 use crate::refusal::{Notice, Problem};
 use crate::trouble::Troubles;
 use crate::unit::{Millis, Moment};
-use crate::window::Window;
+use crate::window::{Load, Window};
 
 pub use look::Look;
 use resume::Search;
@@ -51,6 +51,8 @@ pub struct Settings {
     pub behind: u8,
     /// Entries kept ahead of the current one.
     pub ahead: u8,
+    /// How much of them is loaded.
+    pub load: Load,
     /// How each preset is started; preset n is the source with key n, from 1.
     pub presets: Vec<Mode, PRESETS_MAX>,
     /// The board's buttons.
@@ -282,7 +284,7 @@ impl Session {
         let outbox = Outbox::new(boot.next, boot.settled, settings.batch);
         let mut session = Self {
             queue: Queue::new(settings.behind, settings.ahead),
-            window: Window::new(),
+            window: Window::new(settings.load),
             playback: Playback::default(),
             outbox,
             link: Link::new(settings.seed),

@@ -104,6 +104,7 @@ fn settings() -> Settings {
     Settings {
         behind: 2,
         ahead: 10,
+        load: tonearm_core::Load::default(),
         presets: [Mode::Play, Mode::Shuffle, Mode::Play].into_iter().collect(),
         buttons: [
             button(Press::Play, None),

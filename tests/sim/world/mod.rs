@@ -38,10 +38,6 @@ mod media;
 mod program;
 mod trouble;
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are few at a time, and answers are the usual case"
-)]
 #[derive(Clone, Debug)]
 enum Happening {
     /// An input for one run of the program.

@@ -31,6 +31,7 @@ impl World {
         let settings = Settings {
             behind: self.plan.behind,
             ahead: self.plan.ahead,
+            load: tonearm_core::Load::default(),
             presets: [Mode::Play, Mode::Shuffle, Mode::Station].into_iter().collect(),
             buttons: BUTTONS.into_iter().collect(),
             heartbeat: self.plan.heartbeat,
