@@ -2,7 +2,8 @@
 
     bench.py [frames] [instructions] [skips] [table]      all of them, in this order, where none is named
 
-Results are kept in target/bench-audio/results.json, so that a part can be measured again; QUICK=1 measures less.
+Results are kept in target/bench-audio/PART.json, so that a part can be measured again; QUICK=1 measures less, PLAYERS="MPD mpv"
+measures these again and keeps what is known of the others.
 A player that is missing, or cannot play a format, is named in the tables.
 """
 
@@ -24,8 +25,8 @@ from card import ROOT, Card, build, planes
 from players import PLAYERS, Tonearm
 
 WORK = os.path.join(ROOT, "target", "bench-audio")
-RESULTS = os.path.join(WORK, "results.json")
 QUICK = os.environ.get("QUICK") == "1"
+ONLY = os.environ.get("PLAYERS", "").split()
 # Formats of a short run: one lossless, one lossy with a tag that not everybody reads, one that has an edit list.
 QUICK_FORMATS = ("FLAC 16/44.1", "MP3, Lavc tag", "AAC, M4A")
 # Instructions do not depend on what else runs, so several are counted at a time.
@@ -39,7 +40,7 @@ def formats():
 
 
 def players():
-    return [player for player in PLAYERS if player.version()]
+    return [player for player in PLAYERS if player.version() and (not ONLY or player.name in ONLY)]
 
 
 def folder_of(*names):
@@ -64,14 +65,14 @@ def play(player, form, made, library, wrap=()):
 
 def frames(results, library):
     """What the card hears of an album."""
-    found = results["frames"] = {}
+    found = results.setdefault("formats", {})
     results["album_s"] = sum(album.TRACKS) / 44_100
     for form in formats():
         made = album.make(form, os.path.join(WORK, "music"))
         expected = sum(made.frames)
         with open(made.source, "rb") as file:
             source = planes(file.read(), "S32_LE")
-        cells = found[form.name] = {}
+        cells = found.setdefault(form.name, {})
         for player in players():
             if not player.plays(form):
                 continue
@@ -118,7 +119,7 @@ def instructions(results, library):
         except (RuntimeError, OSError) as error:
             return str(error)
 
-    found = results["instructions"] = {}
+    found = results.setdefault("formats", {})
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         waiting = [(form.name, player.name, pool.submit(cost, player, form))
                    for form in formats() for player in players() if player.plays(form)]
@@ -131,13 +132,14 @@ def time_skips(results, library):
     """How long a skip takes."""
     files = skips.album(os.path.join(WORK, "music", "skips"))
     results["tonearm_every_s"] = TONEARM_EVERY_S
-    found = results["skips"] = []
+    found = results.setdefault("cells", [])
+    found[:] = [cell for cell in found if ONLY and cell["player"] not in ONLY]
     for latency_ms in LATENCIES_MS:
         for player in players():
             if player.name == "mpg123":
                 continue  # It has no order for it that a program could give while a list plays.
             is_ours = player is Tonearm
-            every_s = TONEARM_EVERY_S if is_ours else 1.5 + 2.5 * latency_ms / 1000
+            every_s = TONEARM_EVERY_S if is_ours else 1.5 + 1.5 * latency_ms / 1000
             count = (TONEARM_SKIPS if is_ours else PEER_SKIPS) // (5 if QUICK else 1)
             listed = files if is_ours else files * (count // len(files) + 2)
             folder = folder_of("skips", player.name, latency_ms)
@@ -148,7 +150,7 @@ def time_skips(results, library):
             finally:
                 running.end()
             found.append({"player": player.name, "latency_ms": latency_ms, "found": skips.measure(card, pressed, every_s)})
-            print("\n".join(table.skips_table({"skips": found[-1:]})[2:]), flush=True)
+            print("\n".join(table.skips_table(found[-1:])[2:]), flush=True)
 
 
 def about(results):
@@ -178,18 +180,22 @@ def main():
         if not player.version():
             print(f"{player.name} is not installed and is left out; scripts/setup.sh bench installs it")
     library = build(WORK)
-    results = {}
-    if os.path.exists(RESULTS) and sys.argv[1:]:
-        with open(RESULTS, encoding="utf-8") as file:
-            results = json.load(file)
+    known = {}
     for part, measure in (("frames", frames), ("instructions", instructions), ("skips", time_skips)):
+        path = os.path.join(WORK, f"{part}.json")
+        results = {}
+        # A part that is not measured, or not for everybody, is as it was.
+        if os.path.exists(path) and (part not in parts or ONLY):
+            with open(path, encoding="utf-8") as file:
+                results = json.load(file)
         if part in parts:
             about(results)
             measure(results, library)
-            with open(RESULTS, "w", encoding="utf-8") as file:
+            with open(path, "w", encoding="utf-8") as file:
                 json.dump(results, file, indent=1)
+        known[part] = results
     if "table" in parts:
-        table.write(results)
+        table.write(known)
 
 
 if __name__ == "__main__":

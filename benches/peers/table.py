@@ -31,7 +31,7 @@ def exactly(found):
 
 def frames_table(results, players):
     lines = head(["format", "player", "frames of the source", "heard", "before the first", "gaps", "bit-exact", "xruns", "peak memory, MiB"])
-    for form, cells in results["frames"].items():
+    for form, cells in results["formats"].items():
         for player in players:
             cell = cells.get(player)
             if not cell:
@@ -48,7 +48,7 @@ def frames_table(results, players):
 
 def instructions_table(results, players):
     lines = head(["format", *players])
-    for form, cells in results["instructions"].items():
+    for form, cells in results["formats"].items():
         known = [cells[player] for player in players if isinstance(cells.get(player), (int, float))]
 
         def shown(player):
@@ -67,10 +67,10 @@ def at(values, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def skips_table(results):
+def skips_table(cells):
     lines = head(["player", "latency of the service", "n", "new sound handed over: p50, ms", "p99, ms", "most, ms", "old sound gone: p50, ms", "p99, ms",
                   "no new sound before the next press"])
-    for cell in results["skips"]:
+    for cell in cells:
         came = [pair for pair in cell["found"] if pair]
         handed, gone = [pair[0] for pair in came], [pair[1] for pair in came]
         figures = [f"{value:.1f}" for value in (statistics.median(handed), at(handed, 0.99), max(handed), statistics.median(gone), at(gone, 0.99))] \
@@ -79,30 +79,40 @@ def skips_table(results):
     return lines
 
 
-def text(results):
-    players = [name for name, version in results["versions"].items() if version]
+def made(results):
+    """When, where and of what a part was measured."""
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if version)
-    lines = [f"Made {results['date']} on {results['machine']}, load average {results['load']}; {versions}; encoders: {results['encoders']}.", ""]
     missing = [name for name, version in results["versions"].items() if not version]
-    if missing:
-        lines += [f"Not installed, so not in the tables: {', '.join(missing)}.", ""]
-    if results.get("frames"):
-        lines += [f"An album of three tracks of odd length ({results['album_s']:.1f} s), played at the pace of a card. *Heard* leaves out digital silence at both ends; "
-                  "*before the first* is what is heard before the source's first frame (negative: lost), *gaps* the frames too many at each boundary.", "",
-                  *frames_table(results, players), ""]
-    if results.get("instructions"):
-        lines += [f"Millions of instructions for a second of sound, of the player's whole process: valgrind's count for {results['long_s']:.0f} s less that for "
-                  f"{results['short_s']:.0f} s of one track, divided by the difference. The fewest are bold.", "",
-                  *instructions_table(results, players), ""]
-    if results.get("skips"):
-        lines += ["Skips, tracks of FLAC. *Handed over* is when the first frame of the other track is written to ALSA, *gone* when the last frame of "
-                  "the old one (its ramp included) has sounded; both by the card's own record. Tonearm is pressed next and previous in turn, "
-                  f"every {results['tonearm_every_s']} s, while queue, events and media are answered late; the others next only, "
-                  "at a pace that leaves them time to load the next track, their media served as late.", "", *skips_table(results), ""]
+    without = f"; not installed: {', '.join(missing)}" if missing else ""
+    return f"Measured {results['date']} on {results['machine']}, load average {results['load']} at the beginning; {versions}{without}."
+
+
+def text(parts):
+    frames, instructions, skips = parts["frames"], parts["instructions"], parts["skips"]
+    lines = []
+    if frames:
+        players = list(frames["versions"])
+        lines += ["### Frames and memory", "",
+                  f"An album of three tracks of odd length ({frames['album_s']:.1f} s). *Heard* leaves out digital silence at both ends; *before the "
+                  "first* is what is heard before the source's first frame (negative: lost), *gaps* the frames too many at each boundary, *xruns* how "
+                  "often the card ran dry before the end. " + made(frames) + f" Encoders: {frames['encoders']}.", "",
+                  *frames_table(frames, players), ""]
+    if instructions:
+        players = list(instructions["versions"])
+        lines += ["### Instructions", "",
+                  f"Millions of instructions for a second of sound, of the player's whole process: callgrind's count for {instructions['long_s']:.0f} s less "
+                  f"that for {instructions['short_s']:.0f} s of one track, divided by the difference. The fewest are bold; – where it cannot play it. "
+                  + made(instructions), "", *instructions_table(instructions, players), ""]
+    if skips:
+        lines += ["### Skips", "",
+                  "Tracks of FLAC. *Handed over* is when the first frame of the other track is written to ALSA, *gone* when the last frame of the old one "
+                  "(its ramp included) has sounded, both counted from before the order is sent. Tonearm is pressed next and previous in turn, every "
+                  f"{skips['tonearm_every_s']} s, while queue, events and media are answered late; the others next only, at a pace that leaves them time "
+                  "to load the next track, their media served as late. " + made(skips), "", *skips_table(skips["cells"]), ""]
     return "\n".join(lines)
 
 
-def write(results):
+def write(parts):
     with open(DOCUMENT, encoding="utf-8") as file:
         document = file.read()
     if BEGIN not in document or END not in document:
@@ -110,4 +120,4 @@ def write(results):
     before, rest = document.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
     with open(DOCUMENT, "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\n\n{text(results)}{END}{after}")
+        file.write(f"{before}{BEGIN}\n\n{text(parts)}{END}{after}")
