@@ -38,6 +38,8 @@ pub struct Config {
     pub page: Page,
     /// What is kept loaded.
     pub window: Window,
+    /// How encrypted entries are decrypted.
+    pub cdm: Cdm,
     /// Whether the speaker tells by sound what no screen shows.
     pub chimes: Chimes,
     /// What the preset buttons start, in their order.
@@ -155,6 +157,13 @@ pub enum Chimes {
     Off,
 }
 
+/// How encrypted entries are decrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cdm {
+    /// Socket of a decryption module in a process of its own; `None`: only Clear Key, which is built in, is decrypted.
+    pub socket: Option<PathBuf>,
+}
+
 /// What is kept loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -249,6 +258,7 @@ impl Default for Config {
                 memory_bytes: 64 * 1024 * 1024,
                 load: Load::default(),
             },
+            cdm: Cdm::default(),
             chimes: Chimes::On,
             presets: Vec::new(),
         }
@@ -321,6 +331,7 @@ mod tests {
             config.service.event_batch_path.as_deref(),
             Some("/v1/playback/events/batch")
         );
+        assert_eq!(config.cdm.socket.as_deref(), Some(Path::new("/run/tonearm-cdm/socket")));
         assert_eq!(config.presets.len(), 2);
         assert_eq!(config.presets.last().unwrap().mode, Mode::Station);
     }
@@ -397,6 +408,19 @@ mod tests {
         let error = parse("[sound]\nchimes = \"off\"\n").unwrap_err();
         assert!(
             error.contains("line 2: sound.chimes: found \"off\", expected true or false"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_decryption_module_is_named_by_its_socket() {
+        assert_eq!(parse("").unwrap().cdm.socket, None);
+        let config = parse("[cdm]\nsocket = \"module\"").unwrap();
+        assert_eq!(config.cdm.socket.as_deref(), Some(Path::new("/etc/tonearm/module")));
+        let long = format!("[cdm]\nsocket = \"/{}\"", "x".repeat(107));
+        let error = parse(&long).unwrap_err();
+        assert!(
+            error.contains("line 2: cdm.socket: ") && error.contains("at most 107"),
             "{error}"
         );
     }

@@ -2,6 +2,7 @@
 
 mod app;
 mod audio;
+mod cdm;
 mod cli;
 mod commands;
 mod config;

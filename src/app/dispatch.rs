@@ -10,6 +10,7 @@ use tonearm_core::unit::Moment;
 use super::translate::Stamp;
 use super::{App, Exit, opened, presence, translate};
 use crate::audio::{Beginning, HeadKey, Preparation, Source, Stream};
+use crate::cdm::Terms;
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
 use crate::media::Item;
@@ -194,9 +195,20 @@ impl App {
         opened.map(|opened| Source {
             stream: opened::stream(opened.stream),
             hint: opened.hint,
-            keys: None,
+            keys: Some(self.adapters.licences.keys(self.terms(entry))),
             head: Some(HeadKey(entry.0)),
             cancel: opened.cancel,
+        })
+    }
+
+    /// Where the licence of an entry is asked for, as the service said last.
+    fn terms(&self, entry: EntryKey) -> Option<Terms> {
+        let stream = self.catalogue.known(entry)?.playable.stream.as_ref()?;
+        let licence = stream.licence.as_ref()?;
+        Some(Terms {
+            system: licence.drm.clone(),
+            url: licence.url.clone(),
+            headers: licence.headers.clone(),
         })
     }
 }

@@ -40,19 +40,17 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "Frames that were heard.",
         sound.frames_heard,
     );
-    let gapless = sound.boundaries_gapless.into();
     figure(
         "boundaries_gapless_total",
         "counter",
         "Entries that followed another without a gap.",
-        gapless,
+        sound.boundaries_gapless.into(),
     );
-    let gaps = sound.boundaries_silent.into();
     figure(
         "boundaries_with_gap_total",
         "counter",
         "Entries that followed another after a silence.",
-        gaps,
+        sound.boundaries_silent.into(),
     );
     figure(
         "device_losses_total",
@@ -95,6 +93,22 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "1 while the service answers.",
         u64::from(view.reach == Reach::Up),
     );
+    let licences = adapters.licences.counters();
+    for (name, help, value) in [
+        ("asked", "Requests sent to licence servers.", licences.asked),
+        (
+            "granted",
+            "Licences that hold the keys that were asked for.",
+            licences.granted,
+        ),
+        (
+            "refused",
+            "Licences that were refused or are of no use.",
+            licences.refused,
+        ),
+    ] {
+        figure(&format!("licences_{name}_total"), "counter", help, value);
+    }
     text
 }
 

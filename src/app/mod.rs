@@ -24,6 +24,7 @@ use tonearm_core::unit::Moment;
 use tonearm_core::{Input, Reach, Session};
 
 use crate::audio::{Chime, Engine, urge};
+use crate::cdm::Licences;
 use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{self, Journal};
@@ -100,6 +101,8 @@ pub struct Adapters {
     pub account: Option<service::account::Account>,
     /// What is loaded.
     pub library: Library,
+    /// Licences and decryption modules.
+    pub licences: Licences,
     /// The audio path.
     pub engine: Engine,
     /// The event journal.
@@ -289,6 +292,7 @@ impl App {
         if reach == Reach::Up && self.reach == Reach::Down {
             // The network is back: media need not wait for their own back-off.
             self.adapters.library.retry_now();
+            self.adapters.licences.retry_now();
         }
         self.reach = reach;
     }

@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::speaker::{JOURNAL, service_settings, tls};
 use super::{sign_in, sound};
+use crate::cdm;
 use crate::config::Config;
 use crate::device::board::Board;
 use crate::device::check::{self, Finding, State};
@@ -54,6 +55,7 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
         Err(error) => findings.push(Finding::wrong("board", error.to_string())),
     }
     findings.push(page(config));
+    findings.push(decryption(config));
     match StateDir::open(&config.state_dir) {
         Ok(dir) => {
             findings.push(Finding::well("state", config.state_dir.display().to_string()));
@@ -77,6 +79,18 @@ fn page(config: &Config) -> Finding {
         }
         Err(error) => Finding::wrong("page", format!("listen on {listen}: {error}"))
             .remedied("set [page] listen to a free port; below 1024 needs CAP_NET_BIND_SERVICE"),
+    }
+}
+
+/// Whether the decryption module that is configured is there. A running speaker has a connection of its own to it.
+fn decryption(config: &Config) -> Finding {
+    let Some(socket) = &config.cdm.socket else {
+        return Finding::well("decryption", "Clear Key, which is built in; [cdm] socket is not set");
+    };
+    match cdm::look(socket) {
+        Ok(name) => Finding::well("decryption", format!("{name:?} answers at {}", socket.display())),
+        Err(error) => Finding::wrong("decryption", error.to_string())
+            .remedied("start the module, or correct [cdm] socket and the socket's permissions (docs/cdm.md)"),
     }
 }
 

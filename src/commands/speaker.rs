@@ -17,6 +17,7 @@ use super::{sign_in, sound};
 use crate::app::catalogue::Catalogue;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
+use crate::cdm::{self, Licences};
 use crate::config::{Config, Linking};
 use crate::device::board::Board;
 use crate::device::buttons::{self, Buttons};
@@ -68,6 +69,10 @@ impl Speaker {
             ..media::Settings::with_memory(config.window.memory_bytes, tls.clone())
         };
         let library = Library::start(memory, post.callback(News::Media))?;
+        let licences = Licences::start(cdm::Settings {
+            socket: config.cdm.socket.clone(),
+            tls: tls.clone(),
+        })?;
         let start = match config.service.linking {
             Linking::Auto => Start::ByItself,
             Linking::OnRequest => Start::OnRequest,
@@ -120,6 +125,7 @@ impl Speaker {
             service,
             account,
             library,
+            licences,
             engine,
             journal,
             lights,
@@ -168,6 +174,7 @@ impl Speaker {
         let counters = adapters.engine.counters();
         adapters.engine.close();
         adapters.library.close();
+        adapters.licences.close();
         adapters.service.close();
         if let Some(account) = adapters.account {
             account.close();

@@ -11,7 +11,9 @@ use tonearm_core::limits::{AHEAD_MAX, BEHIND_MAX};
 use tonearm_core::unit::Millis;
 use ureq::http::Uri;
 
-use super::{BoardFile, Chimes, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window};
+use super::{
+    BoardFile, Cdm, Chimes, Chosen, Config, Linking, PRESETS_MAX, Page, Preset, Region, Secret, Service, Window,
+};
 use crate::document::{Found, Table};
 
 /// Parents of one preset (album, playlist, ...). The service names one or two.
@@ -20,6 +22,8 @@ const CONTAINERS_MAX: usize = 8;
 const MEMORY_MIB: RangeInclusive<u32> = 4..=1024;
 /// Longest head of an entry: whoever wants more wants the whole.
 const HEAD_S_MAX: u32 = 600;
+/// Bytes of a socket's path; the kernel takes no more.
+const SOCKET_PATH_MAX: usize = 107;
 /// Longest time between two heartbeats.
 const HEARTBEAT_S_MAX: u32 = 3600;
 
@@ -49,6 +53,9 @@ pub fn config(root: &Table, folder: &Path) -> Config {
     }
     if let Some(table) = root.table("window") {
         read_window(&table, &mut config.window);
+    }
+    if let Some(table) = root.table("cdm") {
+        read_cdm(&table, folder, &mut config.cdm);
     }
     if let Some(chimes) = root
         .table("sound")
@@ -227,6 +234,18 @@ fn read_window(table: &Table, window: &mut Window) {
     if let Some(memory_mib) = table.whole("memory_mib", &MEMORY_MIB, "MiB") {
         window.memory_bytes = size(memory_mib) * 1024 * 1024;
     }
+}
+
+fn read_cdm(table: &Table, folder: &Path, cdm: &mut Cdm) {
+    let Some(found) = table.text("socket", "the path of a socket") else {
+        return;
+    };
+    let path = folder.join(&found.value);
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        let text = format!("the path of a socket has at most {SOCKET_PATH_MAX} bytes");
+        return table.refuse(&found, text);
+    }
+    cdm.socket = Some(path);
 }
 
 fn preset(table: &Table) -> Preset {

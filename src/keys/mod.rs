@@ -70,7 +70,7 @@ pub enum KeyState {
 /// Why a sample was not decrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DecryptError {
-    /// No such key, or not any more.
+    /// No such key, or not any more: the sample is as it was, and [`Keys::state`] says whether the key is awaited again.
     #[error("there is no key {:032x}", u128::from_be_bytes(*.0))]
     NoKey(KeyId),
     /// The stretches do not fit the sample.
