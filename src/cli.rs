@@ -77,6 +77,8 @@ pub struct DemoArgs {
     /// Subscription tier that the service plays: what may be skipped, whether advertisements are injected.
     #[arg(long, value_enum, default_value_t)]
     pub tier: crate::simulator::Tier,
+    #[command(flatten)]
+    pub packaging: crate::simulator::Packaging,
     /// Keep every sample of the music that sounds in a WAV file.
     #[arg(long, value_name = "OUT.wav")]
     pub capture: Option<PathBuf>,

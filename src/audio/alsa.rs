@@ -42,6 +42,7 @@ struct OpenPcm {
     pcm: PCM,
     layout: Layout,
     period_frames: u64,
+    buffer_frames: u64,
     /// The wake-up first, then the device's own.
     descriptors: Vec<pollfd>,
     /// A real card, whose buffer goes round: what follows the last frame up to the period's end would be heard.
@@ -51,6 +52,8 @@ struct OpenPcm {
     /// Frames of silence written after the last frame.
     padding: u64,
     is_draining: bool,
+    /// It sleeps or is gone, and has told how far it came.
+    is_lost: bool,
     appetite: Appetite,
 }
 
@@ -141,6 +144,28 @@ impl Alsa {
         }
     }
 
+    /// What a device that sleeps or is gone did not sound, where it can still tell: once, then only that it is lost.
+    fn last_delay(&mut self, state: i32) -> Result<usize, OutputError> {
+        let open = self.opened()?;
+        if !open.is_lost
+            && let Ok(status) = open.pcm.status()
+        {
+            let room = u64::try_from(status.get_avail()).unwrap_or(0);
+            let left = open.buffer_frames.saturating_sub(room).saturating_sub(open.padding);
+            if let Some(open) = self.open.as_mut() {
+                open.is_lost = true;
+            }
+            return Ok(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        let name = self.name().to_owned();
+        Err(if state == STATE_SUSPENDED {
+            OutputError::Suspended { name }
+        } else {
+            let attempt = "ask the delay of";
+            OutputError::Gone { attempt, name }
+        })
+    }
+
     /// Fills the period with silence, where what lies behind the last frame would be heard.
     fn pad(&mut self) -> Result<(), OutputError> {
         let open = self.opened()?;
@@ -206,11 +231,13 @@ impl Output for Alsa {
             pcm,
             layout: negotiated.layout,
             period_frames: period_frames as u64,
+            buffer_frames: buffer_frames as u64,
             descriptors,
             is_card,
             written: 0,
             padding: 0,
             is_draining: false,
+            is_lost: false,
             appetite: Appetite::Good,
         });
         // Room for a block and for a period of silence, so that playing never allocates.
@@ -285,13 +312,7 @@ impl Output for Alsa {
             },
             STATE_XRUN if open.is_draining => Ok(0),
             STATE_XRUN => Err(self.recover()),
-            STATE_SUSPENDED => Err(OutputError::Suspended {
-                name: self.name().to_owned(),
-            }),
-            STATE_DISCONNECTED => Err(OutputError::Gone {
-                attempt: "ask the delay of",
-                name: self.name().to_owned(),
-            }),
+            state @ (STATE_SUSPENDED | STATE_DISCONNECTED) => self.last_delay(state),
             // Stopped: nothing is left in it.
             _ => Ok(0),
         }

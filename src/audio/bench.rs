@@ -1,11 +1,12 @@
 //! A device for tests: it has a buffer and a delay like a real one, plays as fast as the test lets it, keeps every frame
 //! that was heard, and fails on request.
 
+use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::output::{CHANNELS, Drained, Interest, Opened, Output, OutputError, nap};
+use super::output::{CHANNELS, Content, Drained, Interest, Opened, Output, OutputError, nap};
 
 /// Frames the device holds.
 pub const BUFFER_FRAMES: usize = 8192;
@@ -37,7 +38,10 @@ pub struct State {
     pub vanish_after: Option<u64>,
     /// Times opening fails.
     pub refusals: u32,
-    queue: Vec<i32>,
+    /// Frames of filling that were heard.
+    pub filled: Vec<i32>,
+    queue: VecDeque<([i32; CHANNELS], Content)>,
+    content: Option<Content>,
     is_dry: bool,
     is_vanishing: bool,
     is_gone: bool,
@@ -71,7 +75,7 @@ impl Bench {
 
     /// Waits until the device holds all it can: whatever follows has been decoded and written.
     pub fn fill(&self) {
-        self.until("a full buffer", |state| state.queue.len() == BUFFER_FRAMES * CHANNELS);
+        self.until("a full buffer", |state| state.queue.len() == BUFFER_FRAMES);
     }
 
     /// Lets `frames` more sound and waits until they have.
@@ -98,11 +102,23 @@ impl State {
     /// Plays a little of what it holds, as far as it may.
     pub fn play(&mut self) {
         for _ in 0..STRIDE_FRAMES {
-            if self.is_vanishing || self.is_gone || self.is_dry || self.allowance == 0 || self.queue.is_empty() {
+            if self.is_vanishing || self.is_gone || self.is_dry {
                 return;
             }
+            // What fills gaps needs no allowance: a test counts the frames of entries.
+            let Some((frame, content)) = self.queue.front().copied() else {
+                return;
+            };
+            if content == Content::Entry && self.allowance == 0 {
+                return;
+            }
+            self.queue.pop_front();
+            if content == Content::Filling {
+                self.filled.extend(frame);
+                continue;
+            }
             self.allowance -= 1;
-            self.heard.extend(self.queue.drain(..CHANNELS));
+            self.heard.extend(frame);
             self.vanish_after = self.vanish_after.map(|left| left - 1);
             if self.vanish_after == Some(0) {
                 self.vanish_after = None;
@@ -112,7 +128,7 @@ impl State {
                 *left -= 1;
                 if *left == 0 {
                     // A device is dry when everything in it was heard.
-                    self.heard.append(&mut self.queue);
+                    self.heard.extend(self.queue.drain(..).flat_map(|(frame, _)| frame));
                     self.dry_after = None;
                     self.is_dry = true;
                 }
@@ -144,6 +160,10 @@ impl Output for TestOutput {
         })
     }
 
+    fn set_content(&mut self, content: Content) {
+        self.0.with(|state| state.content = Some(content));
+    }
+
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {
         let is_busy = self.0.with(|state| {
             let before = state.heard.len();
@@ -164,11 +184,15 @@ impl Output for TestOutput {
     fn write(&mut self, samples: &[i32], bits: u8) -> Result<usize, OutputError> {
         self.0.with(|state| {
             state.check()?;
-            let room = BUFFER_FRAMES * CHANNELS - state.queue.len();
-            let taken = samples.len().min(room);
-            state.queue.extend_from_slice(&samples[..taken]);
-            state.bits.push(bits);
-            Ok(taken / CHANNELS)
+            let room = BUFFER_FRAMES - state.queue.len();
+            let content = state.content.unwrap_or(Content::Entry);
+            let frames = samples.chunks_exact(CHANNELS).take(room);
+            let before = state.queue.len();
+            state.queue.extend(frames.map(|frame| ([frame[0], frame[1]], content)));
+            if content == Content::Entry {
+                state.bits.push(bits);
+            }
+            Ok(state.queue.len() - before)
         })
     }
 
@@ -177,7 +201,7 @@ impl Output for TestOutput {
             Ok(()) => {
                 // Gone after the last look, so that the test knows what was heard.
                 state.is_gone = std::mem::take(&mut state.is_vanishing);
-                Ok(state.queue.len() / CHANNELS)
+                Ok(state.queue.len())
             }
             Err(error) => Err(error),
         })
@@ -185,7 +209,8 @@ impl Output for TestOutput {
 
     fn drop_now(&mut self) -> Result<(), OutputError> {
         self.0.with(|state| {
-            state.dropped += (state.queue.len() / CHANNELS) as u64;
+            let is_entry = |(_, content): &&(_, Content)| *content == Content::Entry;
+            state.dropped += state.queue.iter().filter(is_entry).count() as u64;
             state.queue.clear();
             Ok(())
         })

@@ -1,5 +1,6 @@
 //! Keeps what is heard in a WAV file, around any other device. Every frame that was heard is in it exactly once; frames
-//! dropped by a skip or a pause are not. It must not change what the device gets.
+//! dropped by a skip or a pause are not, nor is what fills the gap between two sounds. It must not change what the
+//! device gets.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::chime::Chime;
-use super::output::{CHANNELS, Change, Chiming, Drained, Interest, Opened, Output, OutputError};
+use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError};
+use super::pages::Span;
 
 /// Bytes of a WAV header with its `fact`-less `fmt ` chunk.
 const HEADER_BYTES: u32 = 44;
@@ -28,8 +30,9 @@ pub struct Capture {
     rate: u32,
     /// Frames the device took and that are not heard yet.
     pending: VecDeque<i32>,
-    /// Significant bits of the pending frames, as runs of samples.
-    depths: VecDeque<(u8, usize)>,
+    /// What the pending frames are and their significant bits, as runs of samples.
+    depths: VecDeque<(Depth, usize)>,
+    content: Content,
     wave: Option<Wave>,
     files: u32,
     has_failed: bool,
@@ -43,6 +46,9 @@ struct Wave {
     header_bytes_ago: u32,
     block: Vec<u8>,
 }
+
+/// Content and significant bits of frames.
+type Depth = (Content, u8);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Width {
@@ -76,6 +82,7 @@ impl Capture {
             rate: 0,
             pending: VecDeque::new(),
             depths: VecDeque::new(),
+            content: Content::Entry,
             wave: None,
             files: 0,
             has_failed: false,
@@ -86,15 +93,16 @@ impl Capture {
     fn settle(&mut self, unheard: usize) {
         let mut heard = self.pending.len().saturating_sub(unheard.saturating_mul(CHANNELS));
         while heard > 0 {
-            let Some((bits, run)) = self.depths.pop_front() else {
+            let Some((depth, run)) = self.depths.pop_front() else {
                 break;
             };
             let now = run.min(heard);
             if run > now {
-                self.depths.push_front((bits, run - now));
+                self.depths.push_front((depth, run - now));
             }
             heard -= now;
-            if let Err(error) = self.keep(bits, now)
+            if let (Content::Entry, bits) = depth
+                && let Err(error) = self.keep(bits, now)
                 && !self.has_failed
             {
                 self.has_failed = true;
@@ -231,6 +239,22 @@ impl Output for Capture {
         self.inner.chime_on()
     }
 
+    fn set_content(&mut self, content: Content) {
+        self.inner.set_content(content);
+    }
+
+    fn fade_in(&mut self) {
+        self.inner.fade_in();
+    }
+
+    fn latency(&self) -> u64 {
+        self.inner.latency()
+    }
+
+    fn memory(&self, keep: &mut dyn FnMut(Span)) {
+        self.inner.memory(keep);
+    }
+
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {
         self.inner.wait(wake, interest, timeout).inspect_err(|error| {
             if let OutputError::Xrun = error {
@@ -251,9 +275,10 @@ impl Output for Capture {
         };
         let kept = samples.get(..taken.saturating_mul(CHANNELS)).unwrap_or_default();
         self.pending.extend(kept);
+        let now = (self.content, bits);
         match self.depths.back_mut() {
-            Some((depth, run)) if *depth == bits => *run += kept.len(),
-            Some(_) | None => self.depths.push_back((bits, kept.len())),
+            Some((depth, run)) if *depth == now => *run += kept.len(),
+            Some(_) | None => self.depths.push_back((now, kept.len())),
         }
         Ok(taken)
     }

@@ -6,7 +6,8 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::chime::{Chime, level};
-use super::output::{CHANNELS, Change, Chiming, Drained, Interest, Opened, Output, OutputError};
+use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError};
+use super::pages::Span;
 
 /// Frames mixed at a time.
 const MIXED_FRAMES: usize = 1024;
@@ -228,6 +229,23 @@ impl Output for Chimer {
         self.holding = Holding::Music;
         self.heard(0);
         Ok(Chiming::Over)
+    }
+
+    fn set_content(&mut self, content: Content) {
+        self.inner.set_content(content);
+    }
+
+    fn fade_in(&mut self) {
+        self.inner.fade_in();
+    }
+
+    fn latency(&self) -> u64 {
+        self.inner.latency()
+    }
+
+    fn memory(&self, keep: &mut dyn FnMut(Span)) {
+        keep(Span::of(&self.mixed));
+        self.inner.memory(keep);
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {

@@ -99,7 +99,7 @@ enum Stage {
     /// What was decoded ahead goes out; the entry itself is opened behind it.
     Head(Arc<Head>, Source),
     /// The entry is decoded.
-    Track(Track),
+    Track(Box<Track>),
 }
 
 impl Job {
@@ -190,7 +190,7 @@ impl Decoder {
         match open(source, from) {
             Ok(track) => {
                 self.mark(play, What::Start(track.shape()));
-                self.start(play, Stage::Track(track), usize::MAX);
+                self.start(play, Stage::Track(Box::new(track)), usize::MAX);
             }
             Err(error) => {
                 log::info!("order {}: {}", play.0, describe(&error));
@@ -255,7 +255,7 @@ impl Decoder {
             Stage::Head(ref head, _) if head.is_whole => Step::Finished,
             Stage::Head(head, source) => match behind(&head, source) {
                 Ok((track, sent)) => {
-                    job.stage = Stage::Track(track);
+                    job.stage = Stage::Track(Box::new(track));
                     job.sent = sent;
                     self.job = Some(job);
                     return;

@@ -20,6 +20,7 @@ use super::decode::{Decoder, Inbox, RING_FRAMES, Source};
 use super::heads::Preparation;
 use super::mark::MARKS_MAX;
 use super::output::{CHANNELS, Output};
+use super::pages::Span;
 use super::pump::Pump;
 use super::shared::{Counters, Shared, urge};
 
@@ -74,7 +75,9 @@ impl Engine {
     pub fn start(output: Box<dyn Output + Send>, news: News) -> Result<Self, AudioError> {
         let shared = Arc::new(Shared::new().map_err(AudioError::Wake)?);
         let inbox = Inbox::default();
-        let (samples_in, samples_out) = RingBuffer::new(RING_FRAMES * CHANNELS);
+        let (mut samples_in, samples_out) = RingBuffer::new(RING_FRAMES * CHANNELS);
+        let ring = samples_in.write_chunk_uninit(RING_FRAMES * CHANNELS);
+        let ring = ring.ok().map(|mut ring| Span::of(ring.as_mut_slices().0));
         let (marks_in, marks_out) = RingBuffer::new(MARKS_MAX);
         let (news_in, news_out) = RingBuffer::new(NEWS_MAX);
         let mut engine = Self {
@@ -89,7 +92,7 @@ impl Engine {
         engine.spawn("audio-news", move || report(&reporting, news_out, &news))?;
         let decoder = Decoder::new(Arc::clone(&shared), inbox, samples_in, marks_in);
         engine.spawn("decode", move || decoder.run())?;
-        let pump = Pump::new(output, shared, samples_out, marks_out, news_in);
+        let pump = Pump::new(output, shared, samples_out, marks_out, news_in).with_ring_in(ring);
         engine.spawn("output", move || {
             raise_priority();
             pump.run();

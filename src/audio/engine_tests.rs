@@ -9,6 +9,10 @@ macro_rules! media {
 
 #[path = "engine_chime_tests.rs"]
 mod chimes;
+#[path = "engine_cut_tests.rs"]
+mod cuts;
+#[path = "engine_format_tests.rs"]
+mod formats;
 #[path = "engine_head_tests.rs"]
 mod heads;
 #[path = "engine_trouble_tests.rs"]
@@ -285,39 +289,6 @@ fn an_album_of_mixed_codecs_is_gapless() {
         [media!("album-1.flac"), media!("album-2.wav"), media!("album-3.m4a")],
         [179, 160, 203],
     );
-}
-
-#[test]
-fn pause_and_resume_lose_and_repeat_nothing() {
-    let mut rig = Rig::new(0);
-    rig.play(7, media!("album-1.flac"));
-    rig.bench.sound(1000);
-    rig.engine.pause();
-    rig.told.until(ended(7, 22, 22, Ending::Cut));
-    assert_eq!(rig.engine.heard(), Some((PlayId(7), Millis(22))));
-    rig.bench.with(|state| state.allowance = 5000);
-    rig.engine.resume();
-    rig.bench.until("the rest", |state| state.allowance == 0);
-    rig.engine.pause();
-    rig.told.until(ended(7, 136, 114, Ending::Cut));
-    rig.engine.resume();
-    rig.bench.with(|state| state.allowance = ENDLESS);
-    rig.told.until(ended(7, 179, 43, Ending::Finished));
-    let expected = [
-        began(7, 0),
-        ended(7, 22, 22, Ending::Cut),
-        began(7, 22),
-        ended(7, 136, 114, Ending::Cut),
-        began(7, 136),
-        ended(7, 179, 43, Ending::Finished),
-    ];
-    assert_eq!(rig.told.all(), expected);
-    assert!(rig.heard() == decoded(media!("album-1.flac")));
-    assert!(
-        rig.bench.with(|state| state.dropped) > 0,
-        "the device held frames when it was paused"
-    );
-    rig.engine.close();
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::chime::Chime;
 use super::gain::Gain;
-use super::output::{CHANNELS, Change, Chiming, Drained, Interest, Opened, Output, OutputError};
+use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError, RAMP_MS};
+use super::pages::Span;
+use super::ramp::Ramp;
 
 /// Frames scaled at a time.
 const SCALED_FRAMES: usize = 1024;
@@ -18,6 +20,8 @@ pub struct Fader {
     inner: Box<dyn Output + Send>,
     gain: Gain,
     rate: u32,
+    /// Sound that comes up from silence; `None`: it is up.
+    rise: Option<Ramp>,
     /// Made once: nothing is allocated while it plays.
     scaled: Box<[i32]>,
 }
@@ -30,6 +34,7 @@ impl Fader {
             inner,
             gain: Gain::new(100),
             rate: 0,
+            rise: None,
             scaled: vec![0; SCALED_FRAMES * CHANNELS].into_boxed_slice(),
         }
     }
@@ -60,6 +65,23 @@ impl Output for Fader {
         self.inner.chime_on()
     }
 
+    fn set_content(&mut self, content: Content) {
+        self.inner.set_content(content);
+    }
+
+    fn fade_in(&mut self) {
+        self.rise = Some(Ramp::up(self.rate, RAMP_MS));
+    }
+
+    fn latency(&self) -> u64 {
+        self.inner.latency()
+    }
+
+    fn memory(&self, keep: &mut dyn FnMut(Span)) {
+        keep(Span::of(&self.scaled));
+        self.inner.memory(keep);
+    }
+
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {
         self.inner.wait(wake, interest, timeout)
     }
@@ -67,13 +89,17 @@ impl Output for Fader {
     fn write(&mut self, samples: &[i32], bits: u8) -> Result<usize, OutputError> {
         let mut written = 0;
         for frames in samples.chunks(SCALED_FRAMES * CHANNELS) {
-            if self.gain.is_unity() {
+            if self.gain.is_unity() && self.rise.is_none() {
                 let rest = samples.get(written * CHANNELS..).unwrap_or_default();
                 return Ok(written + self.inner.write(rest, bits)?);
             }
             let scaled = self.scaled.get_mut(..frames.len()).unwrap_or_default();
             // What the device does not take is scaled again later, from the same place of the ramp.
             self.gain.fork().apply(frames, scaled);
+            let mut rise = self.rise;
+            if let Some(rise) = rise.as_mut() {
+                rise.apply(scaled);
+            }
             let taken = match self.inner.write(scaled, SCALED_BITS) {
                 Ok(taken) => taken,
                 // What was taken before is not untaken by what comes after; it is told on the next call.
@@ -81,6 +107,7 @@ impl Output for Fader {
                 Err(error) => return Err(error),
             };
             self.gain.skip(taken);
+            self.rise = self.rise.and_then(|rise| rise.after(taken));
             written += taken;
             if taken < frames.len() / CHANNELS {
                 break;
@@ -94,6 +121,7 @@ impl Output for Fader {
     }
 
     fn drop_now(&mut self) -> Result<(), OutputError> {
+        self.rise = None;
         self.inner.drop_now()
     }
 

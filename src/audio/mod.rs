@@ -10,6 +10,7 @@
 //! The output looks at frames in the ring without taking them out; they leave it when they are heard. So a pause, a
 //! skip or a lost device costs nothing that has not been heard.
 
+mod aac;
 mod alsa;
 #[cfg(test)]
 mod bench;
@@ -17,11 +18,14 @@ mod bench;
 mod capture;
 mod chime;
 mod chimer;
+mod converter;
 mod decode;
 mod engine;
 mod fader;
 mod gain;
 mod heads;
+#[cfg(test)]
+mod listed;
 mod mark;
 mod mp4;
 mod opus;
@@ -29,11 +33,16 @@ mod output;
 mod paced;
 mod pack;
 mod packets;
+mod pages;
 mod pump;
+mod ramp;
+mod resample;
+mod seam;
 mod shared;
 mod stereo;
 #[allow(dead_code, reason = "segments are named by whoever gives them")]
 mod stream;
+mod stretch;
 mod timeline;
 mod tone;
 mod track;
@@ -47,6 +56,7 @@ pub use alsa::{Alsa, AlsaSettings};
 pub use capture::Capture;
 pub use chime::Chime;
 pub use chimer::Chimer;
+pub use converter::{Converter, Rates};
 pub use decode::Source;
 pub use engine::Engine;
 pub use fader::Fader;
@@ -57,3 +67,5 @@ pub use shared::{Counters, urge};
 #[allow(unused_imports, reason = "named by whoever gives keys and segments")]
 pub use stream::{Segment, Segments, Stream};
 pub use tone::{play_chime, play_tone};
+#[cfg(all(test, feature = "simulator"))]
+pub use track::{Step, Track};

@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use super::chime::Chime;
+use super::pages::Span;
 
 /// Channels of every stream in the audio path: what is decoded is brought to stereo, what a device gets is stereo.
 pub const CHANNELS: usize = 2;
@@ -41,6 +42,20 @@ pub trait Output {
     fn chime_on(&mut self) -> Result<Chiming, OutputError> {
         Ok(Chiming::Over)
     }
+
+    /// What the frames of the next writes are. Whoever keeps what entries sounded leaves the others out.
+    fn set_content(&mut self, _content: Content) {}
+
+    /// The next frames written come up from silence over [`RAMP_MS`]: they begin in the middle of an entry.
+    fn fade_in(&mut self) {}
+
+    /// Frames taken that reach the device only with as many behind them, or when it is drained; at most.
+    fn latency(&self) -> u64 {
+        0
+    }
+
+    /// Tells of the memory that is used while sound plays, so that it is kept in memory.
+    fn memory(&self, _keep: &mut dyn FnMut(Span)) {}
 
     /// Sleeps until `wake` becomes readable, the device takes more frames (if `interest` says so) or `timeout` is over.
     ///
@@ -78,6 +93,18 @@ pub trait Output {
     fn close(&mut self);
 }
 
+/// Length of the ramps at a cut: short enough that the old sound is gone at once, long enough that nothing clicks.
+pub const RAMP_MS: u32 = 2;
+
+/// What frames are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Those of an entry: they count.
+    Entry,
+    /// The last of a sound that was cut off, or silence where frames come late: they count for nothing.
+    Filling,
+}
+
 /// How the volume comes to its new value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -92,7 +119,7 @@ pub enum Change {
 pub struct Opened {
     /// The device, by the name it is configured with.
     pub name: String,
-    /// Frames a second the device runs at; another than asked for means that ALSA resamples.
+    /// Frames a second the device runs at.
     pub rate: u32,
     /// Sample format, in ALSA's words (`S32_LE`).
     pub format: String,
@@ -159,6 +186,16 @@ pub enum OutputError {
         attempt: &'static str,
         /// The device.
         name: String,
+    },
+    /// It has no such rate.
+    #[error("set the rate of {name}: {rate} Hz: it has no such rate; the nearest is {nearest} Hz")]
+    Rate {
+        /// The device.
+        name: String,
+        /// Frames a second that it was asked for.
+        rate: u32,
+        /// What it has instead.
+        nearest: u32,
     },
     /// Anything else.
     #[error("{attempt} {name}: {reason}")]

@@ -56,7 +56,7 @@ impl Dither {
     }
 
     /// `sample` rounded to its top `bits` bits with triangular noise of one step to either side.
-    fn round(&mut self, sample: i32, bits: u8) -> i32 {
+    pub fn round(&mut self, sample: i32, bits: u8) -> i32 {
         let drop = 32 - u32::from(bits);
         let step = 1i64 << drop;
         let noise = i64::from(self.next() >> bits) + i64::from(self.next() >> bits) - step;

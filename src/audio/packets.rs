@@ -4,6 +4,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration as StdDuration;
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{
@@ -15,15 +16,19 @@ use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP3};
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
-use symphonia::core::packet::Packet;
+use symphonia::core::packet::{Packet, PacketRef};
 use symphonia::core::units::{Duration, TimeBase, Timestamp};
 use thiserror::Error;
 use tonearm_core::unit::Millis;
 
 use super::keys::Keys;
-use super::mp4::{self, Codec, Demuxer, Mp4Error};
-use super::opus::{Head, RATE};
+use super::mp4::{self, Clock, Codec, Config, Demuxer, Mp4Error, Origin};
+use super::opus::Head;
 use super::stream::Stream;
+
+/// How much before the wished place segments are begun: what the decoders look back (see `track`), and no segment more than
+/// needed.
+const PREROLL: StdDuration = StdDuration::from_millis(372);
 
 /// Why there are no (more) packets.
 #[derive(Debug, Error)]
@@ -42,19 +47,6 @@ pub enum PacketsError {
     NoTrack,
 }
 
-/// What a container tells of its sound, in ticks of its clock.
-pub struct Told {
-    /// What a decoder is made of.
-    pub parameters: AudioCodecParameters,
-    /// Before the music, as far as neither demuxer nor decoder leaves it out.
-    pub skip: u64,
-    /// Behind the music.
-    pub end: Option<u64>,
-    /// Where the entry should end at least; `None` where the file does not tell reliably. (A tick is a frame in every
-    /// container whose length symphonia tells.)
-    pub expected: Option<u64>,
-}
-
 /// Where a search led.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sought {
@@ -71,20 +63,39 @@ pub enum Sought {
 /// The packets of one sound track, in order.
 pub enum Packets {
     /// By a demuxer of symphonia.
-    Symphonia {
-        /// It.
-        reader: Box<dyn FormatReader>,
-        /// Number of the track.
-        id: u32,
-        /// Its clock.
-        time_base: Option<TimeBase>,
-    },
+    Symphonia(Box<Foreign>),
     /// By the demuxer of this program.
-    Mp4(Box<Demuxer>),
+    Mp4(Box<Own>),
+}
+
+/// A demuxer of symphonia.
+pub struct Foreign {
+    reader: Box<dyn FormatReader>,
+    /// Number of the track.
+    id: u32,
+    parameters: AudioCodecParameters,
+    /// Its clock; without one, ticks are frames.
+    time_base: Option<TimeBase>,
+    /// Ticks before the music, as far as neither demuxer nor decoder leaves them out.
+    skip: u64,
+    /// Ticks of the entry, where the file tells reliably. The demuxer trims the end itself.
+    length: Option<u64>,
+    packet: Option<Packet>,
+}
+
+/// The demuxer for MP4, and what it said last.
+pub struct Own {
+    demuxer: Demuxer,
+    clock: Clock,
+    stretch: u32,
+    /// Ticks before the current packet, and of it.
+    at: u64,
+    duration: u32,
 }
 
 impl Packets {
-    /// Recognises the container of `stream`. Blocks as long as `stream` does.
+    /// Recognises the container of `stream`. Blocks as long as `stream` does. Segments are begun at `from`, a little
+    /// before it where a decoder needs that; files at their front.
     ///
     /// # Errors
     /// There is no sound in it that is known.
@@ -93,10 +104,14 @@ impl Packets {
         hint: Option<&str>,
         _keys: Option<Box<dyn Keys>>,
         from: Millis,
-    ) -> Result<(Self, Told), PacketsError> {
+    ) -> Result<Self, PacketsError> {
         let mut stream = match stream.known()? {
             Stream::File(stream) => stream,
-            Stream::Segments(_) | Stream::Later(_) => return Err(PacketsError::NoTrack),
+            Stream::Segments(segments) => {
+                let from = StdDuration::from_millis(u64::from(from.0)).saturating_sub(PREROLL);
+                return Ok(Self::own(Demuxer::of_segments(segments, from)?));
+            }
+            Stream::Later(_) => return Err(PacketsError::NoTrack),
         };
         let mut head = [0; 8];
         if stream.is_seekable() {
@@ -104,97 +119,210 @@ impl Packets {
             let is_whole = stream.read_exact(&mut head).is_ok();
             stream.seek(SeekFrom::Start(0))?;
             if is_whole && mp4::is_mp4(head) {
-                return Ok(open_mp4(Demuxer::open(stream)?));
+                return Ok(Self::own(Demuxer::open(stream)?));
             }
         }
         let is_sought_ogg = head.starts_with(b"OggS") && from > Millis::ZERO;
-        open_other(Gate::new(stream, is_sought_ogg), hint)
+        let foreign = open_other(Gate::new(stream, is_sought_ogg), hint)?;
+        Ok(Self::Symphonia(Box::new(foreign)))
     }
 
-    /// The next packet; `None` behind the last.
+    fn own(demuxer: Demuxer) -> Self {
+        Self::Mp4(Box::new(Own {
+            clock: demuxer.clock(),
+            demuxer,
+            stretch: 0,
+            at: 0,
+            duration: 0,
+        }))
+    }
+
+    /// Goes to the next packet; false behind the last.
     ///
     /// # Errors
     /// The rest cannot be read. It may be the same error for ever.
-    pub fn next(&mut self) -> Result<Option<Packet>, PacketsError> {
+    pub fn next(&mut self) -> Result<bool, PacketsError> {
         match self {
-            Self::Symphonia { reader, id, .. } => loop {
-                match reader.next_packet()? {
-                    Some(packet) if packet.track_id != *id => {}
-                    packet => return Ok(packet),
+            Self::Symphonia(foreign) => loop {
+                match foreign.reader.next_packet()? {
+                    Some(packet) if packet.track_id != foreign.id => {}
+                    packet => {
+                        foreign.packet = packet;
+                        return Ok(foreign.packet.is_some());
+                    }
                 }
             },
-            Self::Mp4(demuxer) => {
-                let sample = demuxer.next()?;
-                Ok(sample.map(|sample| {
-                    let duration = Duration::new(u64::from(sample.duration));
-                    Packet::new(0, timestamp(sample.at), duration, sample.data)
-                }))
+            Self::Mp4(own) => {
+                let Some(sample) = own.demuxer.next()? else {
+                    return Ok(false);
+                };
+                (own.at, own.duration) = (sample.at, sample.duration);
+                let stretch = sample.stretch;
+                if std::mem::replace(&mut own.stretch, stretch) != stretch {
+                    own.clock = own.demuxer.clock();
+                }
+                Ok(true)
             }
         }
     }
 
-    /// Goes to a packet at or before `tick`.
-    pub fn seek(&mut self, tick: u64) -> Sought {
+    /// The packet that [`Packets::next`] went to.
+    pub fn packet(&self) -> PacketRef<'_> {
         match self {
-            Self::Symphonia { reader, id, .. } => {
-                let to = SeekTo::Timestamp {
-                    ts: timestamp(tick),
-                    track_id: *id,
+            Self::Symphonia(foreign) => match &foreign.packet {
+                Some(packet) => packet.as_packet_ref(),
+                // Every decoder refuses one without bytes.
+                None => PacketRef::new(0, Timestamp::new(0), Duration::ZERO, &[]),
+            },
+            Self::Mp4(own) => {
+                let duration = Duration::new(u64::from(own.duration));
+                PacketRef::new(0, timestamp(own.at), duration, own.demuxer.data())
+            }
+        }
+    }
+
+    /// Number of the stretch of one representation that the packet belongs to.
+    pub fn stretch(&self) -> u32 {
+        match self {
+            Self::Symphonia(_) => 0,
+            Self::Mp4(own) => own.stretch,
+        }
+    }
+
+    /// What a decoder is made of. Of the packet's stretch, when it is the first of it.
+    pub fn parameters(&self) -> AudioCodecParameters {
+        match self {
+            Self::Symphonia(foreign) => foreign.parameters.clone(),
+            Self::Mp4(own) => parameters(own.demuxer.config()),
+        }
+    }
+
+    /// Packets stand where they say, by a manifest; gaps and overlaps between them are real.
+    pub fn is_timed(&self) -> bool {
+        match self {
+            Self::Symphonia(_) => false,
+            Self::Mp4(own) => own.demuxer.is_timed(),
+        }
+    }
+
+    /// Where the entry's time begins by the stretch's account, to tell stretches of different periods apart.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Symphonia(_) => Origin::default(),
+            Self::Mp4(own) => own.clock.origin,
+        }
+    }
+
+    /// Goes to a packet at or before `frame` of the entry, counted at `rate`.
+    pub fn seek(&mut self, frame: i64, rate: u32) -> Sought {
+        match self {
+            Self::Symphonia(foreign) => foreign.seek(frame, rate),
+            Self::Mp4(own) => {
+                let found = if own.demuxer.is_timed() {
+                    own.demuxer.seek_segment(frame, rate)
+                } else {
+                    own.demuxer.seek(own.clock.tick(frame, rate))
                 };
-                match reader.seek(SeekMode::Accurate, to) {
-                    Ok(_) => Sought::There,
-                    Err(Error::SeekError(SeekErrorKind::OutOfRange)) => Sought::PastEnd,
+                match found {
+                    Ok(true) => Sought::There,
+                    Ok(false) => Sought::PastEnd,
                     Err(error) => {
-                        log::debug!("seek to {tick}: {error}; decoding up to it instead");
-                        Sought::Nowhere
+                        log::debug!("seek to {frame}: {error}");
+                        Sought::Broken
                     }
                 }
             }
-            Self::Mp4(demuxer) => match demuxer.seek(tick) {
-                Ok(true) => Sought::There,
-                Ok(false) => Sought::PastEnd,
-                Err(error) => {
-                    log::debug!("seek to {tick}: {error}");
-                    Sought::Broken
+        }
+    }
+
+    /// Frame of the entry, at `rate`, that the first one decoded from the packet is. Negative before the music. What the
+    /// decoder trims from its front is not counted.
+    pub fn position(&self, rate: u32) -> i64 {
+        match self {
+            Self::Symphonia(foreign) => {
+                let Some(packet) = &foreign.packet else { return 0 };
+                let trimmed = i64::try_from(packet.trim_start.get()).unwrap_or(i64::MAX);
+                let ticks = u64::try_from(packet.pts.get().saturating_add(trimmed)).unwrap_or(0);
+                foreign.frames(ticks, rate) - foreign.frames(foreign.skip, rate)
+            }
+            Self::Mp4(own) => own.clock.position(own.at, rate),
+        }
+    }
+
+    /// Frame of the entry at `rate` where the music of the stretch begins, if it is given from its start.
+    pub fn begin(&self, rate: u32) -> i64 {
+        match self {
+            Self::Symphonia(_) => 0,
+            Self::Mp4(own) => own.clock.position(own.clock.skip, rate),
+        }
+    }
+
+    /// Frame of the entry at `rate` up to which there is music, as far as that is known by now.
+    pub fn end(&self, rate: u32) -> Option<i64> {
+        match self {
+            Self::Symphonia(_) => None,
+            Self::Mp4(own) => {
+                // A clock that is coarser than frames cannot tell by the packets.
+                let by_packets = own.demuxer.end().filter(|_| own.clock.timescale >= rate);
+                let end = [own.clock.end, by_packets].into_iter().flatten().min()?;
+                Some(own.clock.position(end, rate))
+            }
+        }
+    }
+
+    /// Frame at `rate` where the entry should end at least; `None` where nothing tells it reliably.
+    pub fn expected(&self, rate: u32) -> Option<i64> {
+        match self {
+            Self::Symphonia(foreign) => {
+                let length = foreign.frames(foreign.length?, rate);
+                Some(length - foreign.frames(foreign.skip, rate))
+            }
+            Self::Mp4(own) => {
+                if let Some(length) = own.demuxer.announced() {
+                    let frames = length.as_nanos() * u128::from(rate) / 1_000_000_000;
+                    return i64::try_from(frames).ok();
                 }
-            },
+                let ticks = own.clock.end.or(own.demuxer.duration())?;
+                Some(own.clock.position(ticks, rate))
+            }
+        }
+    }
+}
+
+impl Foreign {
+    fn seek(&mut self, frame: i64, rate: u32) -> Sought {
+        let (numerator, denominator) = self.clock(rate);
+        let frame = frame.saturating_add(self.frames(self.skip, rate));
+        let tick = scale(
+            u64::try_from(frame).unwrap_or(0),
+            u128::from(denominator),
+            u128::from(numerator) * u128::from(rate),
+        );
+        let to = SeekTo::Timestamp {
+            ts: timestamp(tick),
+            track_id: self.id,
+        };
+        match self.reader.seek(SeekMode::Accurate, to) {
+            Ok(_) => Sought::There,
+            Err(Error::SeekError(SeekErrorKind::OutOfRange)) => Sought::PastEnd,
+            Err(error) => {
+                log::debug!("seek to {tick}: {error}; decoding up to it instead");
+                Sought::Nowhere
+            }
         }
     }
 
     /// Frames at `rate` that `ticks` are.
-    pub fn frames(&self, ticks: u64, rate: u32) -> u64 {
+    fn frames(&self, ticks: u64, rate: u32) -> i64 {
         let (numerator, denominator) = self.clock(rate);
-        scale(ticks, u128::from(numerator) * u128::from(rate), u128::from(denominator))
+        let frames = scale(ticks, u128::from(numerator) * u128::from(rate), u128::from(denominator));
+        i64::try_from(frames).unwrap_or(i64::MAX / 4)
     }
 
-    /// Ticks that `frames` at `rate` are.
-    pub fn ticks(&self, frames: u64, rate: u32) -> u64 {
-        let (numerator, denominator) = self.clock(rate);
-        scale(
-            frames,
-            u128::from(denominator),
-            u128::from(numerator) * u128::from(rate),
-        )
-    }
-
-    /// Frames up to which the packets given so far are music, once that is known from them.
-    pub fn end(&self, rate: u32) -> Option<u64> {
-        match self {
-            Self::Symphonia { .. } => None,
-            // A clock that is coarser than frames cannot tell.
-            Self::Mp4(demuxer) if demuxer.timescale() < rate => None,
-            Self::Mp4(demuxer) => demuxer.end().map(|end| self.frames(end, rate)),
-        }
-    }
-
-    /// Seconds of a tick, as a fraction. Without a clock, ticks are frames.
+    /// Seconds of a tick, as a fraction.
     fn clock(&self, rate: u32) -> (u32, u32) {
-        match self {
-            Self::Symphonia { time_base, .. } => {
-                time_base.map_or((1, rate.max(1)), |base| (base.numer.get(), base.denom.get()))
-            }
-            Self::Mp4(demuxer) => (1, demuxer.timescale()),
-        }
+        let clock = self.time_base.map(|base| (base.numer.get(), base.denom.get()));
+        clock.unwrap_or((1, rate.max(1)))
     }
 }
 
@@ -208,8 +336,7 @@ fn timestamp(tick: u64) -> Timestamp {
     Timestamp::new(i64::try_from(tick).unwrap_or(i64::MAX))
 }
 
-fn open_mp4(demuxer: Demuxer) -> (Packets, Told) {
-    let config = demuxer.config();
+fn parameters(config: &Config) -> AudioCodecParameters {
     let mut parameters = AudioCodecParameters::new();
     parameters
         .for_codec(match config.codec {
@@ -221,25 +348,7 @@ fn open_mp4(demuxer: Demuxer) -> (Packets, Told) {
         })
         .with_extra_data(config.setup.clone());
     parameters.bits_per_sample = config.bits;
-    let mut audible = demuxer.audible().unwrap_or_default();
-    if audible.skip == 0 {
-        // Where both the file and the codec's header tell it, they mean the same frames.
-        let skip = scale(
-            opus_skip(&parameters),
-            u128::from(demuxer.timescale()),
-            u128::from(RATE),
-        );
-        audible.skip = skip;
-        audible.length = audible.length.map(|length| length.saturating_sub(skip));
-    }
-    let end = audible.length.map(|length| audible.skip.saturating_add(length));
-    let told = Told {
-        parameters,
-        skip: audible.skip,
-        end,
-        expected: end.or(demuxer.duration()),
-    };
-    (Packets::Mp4(Box::new(demuxer)), told)
+    parameters
 }
 
 /// Frames before the music of an Opus stream.
@@ -251,7 +360,7 @@ fn opus_skip(parameters: &AudioCodecParameters) -> u64 {
     head.map_or(0, |head| u64::from(head.skip))
 }
 
-fn open_other(gate: Gate, hint: Option<&str>) -> Result<(Packets, Told), PacketsError> {
+fn open_other(gate: Gate, hint: Option<&str>) -> Result<Foreign, PacketsError> {
     let open = Arc::clone(&gate.open);
     let source = MediaSourceStream::new(Box::new(gate), MediaSourceStreamOptions::default());
     let reader = symphonia::default::get_probe().probe(
@@ -267,15 +376,18 @@ fn open_other(gate: Gate, hint: Option<&str>) -> Result<(Packets, Told), Packets
     let format = reader.format_info().format;
     // Without a tag, the length of an MP3 is guessed from its bit rate; that of raw AAC always is.
     let is_guess = format == FORMAT_ID_ADTS || (format == FORMAT_ID_MP3 && track.delay.is_none());
-    let told = Told {
-        // The demuxer trims the end, and counts from the first packet.
+    let (id, time_base) = (track.id, track.time_base);
+    // A tick is a frame in every container whose length symphonia tells.
+    let length = track.num_frames.filter(|_| !is_guess);
+    Ok(Foreign {
         skip: opus_skip(&parameters),
         parameters,
-        end: None,
-        expected: track.num_frames.filter(|_| !is_guess),
-    };
-    let (id, time_base) = (track.id, track.time_base);
-    Ok((Packets::Symphonia { reader, id, time_base }, told))
+        length,
+        id,
+        time_base,
+        reader,
+        packet: None,
+    })
 }
 
 fn hint_of(hint: Option<&str>) -> Hint {

@@ -3,6 +3,7 @@
 //! logs while sound plays, and it decides nothing.
 
 mod device;
+mod filling;
 mod heard;
 
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use tonearm_core::unit::Millis;
 
 use super::mark::Mark;
 use super::output::{CHANNELS, Change, Chiming, Interest, Output};
+use super::pages::{Locked, Span};
 use super::shared::{Shared, count};
 use super::timeline::Timeline;
+use filling::{Cut, Filling};
 
 /// Sound starts when this much is decoded (or all of it): a skip feels instant, and the next packet comes long before
 /// this one has played.
@@ -48,6 +51,9 @@ const WRITE_TRIES: u32 = 3;
 
 /// The output thread's state.
 pub struct Pump {
+    /// What is kept in memory, from the first sound on: a silent speaker needs none of it. First, so that it is let go
+    /// before what it keeps is given back.
+    locked: Locked,
     output: Box<dyn Output + Send>,
     shared: Arc<Shared>,
     samples: Consumer<i32>,
@@ -59,8 +65,14 @@ pub struct Pump {
     pause: Pause,
     /// The device was given frames and was not stopped since.
     is_running: bool,
+    /// The device plays out what it has; nothing is written until it has stopped.
+    is_draining: bool,
     /// No silence since the last frame written.
     is_continuous: bool,
+    /// What the device was given that is of no entry.
+    filling: Filling,
+    /// The memory of the ring.
+    ring: Option<Span>,
     last_write: Instant,
     /// Why writing stopped last: running dry is only a fault when there was more to write.
     halt: Halt,
@@ -142,10 +154,33 @@ impl Pump {
             sounding: None,
             pause: Pause::Playing,
             is_running: false,
+            is_draining: false,
             is_continuous: false,
+            filling: Filling::new(),
+            ring: None,
+            locked: Locked::default(),
             last_write: Instant::now(),
             halt: Halt::Nothing,
             last_written: None,
+        }
+    }
+
+    /// The ring of samples is in `ring`.
+    #[must_use]
+    pub fn with_ring_in(self, ring: Option<Span>) -> Self {
+        Self { ring, ..self }
+    }
+
+    /// Keeps what is touched while sound plays in memory.
+    fn lock_memory(&mut self) {
+        if !self.locked.is_empty() {
+            return;
+        }
+        let locked = &mut self.locked;
+        locked.keep(self.filling.memory());
+        self.output.memory(&mut |span| locked.keep(span));
+        if let Some(ring) = self.ring {
+            locked.keep(ring);
         }
     }
 
@@ -154,8 +189,9 @@ impl Pump {
         while !self.shared.is_quitting() {
             self.turn();
         }
-        self.listen();
+        self.cut(Cut::Faded);
         self.close_span(Ending::Cut);
+        self.fade_away();
         self.output.close();
     }
 
@@ -171,7 +207,10 @@ impl Pump {
         // What a device swallows at once is heard at once.
         self.listen();
         self.settle();
-        let next = self.play_out(halt);
+        let next = match self.cover(halt) {
+            Next::Turn => Next::Turn,
+            Next::Sleep => self.play_out(halt),
+        };
         self.release();
         let stalled = self.note_stall(halt);
         if next == Next::Sleep {
@@ -199,15 +238,17 @@ impl Pump {
     fn obey(&mut self) {
         let shared = Arc::clone(&self.shared);
         let is_void = |play: PlayId| !shared.is_valid(play);
-        if self.line.holds(is_void) || self.sounding.is_some_and(|sounding| is_void(sounding.play)) {
-            self.cut();
+        let is_over = self.sounding.is_some_and(|sounding| is_void(sounding.play));
+        if is_over || self.line.holds(is_void) {
+            // A follower called back leaves no trace: the entry that sounds goes on from the very next frame.
+            self.cut(if is_over { Cut::Faded } else { Cut::Seamless });
             if let Some(sounding) = self.sounding.filter(|sounding| is_void(sounding.play)) {
                 self.forget(sounding.play);
             }
         }
         match (self.pause, shared.is_paused()) {
             (Pause::Playing, true) => {
-                self.cut();
+                self.cut(Cut::Faded);
                 self.close_span(Ending::Cut);
                 self.pause = Pause::Paused;
             }
@@ -227,27 +268,11 @@ impl Pump {
         }
     }
 
-    /// Silence at once. What was not heard stays in the ring.
-    fn cut(&mut self) {
-        if !self.is_running {
-            return;
-        }
-        self.listen();
-        if !self.is_running {
-            return;
-        }
-        count(&self.shared.tally.cuts);
-        let dropped = self.output.drop_now();
-        self.line.rewind();
-        self.stopped();
-        if let Err(error) = dropped {
-            self.fail(&error);
-        }
-    }
-
     fn stopped(&mut self) {
         self.is_running = false;
+        self.is_draining = false;
         self.is_continuous = false;
+        self.filling.forget();
     }
 
     /// Gives frames that were heard back to the decoder and tells where the sound is.
@@ -269,7 +294,8 @@ impl Pump {
 
     /// Tells of a stall once it has lasted. Returns how long until it has.
     fn note_stall(&mut self, halt: Halt) -> Option<Duration> {
-        if halt != Halt::Starving || self.is_running {
+        let is_silent = !self.is_running || !self.line.holds_any();
+        if halt != Halt::Starving || !is_silent {
             return None;
         }
         let is_open = |sounding: &&mut Sounding| sounding.span_from.is_some() && !sounding.is_stalled;
@@ -323,9 +349,12 @@ impl Pump {
         }
         // Until something happens that is to be told: the first frame of an entry, or its last.
         let boundary = self.line.piece().map_or(0, |piece| {
+            let Some(play) = piece.play else {
+                return piece.frames + 1;
+            };
             let is_heard = self
                 .sounding
-                .is_some_and(|now| now.play == piece.play && now.span_from.is_some());
+                .is_some_and(|now| now.play == play && now.span_from.is_some());
             let end = self
                 .line
                 .front()
@@ -333,7 +362,8 @@ impl Pump {
                 .map_or(u64::MAX, |(end, _)| end);
             if is_heard { end.saturating_sub(piece.at) } else { 1 }
         });
-        let until_tail = self.line.unheard().saturating_sub(u64::from(rate) * TAIL_MS / 1000);
+        let held = self.filling.until_silence(self.line.unheard());
+        let until_tail = held.unwrap_or_else(|| self.line.unheard().saturating_sub(self.tail(rate)));
         let frames = if halt == Halt::Full {
             boundary
         } else {
@@ -341,6 +371,11 @@ impl Pump {
         };
         let ms = frames.saturating_mul(1000) / u64::from(rate.max(1));
         Duration::from_millis(ms.saturating_add(1)).min(LOOK)
+    }
+
+    /// Frames that the device still holds when what follows is decided.
+    fn tail(&self, rate: u32) -> u64 {
+        u64::from(rate) * TAIL_MS / 1000 + self.output.latency()
     }
 
     fn tell(&mut self, news: AudioNews) {

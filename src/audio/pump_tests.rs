@@ -5,47 +5,56 @@ use tonearm_core::id::PlayId;
 
 use super::super::chime::Chime;
 use super::super::chimer::Chimer;
+use super::super::converter::{Converter, Rates};
 use super::super::fader::Fader;
 use super::super::mark::{Tail, What};
 use super::super::paced::Paced;
 use super::super::track::Shape;
 use super::*;
 
-#[test]
-fn playing_scaling_pausing_and_chiming_do_not_allocate() {
-    const FRAMES: usize = 40_000;
-    let shared = Arc::new(Shared::new().unwrap());
-    let (mut samples, samples_out) = RingBuffer::new(2 * FRAMES * CHANNELS);
-    let (mut marks, marks_out) = RingBuffer::new(8);
-    let (news_in, mut news) = RingBuffer::new(64);
-    let mut pump = Pump::new(
-        Box::new(Fader::new(Box::new(Chimer::new(Box::new(Paced::new(2)))))),
-        Arc::clone(&shared),
-        samples_out,
-        marks_out,
-        news_in,
-    );
-    shared.replace(PlayId(1));
+/// Frames of each of the three entries.
+const FRAMES: usize = 20_000;
+/// Longer than the device holds sound for: it runs dry.
+const HELD_UP: Duration = Duration::from_millis(150);
+
+/// The marks of entry `play`, which begins where the one before it ended.
+fn marks(play: u32) -> [Mark; 2] {
     let shape = Shape {
         rate: 44_100,
         bits: 16,
         offset: 0,
     };
-    marks
-        .push(Mark {
-            at: 0,
-            play: PlayId(1),
-            what: What::Start(shape),
-        })
-        .unwrap();
-    samples.push_entire_slice(&vec![1 << 16; FRAMES * CHANNELS]).unwrap();
-    marks
-        .push(Mark {
-            at: FRAMES as u64,
-            play: PlayId(1),
-            what: What::End(Tail::Whole),
-        })
-        .unwrap();
+    let at = (u64::from(play) - 1) * FRAMES as u64;
+    let mark = |at, what| Mark {
+        at,
+        play: PlayId(play),
+        what,
+    };
+    [
+        mark(at, What::Start(shape)),
+        mark(at + FRAMES as u64, What::End(Tail::Whole)),
+    ]
+}
+
+/// An entry, one that follows it, and one that cuts that off, with pauses, chimes, another volume and a device that runs
+/// dry; none of it allocates.
+fn plays_without_allocating(rates: Rates) {
+    let shared = Arc::new(Shared::new().unwrap());
+    let (mut samples, samples_out) = RingBuffer::new(3 * FRAMES * CHANNELS);
+    let (mut marks_in, marks_out) = RingBuffer::new(8);
+    let (news_in, mut news) = RingBuffer::new(256);
+    let device = Box::new(Converter::new(Box::new(Paced::new(2)), rates));
+    let output = Box::new(Fader::new(Box::new(Chimer::new(device))));
+    let mut pump = Pump::new(output, Arc::clone(&shared), samples_out, marks_out, news_in);
+    let entry = vec![1 << 16; FRAMES * CHANNELS];
+    shared.replace(PlayId(1));
+    shared.set_follower(Some(PlayId(2)));
+    for play in 1..=2 {
+        for mark in marks(play) {
+            marks_in.push(mark).unwrap();
+        }
+        samples.push_entire_slice(&entry).unwrap();
+    }
     // Opening the device allocates, and may.
     pump.turn();
     // Looks around far more often than it would by itself.
@@ -56,27 +65,59 @@ fn playing_scaling_pausing_and_chiming_do_not_allocate() {
             std::thread::sleep(Duration::from_millis(1));
         }
     });
-    let mut turns = 0;
+    let (mut turns, mut has_skipped) = (0, false);
     let allocations = allocation_counter::measure(|| {
-        while shared.counters().frames_heard < FRAMES as u64 {
+        while !has_skipped || shared.heard().is_some() || shared.begun() != Some(PlayId(3)) {
             turns += 1;
             if turns == 3 {
                 shared.set_volume(50);
+            }
+            if turns == 30 {
+                std::thread::sleep(HELD_UP);
             }
             // In the music, in the pauses and in both.
             if turns % 7 == 0 {
                 shared.set_chime(Chime::VolumeEnd);
             }
             shared.set_paused(turns % 20 == 19);
+            if !has_skipped && shared.heard().is_some_and(|(play, at)| play == PlayId(2) && at.0 > 100) {
+                has_skipped = true;
+                shared.replace(PlayId(3));
+                for mark in marks(3) {
+                    marks_in.push(mark).unwrap();
+                }
+                samples.push_entire_slice(&entry).unwrap();
+            }
             pump.turn();
         }
     });
     shared.set_quit();
     ticker.join().unwrap();
     assert!(turns > 40, "it took only {turns} turns");
+    let counters = shared.counters();
+    assert!(counters.xruns > 0, "the device ran dry once: {counters:?}");
+    assert!(counters.cuts > 1, "it was paused and skipped: {counters:?}");
     assert_eq!(allocations.count_total, 0);
-    assert!(
-        std::iter::from_fn(|| news.pop().ok()).count() > 2,
-        "it was paused and reported that"
-    );
+    let told: Vec<_> = std::iter::from_fn(|| news.pop().ok()).collect();
+    let is_skip = |news: &AudioNews| {
+        matches!(
+            news,
+            AudioNews::Ended {
+                play: PlayId(2),
+                how: Ending::Cut,
+                ..
+            }
+        )
+    };
+    assert!(told.iter().any(is_skip), "{told:?}");
+}
+
+#[test]
+fn playing_following_skipping_pausing_chiming_and_running_dry_do_not_allocate() {
+    plays_without_allocating(Rates::Reopen);
+}
+
+#[test]
+fn converting_does_not_allocate() {
+    plays_without_allocating(Rates::Fixed(48_000));
 }

@@ -25,12 +25,12 @@ pub struct Region {
     pub shape: Option<Shape>,
 }
 
-/// Adjoining frames of one entry that the device holds and that are not heard yet.
+/// Adjoining frames of one entry, or of filling, that the device holds and that are not heard yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Which order.
-    pub play: PlayId,
-    /// Number of its first frame.
+    /// Which order; `None`: filling, which belongs to no entry and has no numbers.
+    pub play: Option<PlayId>,
+    /// Number of its first frame; for filling, of the frame that follows it.
     pub at: u64,
     /// How many.
     pub frames: u64,
@@ -133,13 +133,34 @@ impl Timeline {
         let at = self.next;
         self.next += frames;
         if let Some(piece) = self.pieces.back_mut()
-            && piece.play == play
+            && piece.play == Some(play)
             && piece.at + piece.frames == at
         {
             piece.frames += frames;
             return;
         }
-        let is_kept = self.pieces.push_back(Piece { play, at, frames }).is_ok();
+        self.hold(Piece {
+            play: Some(play),
+            at,
+            frames,
+        });
+    }
+
+    /// The device took `frames` that belong to no entry.
+    pub fn filled(&mut self, frames: u64) {
+        let at = self.next;
+        if let Some(piece) = self.pieces.back_mut()
+            && piece.play.is_none()
+            && piece.at == at
+        {
+            piece.frames += frames;
+        } else if frames > 0 {
+            self.hold(Piece { play: None, at, frames });
+        }
+    }
+
+    fn hold(&mut self, piece: Piece) {
+        let is_kept = self.pieces.push_back(piece).is_ok();
         debug_assert!(is_kept, "room was asked for");
     }
 
@@ -155,14 +176,21 @@ impl Timeline {
 
     /// Any stretch in the device whose order `is_void`.
     pub fn holds(&self, is_void: impl Fn(PlayId) -> bool) -> bool {
-        self.pieces.iter().any(|piece| is_void(piece.play))
+        self.pieces.iter().any(|piece| piece.play.is_some_and(&is_void))
+    }
+
+    /// Any frame of an entry in the device.
+    pub fn holds_any(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.play.is_some())
     }
 
     /// The first `frames` of the front stretch were heard.
     pub fn hear(&mut self, frames: u64) {
         let is_gone = self.pieces.front_mut().is_some_and(|piece| {
             let heard = frames.min(piece.frames);
-            piece.at += heard;
+            if piece.play.is_some() {
+                piece.at += heard;
+            }
             piece.frames -= heard;
             piece.frames == 0
         });
@@ -237,6 +265,23 @@ mod tests {
         line.hear(33);
         line.rewind();
         assert_eq!((line.next(), line.unheard(), line.heard()), (33, 0, 33));
+    }
+
+    #[test]
+    fn filling_counts_for_no_entry_and_moves_no_frame() {
+        let mut line = timeline(&[(0, 1, What::Start(SHAPE))]);
+        line.wrote(PlayId(1), 10);
+        line.filled(7);
+        line.filled(3);
+        line.wrote(PlayId(1), 5);
+        assert_eq!((line.unheard(), line.next(), line.heard()), (25, 15, 0));
+        line.hear(10);
+        assert_eq!((line.piece().unwrap().frames, line.heard()), (10, 10));
+        assert!(line.holds_any());
+        line.hear(4);
+        assert_eq!((line.heard(), line.unheard()), (10, 11));
+        line.rewind();
+        assert_eq!((line.next(), line.holds_any()), (10, false));
     }
 
     #[test]

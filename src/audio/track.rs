@@ -1,31 +1,29 @@
 //! One entry, from its bytes to exactly the frames that are to be heard: stereo, from the wished position, without the
 //! silence an encoder put around them. It must not know of plays, rings or devices.
 
-use symphonia::core::audio::GenericAudioBufferRef;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
-use symphonia::core::packet::Packet;
 use thiserror::Error;
 use tonearm_core::unit::Millis;
 
+use super::aac::{Evidence, HALF_RATE_MAX};
 use super::keys::Keys;
 use super::opus::Opus;
 use super::output::CHANNELS;
-use super::packets::{Packets, PacketsError, Sought, Told};
+use super::packets::{Packets, PacketsError, Sought};
 use super::stereo::Stereo;
 use super::stream::Stream;
+use super::stretch::{Joint, Stretch};
 
 /// Packets in a row that may fail to decode before the rest is given up: more than any stretch of damage that is worth
 /// waiting for (50 packets are over a second), few enough that garbage ends soon.
 const BAD_PACKETS_MAX: u32 = 50;
 /// Frames decoded and discarded before a position that was sought, so that codecs which look back (MP3's bit reservoir,
 /// overlapping windows) give exactly the frames they give when playing through.
-const PREROLL_FRAMES: u64 = 16_384;
+const PREROLL_FRAMES: i64 = 16_384;
 /// An entry that ends this much earlier than announced is truncated; less is an encoder that counted carelessly.
-const MISSING_FRAMES_MAX: u64 = 4_096;
-/// Bits told for samples that were decoded to floating point: all of them.
-const FLOAT_BITS: u8 = 32;
+const MISSING_FRAMES_MAX: i64 = 4_096;
 
 /// Why an entry cannot be decoded at all.
 #[derive(Debug, Error)]
@@ -36,6 +34,9 @@ pub enum TrackError {
     /// In a codec that is not known, or damaged.
     #[error("decode the entry: {0}")]
     Codec(#[source] Error),
+    /// Half of it only could be decoded.
+    #[error("decode the entry: no decoder for HE-AAC; another version of the entry is needed")]
+    Replication,
     /// Nothing in it could be decoded.
     #[error("decode the entry: not one good packet")]
     NoSound,
@@ -57,21 +58,25 @@ pub struct Track {
     packets: Packets,
     decoder: Box<dyn AudioDecoder>,
     shape: Shape,
-    /// Decoded frames before the music, and where it ends, both as counted by the demuxer.
-    skip: u64,
-    end: Option<u64>,
+    /// What comes from the decoder now; differs from the shape where the representation has changed.
+    stretch: Stretch,
+    /// Frame of the entry where the music ends, as far as it is known.
+    end: Option<i64>,
     /// Where the entry should end at least; `None` where the file does not tell reliably.
-    expected: Option<u64>,
-    /// Number of the next decoded frame, as the demuxer counts. Unknown until the first packet after a seek.
-    cursor: Option<u64>,
+    expected: Option<i64>,
+    /// Frame of the entry that the decoder gives next, counted at the stretch's rate. Unknown until the first packet after
+    /// a seek.
+    cursor: Option<i64>,
     /// Frames before this are not heard.
-    from: u64,
+    from: i64,
     bad_packets: u32,
     stereo: Stereo,
     decoded: Vec<i32>,
     /// The part of `decoded` that is to be heard.
     audible: std::ops::Range<usize>,
     first: Option<Step>,
+    /// The packet at hand was not decoded.
+    is_held: bool,
 }
 
 /// What is fixed for a whole entry.
@@ -96,17 +101,18 @@ impl Track {
         keys: Option<Box<dyn Keys>>,
         from: Millis,
     ) -> Result<Self, TrackError> {
-        let (packets, told) = Packets::open(stream, hint, keys, from)?;
-        let decoder = decoder(&told.parameters).map_err(TrackError::Codec)?;
+        let packets = Packets::open(stream, hint, keys, from)?;
+        let parameters = packets.parameters();
+        let decoder = decoder(&parameters).map_err(TrackError::Codec)?;
         let mut track = Self {
             packets,
             decoder,
             shape: Shape {
-                rate: told.parameters.sample_rate.unwrap_or(0),
+                rate: parameters.sample_rate.unwrap_or(0),
                 bits: 0,
                 offset: 0,
             },
-            skip: 0,
+            stretch: Stretch::new(parameters),
             end: None,
             expected: None,
             cursor: None,
@@ -116,8 +122,9 @@ impl Track {
             decoded: Vec::new(),
             audible: 0..0,
             first: None,
+            is_held: false,
         };
-        track.begin(&told, from)?;
+        track.begin(from)?;
         Ok(track)
     }
 
@@ -152,49 +159,57 @@ impl Track {
             if self.is_at_end() {
                 return Step::Finished;
             }
-            match self.packets.next() {
-                Ok(Some(packet)) => match self.take(&packet) {
+            let next = if std::mem::take(&mut self.is_held) {
+                Ok(true)
+            } else {
+                self.packets.next()
+            };
+            let end = match next {
+                Ok(true) => match self.take() {
                     Taken::Frames => return Step::Frames,
-                    Taken::Nothing => {}
-                    Taken::Broken => return Step::Broken,
+                    Taken::Nothing => continue,
+                    Taken::Broken => Step::Broken,
                 },
-                Ok(None) => return self.conclude(),
+                Ok(false) => self.conclude(),
                 // An error of the demuxer may repeat for ever: it ends the entry, unless all of it was heard already.
-                Err(error) => {
-                    if self.is_complete() {
-                        log::debug!("behind the entry's end: {error}");
-                        return Step::Finished;
-                    }
-                    log::info!("the entry breaks off: {error}");
-                    return Step::Broken;
+                Err(error) if self.is_complete() => {
+                    log::debug!("behind the entry's end: {error}");
+                    Step::Finished
                 }
+                Err(error) => {
+                    log::info!("the entry breaks off: {error}");
+                    Step::Broken
+                }
+            };
+            if let Taken::Frames = self.flush() {
+                self.first = Some(end);
+                return Step::Frames;
             }
+            return end;
         }
     }
 
-    fn begin(&mut self, told: &Told, from: Millis) -> Result<(), TrackError> {
+    fn begin(&mut self, from: Millis) -> Result<(), TrackError> {
         // The rate in a header may differ from what is decoded, so one packet is decoded before anything is counted.
         let first = self.probe_packet()?;
         let rate = self.shape.rate;
-        let bits = told
-            .parameters
-            .bits_per_sample
-            .or(told.parameters.bits_per_coded_sample);
-        self.shape.bits = significant_bits(&self.decoder.last_decoded(), bits);
-        self.skip = self.packets.frames(told.skip, rate);
-        self.end = told.end.map(|end| self.packets.frames(end, rate));
-        self.expected = told.expected.map(|expected| self.packets.frames(expected, rate));
+        self.shape.bits = self.stretch.bits(&self.decoder.last_decoded());
+        self.expected = self.packets.expected(rate);
         self.note_end();
         // Rounded up, so that the position told later is the one asked for.
         let offset = (u64::from(from.0) * u64::from(rate)).div_ceil(1000);
         self.shape.offset = offset;
-        self.from = offset.saturating_add(self.skip);
+        self.from = i64::try_from(offset).unwrap_or(i64::MAX);
+        let is_far = self.from
+            > PREROLL_FRAMES
+                .saturating_add(first.max(0))
+                .saturating_add(self.decoded_frames());
         if self
             .expected
             .is_some_and(|expected| offset > 0 && self.from >= expected)
         {
             self.first = Some(Step::Finished);
-        } else if self.from > PREROLL_FRAMES.saturating_add(self.decoded_frames()) {
+        } else if is_far && !self.packets.is_timed() {
             self.seek(self.from - PREROLL_FRAMES, first);
         } else if let Taken::Frames = self.trim(first) {
             self.first = Some(Step::Frames);
@@ -203,10 +218,12 @@ impl Track {
     }
 
     /// Decodes packets until one gives frames; says where the first of them stands.
-    fn probe_packet(&mut self) -> Result<u64, TrackError> {
+    fn probe_packet(&mut self) -> Result<i64, TrackError> {
         loop {
-            let packet = self.packets.next()?.ok_or(TrackError::NoSound)?;
-            match self.decoder.decode(&packet) {
+            if !self.packets.next()? {
+                return Err(TrackError::NoSound);
+            }
+            match self.decoder.decode_ref(&self.packets.packet()) {
                 Ok(buffer) => {
                     self.shape.rate = buffer.spec().rate();
                     self.stereo.convert(&buffer, &mut self.decoded);
@@ -216,15 +233,41 @@ impl Track {
             }
             if self.shape.rate > 0 && !self.decoded.is_empty() {
                 self.bad_packets = 0;
-                return Ok(self.position(&packet));
+                self.stretch.begun(self.shape.rate, &self.packets);
+                let first = self.packets.position(self.shape.rate);
+                if self.stretch.is_aac() && self.shape.rate <= HALF_RATE_MAX {
+                    self.rule_out_replication()?;
+                }
+                return Ok(first);
             }
         }
     }
 
+    /// Decodes on behind the first packet until it is clear that these are no halves of something else.
+    fn rule_out_replication(&mut self) -> Result<(), TrackError> {
+        let mut evidence = Evidence::default();
+        evidence.add(self.packets.packet().data);
+        let mut frames = Vec::new();
+        // Trouble, and another stretch, are met again in their turn.
+        while !evidence.is_enough() && self.packets.next()? {
+            let packet = self.packets.packet();
+            evidence.add(packet.data);
+            let Ok(buffer) = self.decoder.decode_ref(&packet) else {
+                break;
+            };
+            self.stereo.convert(&buffer, &mut frames);
+            self.decoded.extend_from_slice(&frames);
+        }
+        if evidence.is_replication() {
+            return Err(TrackError::Replication);
+        }
+        Ok(())
+    }
+
     /// Goes to a packet at or before `frame`. Where that cannot be done, the way there is decoded, from what was decoded
     /// at `first` on.
-    fn seek(&mut self, frame: u64, first: u64) {
-        match self.packets.seek(self.packets.ticks(frame, self.shape.rate)) {
+    fn seek(&mut self, frame: i64, first: i64) {
+        match self.packets.seek(frame, self.shape.rate) {
             Sought::There => {
                 self.decoder.reset();
                 self.cursor = None;
@@ -239,21 +282,30 @@ impl Track {
 
     /// The last packet may tell that a part of its frames is padding.
     fn note_end(&mut self) {
-        if let Some(end) = self.packets.end(self.shape.rate) {
+        if let Some(end) = self.packets.end(self.stretch.rate) {
+            let end = end.saturating_add(self.stretch.base);
             self.end = Some(self.end.map_or(end, |before| before.min(end)));
         }
     }
 
-    fn take(&mut self, packet: &Packet) -> Taken {
-        self.note_end();
-        match self.decoder.decode(packet) {
-            Ok(buffer) if buffer.spec().rate() == self.shape.rate => {
+    /// Decodes the packet at hand.
+    fn take(&mut self) -> Taken {
+        if self.packets.stretch() != self.stretch.number {
+            // What the resampler holds back comes first.
+            if let Taken::Frames = self.flush() {
+                self.is_held = true;
+                return Taken::Frames;
+            }
+            if let Err(error) = self.enter() {
+                log::info!("the entry goes on in a way that cannot be decoded: {error}");
+                return Taken::Broken;
+            }
+        }
+        let rate = match self.decoder.decode_ref(&self.packets.packet()) {
+            Ok(buffer) => {
                 self.stereo.convert(&buffer, &mut self.decoded);
                 self.bad_packets = 0;
-            }
-            Ok(buffer) => {
-                log::debug!("the entry changes its rate to {}", buffer.spec().rate());
-                return Taken::Broken;
+                buffer.spec().rate()
             }
             Err(Error::DecodeError(reason)) => {
                 self.bad_packets += 1;
@@ -268,52 +320,138 @@ impl Track {
                 log::debug!("decoding ends: {error}");
                 return Taken::Broken;
             }
-        }
+        };
         if self.decoded.is_empty() {
             return Taken::Nothing;
         }
-        let position = self.cursor.unwrap_or_else(|| self.position(packet));
+        if !self.packets.is_timed() && rate != self.shape.rate {
+            log::debug!("the entry changes its rate to {rate}");
+            return Taken::Broken;
+        }
+        if self.packets.is_timed() {
+            return self.place(rate);
+        }
+        self.note_end();
+        let position = self.cursor.unwrap_or_else(|| self.packets.position(rate));
         self.trim(position)
     }
 
+    /// Another stretch begins: with the decoder that is there, or another one.
+    fn enter(&mut self) -> Result<(), Error> {
+        let parameters = self.packets.parameters();
+        let is_restart = self.packets.origin() != self.stretch.origin;
+        let out = self.cursor.map(|cursor| self.stretch.out(cursor));
+        if !self.stretch.goes_on_with(&parameters) {
+            self.decoder = decoder(&parameters)?;
+            self.stretch.change(parameters);
+        } else if is_restart {
+            self.decoder.reset();
+        }
+        self.stretch.follow(out, is_restart);
+        self.end = None;
+        Ok(())
+    }
+
+    /// Puts decoded frames of rate `rate` where their packet says, next to those before them.
+    fn place(&mut self, rate: u32) -> Taken {
+        if self.stretch.is_new() {
+            match self.stretch.join(rate, self.shape.rate, &self.packets) {
+                Ok(cursor) => self.cursor = cursor.or(self.cursor),
+                Err(error) => {
+                    log::info!("the entry goes on at another rate: {error}");
+                    return Taken::Broken;
+                }
+            }
+            let bits = self.stretch.bits(&self.decoder.last_decoded());
+            self.stretch.fit(bits, self.shape.bits);
+        } else if rate != self.stretch.rate {
+            log::debug!("the entry changes its rate to {rate}");
+            return Taken::Broken;
+        }
+        self.note_end();
+        let told = self.packets.position(rate).saturating_add(self.stretch.base);
+        match self.stretch.next_to(self.cursor, told) {
+            Some(Joint::Adjoins(position)) => self.trim(position),
+            Some(Joint::Overlaps(position)) => {
+                let floor = self.cursor.unwrap_or(position);
+                let surplus = samples(u64::try_from(floor - position).unwrap_or(0)).min(self.decoded.len());
+                self.decoded.drain(..surplus);
+                if self.decoded.is_empty() {
+                    return Taken::Nothing;
+                }
+                self.trim(floor)
+            }
+            Some(Joint::Leaves { position, missing }) => {
+                log::info!("{missing} frames are missing in the entry; silence stands for them");
+                self.stretch.bridge(&mut self.decoded, missing);
+                self.trim(position)
+            }
+            None => {
+                log::info!("the entry goes on at frame {told}, far from where it was");
+                Taken::Broken
+            }
+        }
+    }
+
     /// Keeps of the decoded frames, the first of which stands at `position`, those that are to be heard.
-    fn trim(&mut self, position: u64) -> Taken {
+    fn trim(&mut self, position: i64) -> Taken {
         let frames = self.decoded_frames();
         let after = position.saturating_add(frames);
-        self.cursor = Some(after);
-        let start = self.from.saturating_sub(position).min(frames);
-        let end = self.end.map_or(frames, |end| end.saturating_sub(position).min(frames));
-        self.audible = samples(start)..samples(end);
-        if start < end { Taken::Frames } else { Taken::Nothing }
+        let end = self.end.map_or(after, |end| end.clamp(position, after));
+        self.cursor = Some(if self.packets.is_timed() { end } else { after });
+        let kept = samples(u64::try_from(end.saturating_sub(position)).unwrap_or(0));
+        self.decoded.truncate(kept);
+        let Some(first) = self.stretch.pass(position, &mut self.decoded) else {
+            return Taken::Broken;
+        };
+        self.show(first)
     }
 
-    /// Where the first frame decoded from `packet` stands; what the decoder trims from its front is not counted.
-    fn position(&self, packet: &Packet) -> u64 {
-        let ticks = packet
-            .pts
-            .get()
-            .saturating_add(i64::try_from(packet.trim_start.get()).unwrap_or(i64::MAX));
-        self.packets.frames(u64::try_from(ticks).unwrap_or(0), self.shape.rate)
+    /// What is in `decoded`, from frame `first` on, is heard as far as it lies behind the wished start.
+    fn show(&mut self, first: i64) -> Taken {
+        let early = samples(u64::try_from(self.from.saturating_sub(first)).unwrap_or(0));
+        self.audible = early.min(self.decoded.len())..self.decoded.len();
+        let audible = self.decoded.get_mut(self.audible.clone()).unwrap_or_default();
+        if self.packets.is_timed() {
+            self.stretch.finish(audible, self.shape.bits);
+        }
+        if audible.is_empty() {
+            Taken::Nothing
+        } else {
+            Taken::Frames
+        }
     }
 
-    fn decoded_frames(&self) -> u64 {
-        (self.decoded.len() / CHANNELS) as u64
+    /// Gives what a resampler holds back.
+    fn flush(&mut self) -> Taken {
+        self.decoded.clear();
+        match self.stretch.flush(&mut self.decoded) {
+            Some(first) => self.show(first),
+            None => Taken::Nothing,
+        }
     }
 
+    fn decoded_frames(&self) -> i64 {
+        i64::try_from(self.decoded.len() / CHANNELS).unwrap_or(i64::MAX)
+    }
+
+    /// Segments may go on with another period, whatever the one before says of its end.
     fn is_at_end(&self) -> bool {
-        self.end
-            .is_some_and(|end| self.cursor.is_some_and(|cursor| cursor >= end))
+        !self.packets.is_timed() && self.has_come_to(self.end)
     }
 
     fn is_complete(&self) -> bool {
-        self.expected
-            .is_some_and(|expected| self.cursor.is_some_and(|cursor| cursor >= expected))
+        self.has_come_to(self.expected)
+    }
+
+    fn has_come_to(&self, frame: Option<i64>) -> bool {
+        let out = self.cursor.map(|cursor| self.stretch.out(cursor));
+        frame.zip(out).is_some_and(|(frame, out)| out >= frame)
     }
 
     fn conclude(&self) -> Step {
-        let missing = self
-            .expected
-            .map_or(0, |expected| expected.saturating_sub(self.cursor.unwrap_or(0)));
+        let out = self.cursor.map_or(0, |cursor| self.stretch.out(cursor));
+        let missing = self.expected.map_or(0, |expected| expected.saturating_sub(out));
         if missing > MISSING_FRAMES_MAX {
             Step::Broken
         } else {
@@ -337,22 +475,6 @@ enum Taken {
 
 fn samples(frames: u64) -> usize {
     usize::try_from(frames).unwrap_or(usize::MAX).saturating_mul(CHANNELS)
-}
-
-fn significant_bits(packet: &GenericAudioBufferRef<'_>, told: Option<u32>) -> u8 {
-    let width = match packet {
-        GenericAudioBufferRef::F32(_) | GenericAudioBufferRef::F64(_) => return FLOAT_BITS,
-        GenericAudioBufferRef::U8(_) | GenericAudioBufferRef::S8(_) => 8,
-        GenericAudioBufferRef::U16(_) | GenericAudioBufferRef::S16(_) => 16,
-        GenericAudioBufferRef::U24(_) | GenericAudioBufferRef::S24(_) => 24,
-        GenericAudioBufferRef::U32(_) | GenericAudioBufferRef::S32(_) => 32,
-    };
-    if packet.spec().channels().count() > CHANNELS {
-        return FLOAT_BITS;
-    }
-    told.and_then(|bits| u8::try_from(bits).ok())
-        .filter(|bits| (1..=width).contains(bits))
-        .unwrap_or(width)
 }
 
 #[cfg(test)]

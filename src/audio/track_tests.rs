@@ -12,10 +12,14 @@ macro_rules! media {
     };
 }
 
+#[path = "track_format_tests.rs"]
+mod formats;
 #[path = "track_mp4_tests.rs"]
 mod mp4;
 #[path = "track_opus_tests.rs"]
 mod opus;
+#[path = "track_segment_tests.rs"]
+mod segments;
 
 fn open(bytes: &[u8], hint: &str, from: Millis) -> Track {
     Track::of_file(Box::new(Cursor::new(bytes.to_vec())), Some(hint), from).unwrap()

@@ -36,6 +36,7 @@ pub fn run(args: DemoArgs, screen: &Screen) -> anyhow::Result<()> {
     let simulator = Simulator::start(simulator::Settings {
         music: args.music,
         tier: args.tier,
+        packaging: args.packaging,
         ..simulator::Settings::default()
     })?;
     let state = TempDir::with_prefix("tonearm-demo-").context("make a folder for the demo's state")?;

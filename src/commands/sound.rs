@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::audio::{self, Alsa, AlsaSettings, Chimer, Fader, Output, Paced};
+use crate::audio::{self, Alsa, AlsaSettings, Chimer, Converter, Fader, Output, Paced, Rates};
 use crate::cli::{ChimeChoice, PlayToneArgs};
 use crate::config::{Chimes, Config};
 use crate::device::board::{Board, OutputSetup, PACED};
@@ -33,6 +33,8 @@ pub fn output(setup: &OutputSetup, chimes: Chimes) -> Box<dyn Output + Send> {
             ..usual
         }))
     };
+    let rates = setup.rate_hz.map_or(Rates::Reopen, Rates::Fixed);
+    let device: Box<dyn Output + Send> = Box::new(Converter::new(device, rates));
     let device = match chimes {
         Chimes::On => Box::new(Chimer::new(device)),
         Chimes::Off => device,

@@ -4,4 +4,5 @@
 mod bench;
 mod endpoints;
 mod hour;
+mod packaging;
 mod refusals;

@@ -47,6 +47,8 @@ pub struct OutputSetup {
     pub bits_max: Option<u32>,
     /// Frames a second that it plays at most; `None`: what its driver says.
     pub rate_max_hz: Option<u32>,
+    /// Frames a second that it always runs at; `None`: each entry's own.
+    pub rate_hz: Option<u32>,
 }
 
 /// One button.

@@ -61,7 +61,8 @@ struct Abilities {
 impl DacRange {
     fn of(abilities: &Abilities, setup: &OutputSetup) -> Self {
         let bits = abilities.formats.iter().map(|(_, bits)| *bits).max().unwrap_or(0);
-        let rate_limit = setup.rate_max_hz.unwrap_or(u32::MAX);
+        let limits = [setup.rate_max_hz, setup.rate_hz];
+        let rate_limit = limits.into_iter().flatten().min().unwrap_or(u32::MAX);
         let is_played = |rate: &&u32| abilities.rates_hz.contains(*rate) && **rate <= rate_limit;
         Self {
             bits_max: bits.min(setup.bits_max.unwrap_or(u32::MAX)),
@@ -205,6 +206,15 @@ mod tests {
         };
         assert_eq!(range(&[32, 16], &RATES_HZ, &limited), (24, 96_000));
         assert_eq!(range(&[16], &[44_100, 48_000], &limited), (16, 48_000), "never widens");
+        let fixed = OutputSetup {
+            rate_hz: Some(48_000),
+            ..OutputSetup::of("hw:0")
+        };
+        assert_eq!(
+            range(&[32], &RATES_HZ, &fixed),
+            (32, 48_000),
+            "what lies above is converted"
+        );
     }
 
     #[test]

@@ -61,6 +61,18 @@ impl Addresses {
         number("expires").is_some_and(|end_ms| now_ms < end_ms) && number("issue") == Some(i64::from(self.issue))
     }
 
+    /// The part of a path that does what [`Self::query`] does in a query: relative addresses inherit it.
+    pub fn token(&self, now_ms: i64) -> String {
+        format!("{}-{}", now_ms.saturating_add(self.life_ms), self.issue)
+    }
+
+    /// Whether an address with this token is good.
+    pub fn is_good_token(&self, token: &str, now_ms: i64) -> bool {
+        token
+            .split_once('-')
+            .is_some_and(|(end, issue)| self.is_good(&format!("expires={end}&issue={issue}"), now_ms))
+    }
+
     /// No address that was handed out is good any more.
     pub fn expire_all(&mut self) {
         self.issue = self.issue.saturating_add(1);
@@ -80,6 +92,10 @@ mod tests {
         addresses.expire_all();
         assert!(!addresses.is_good(&query, 1_000));
         assert!(addresses.is_good(&addresses.query(1_000), 1_000));
+        let token = addresses.token(1_000);
+        assert!(addresses.is_good_token(&token, 10_999) && !addresses.is_good_token(&token, 11_000));
+        addresses.expire_all();
+        assert!(!addresses.is_good_token(&token, 1_000) && !addresses.is_good_token("x", 1_000));
     }
 
     #[test]

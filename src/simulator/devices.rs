@@ -295,6 +295,7 @@ impl World {
         let caller = Caller {
             base: String::new(),
             device: play.device.clone(),
+            quality: super::dash::Quality::default(),
             local: true,
         };
         let id = if let Some(id) = play.session {

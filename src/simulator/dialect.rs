@@ -88,7 +88,9 @@ fn rename(object: &mut Map<String, Value>, from: &str, to: &str) {
 }
 
 fn licence(entry: &mut Map<String, Value>, stream: &str, headers: &Value) {
-    if let Some(stream) = entry.get_mut(stream).and_then(Value::as_object_mut) {
+    let stream = entry.get_mut(stream).and_then(Value::as_object_mut);
+    if let Some(stream) = stream.filter(|stream| !stream.contains_key("licenseUrl")) {
+        // Media in the clear have a licence that nobody needs.
         stream.insert("licenseUrl".to_owned(), json!("https://licence.invalid/"));
         stream.insert("licenseHeaders".to_owned(), headers.clone());
     }
@@ -126,6 +128,14 @@ fn rename_entry(entry: &mut Map<String, Value>) {
     rename(entry, "playbackInformation", "mediaMetadata");
     if let Some(stream) = entry.get_mut("mediaMetadata").and_then(Value::as_object_mut) {
         rename(stream, "protocol", "mediaType");
+        let headers = stream.get("licenseHeaders").and_then(Value::as_object);
+        if let Some(headers) = headers {
+            let pairs = headers
+                .iter()
+                .map(|(name, value)| json!({"name": name, "value": value}));
+            let pairs = pairs.collect();
+            stream.insert("licenseHeaders".to_owned(), Value::Array(pairs));
+        }
     }
     let Some(entity) = entry.get_mut("entity").and_then(Value::as_object_mut) else {
         return;
@@ -202,6 +212,29 @@ mod tests {
             (&json!("s"), &json!("t"), &json!(3))
         );
         assert_eq!(entry["mediaMetadata"]["mediaType"], "PROGRESSIVE");
+    }
+
+    #[test]
+    fn a_licence_that_is_needed_keeps_its_address_and_changes_its_form() {
+        let mut answer = answer();
+        let stream = &mut answer["playables"][0]["playbackInformation"];
+        stream["licenseUrl"] = json!("http://licence");
+        stream["licenseHeaders"] = json!({"x": "1"});
+        let Spoken::Body(wrapped) = Dialect::Wrapped.speak(answer.clone(), Form::Next) else {
+            panic!("an answer");
+        };
+        let kept = &wrapped["data"]["playables"][0]["playbackInformation"];
+        assert_eq!(
+            (&kept["licenseUrl"], &kept["licenseHeaders"]["x"]),
+            (&json!("http://licence"), &json!("1"))
+        );
+        let Spoken::Body(listed) = Dialect::Aliases.speak(answer, Form::Next) else {
+            panic!("an answer");
+        };
+        assert_eq!(
+            listed["next"][0]["mediaMetadata"]["licenseHeaders"],
+            json!([{"name": "x", "value": "1"}])
+        );
     }
 
     #[test]

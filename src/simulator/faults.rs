@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::batch;
+use super::dash::manifest::Lie;
 
 /// Faults that wait at the same time; more are refused.
 const FAULTS_MAX: usize = 64;
@@ -22,6 +23,8 @@ pub enum Scope {
     Events,
     /// Everything under `/media/`.
     Media,
+    /// Everything under `/licence/`.
+    Licence,
     /// Everything under `/auth/`: signing in.
     Auth,
 }
@@ -31,6 +34,8 @@ impl Scope {
     pub fn of(path: &str) -> Option<Self> {
         if path.starts_with("/media/") {
             Some(Self::Media)
+        } else if path.starts_with("/licence/") {
+            Some(Self::Licence)
         } else if path.starts_with("/auth/") {
             Some(Self::Auth)
         } else if path == "/v1/playback/event" || path == batch::PATH {
@@ -87,6 +92,13 @@ pub enum Fault {
         /// Bytes it says too many; negative: too few.
         by: i64,
     },
+    /// Give a licence whose keys are others.
+    WrongKey,
+    /// Give a manifest that is wrong.
+    Lie {
+        /// About what.
+        about: Lie,
+    },
 }
 
 /// What an answer looks like that is no JSON.
@@ -116,6 +128,8 @@ impl Fault {
             Self::Cut { .. } => "cut",
             Self::Slow { .. } => "slow",
             Self::WrongLength { .. } => "wrong_length",
+            Self::WrongKey => "wrong_key",
+            Self::Lie { .. } => "lie",
         }
     }
 }
@@ -133,6 +147,8 @@ enum RawKind {
     Cut,
     Slow,
     WrongLength,
+    WrongKey,
+    Lie,
 }
 
 /// A fault as somebody wrote it, not checked yet.
@@ -149,6 +165,7 @@ struct Raw {
     bytes_per_s: Option<u64>,
     by: Option<i64>,
     form: Option<Form>,
+    about: Option<Lie>,
     path: Option<String>,
     count: Option<u32>,
 }
@@ -207,6 +224,12 @@ impl Planned {
                 Some(by) => Fault::WrongLength { by },
                 None => return Err("fault: by is missing".to_owned()),
             },
+            RawKind::WrongKey if raw.scope == Scope::Licence => Fault::WrongKey,
+            RawKind::WrongKey => return Err("fault: wrong_key is for the scope licence".to_owned()),
+            RawKind::Lie if raw.scope == Scope::Media => Fault::Lie {
+                about: raw.about.ok_or("fault: about is missing")?,
+            },
+            RawKind::Lie => return Err("fault: lie is for the scope media".to_owned()),
         };
         if raw.count == Some(0) {
             return Err("fault: count is 0; leave it out for a lasting fault".to_owned());
@@ -269,7 +292,9 @@ impl Faults {
     /// The fault that meets a request, if any: the oldest that fits. Counts it.
     pub fn strike(&mut self, scope: Scope, path: &str) -> Option<Fault> {
         let fits = |planned: &Planned| {
-            planned.scope == scope && planned.path.as_deref().is_none_or(|part| path.contains(part))
+            // Only a manifest can lie.
+            let suits = !matches!(planned.fault, Fault::Lie { .. }) || path.as_bytes().ends_with(b".mpd");
+            suits && planned.scope == scope && planned.path.as_deref().is_none_or(|part| path.contains(part))
         };
         let place = self.planned.iter().position(fits)?;
         let planned = self.planned.get_mut(place)?;
@@ -340,6 +365,9 @@ mod tests {
             (r#"{"scope":"queue","kind":"sleep"}"#, "unknown variant"),
             (r#"{"scope":"queue","kind":"close","cont":1}"#, "unknown field"),
             (r#"{"scope":"media","kind":"slow","bytes_per_s":0}"#, "black_hole"),
+            (r#"{"scope":"media","kind":"wrong_key"}"#, "scope licence"),
+            (r#"{"scope":"media","kind":"lie"}"#, "about is missing"),
+            (r#"{"scope":"licence","kind":"lie","about":"codec"}"#, "scope media"),
         ] {
             assert!(plan(text).unwrap_err().contains(word), "{text}");
         }
@@ -360,7 +388,10 @@ mod tests {
     fn mistakes_on_the_command_line_name_what_is_valid() {
         for (text, word) in [
             ("scope=queue", "missing field `kind`"),
-            ("scope=queues,kind=close", "`queue`, `events`, `media`, `auth`"),
+            (
+                "scope=queues,kind=close",
+                "`queue`, `events`, `media`, `licence`, `auth`",
+            ),
             ("scope=auth,kind=sleep", "`black_hole`"),
             ("scope=auth,kind=close,cuont=1", "`count`"),
             ("scope=auth,kind", "is not name=value"),
@@ -373,9 +404,21 @@ mod tests {
     }
 
     #[test]
+    fn only_a_manifest_lies() {
+        let mut faults = Faults::default();
+        let lie = plan(r#"{"scope":"media","kind":"lie","about":"codec"}"#).unwrap();
+        faults.plan(lie).unwrap();
+        assert_eq!(faults.strike(Scope::Media, "/media/clear/1-0/a/flac/1.m4s"), None);
+        let about = Lie::Codec;
+        let manifest = "/media/clear/1-0/a/hd.mpd";
+        assert_eq!(faults.strike(Scope::Media, manifest), Some(Fault::Lie { about }));
+    }
+
+    #[test]
     fn the_simulators_own_pages_have_no_scope() {
         assert_eq!(Scope::of("/link"), None);
         assert_eq!(Scope::of("/auth/o2/token"), Some(Scope::Auth));
+        assert_eq!(Scope::of("/licence/1-0/a"), Some(Scope::Licence));
         assert_eq!(Scope::of("/sim/faults"), None);
         assert_eq!(Scope::of("/v1/playback/event"), Some(Scope::Events));
         assert_eq!(Scope::of(batch::PATH), Some(Scope::Events));

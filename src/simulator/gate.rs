@@ -7,15 +7,17 @@ use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::auth;
 use super::batch;
 use super::conduct::{self, Origin};
+use super::dash::Quality;
 use super::devices::{Asks, Passage};
 use super::faults::{Fault, Form, Scope};
+use super::headers::{self, text};
 use super::http::Shared;
 use super::intake::Comes;
 use super::judge::Code;
@@ -30,8 +32,6 @@ use super::world::Caller;
 
 /// Longest body of a request. The largest is a list of MRNs.
 const BODY_BYTES_MAX: usize = 256 * 1024;
-/// Values of the capability header.
-const CAPABILITIES: [&str; 4] = ["STD_RES", "HI_FI", "HI_RES", "THREE_DIMENSIONAL"];
 /// An answer no JSON reader accepts.
 const GARBAGE: &str = "{\"playables\": [<html>";
 /// What a network answers in place of the service until somebody logs in to it.
@@ -54,13 +54,6 @@ struct Asked {
     range: Option<String>,
     language: Language,
     caller: Caller,
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
 }
 
 impl Asked {
@@ -91,6 +84,7 @@ impl Asked {
             caller: Caller {
                 base: format!("http://{host}"),
                 device: text(&parts.headers, "x-amzn-device-id").unwrap_or_default(),
+                quality: headers::quality(&parts.headers),
                 local: connection.peer.ip().to_canonical().is_loopback(),
             },
         }
@@ -115,12 +109,12 @@ impl Asked {
         } = self;
         let who = match scope {
             Scope::Queue | Scope::Events => self.caller.device.clone(),
-            Scope::Media | Scope::Auth => path.clone(),
+            Scope::Media | Scope::Licence | Scope::Auth => path.clone(),
         };
         let origin = match scope {
             // Opening, mixing, repeating, adding: what a press asks for.
             Scope::Queue if *method != Method::GET => Origin::Person,
-            Scope::Queue | Scope::Events | Scope::Media | Scope::Auth => Origin::Client,
+            Scope::Queue | Scope::Events | Scope::Media | Scope::Licence | Scope::Auth => Origin::Client,
         };
         conduct::Request {
             scope: *scope,
@@ -156,30 +150,6 @@ impl Asked {
     }
 }
 
-/// What is wrong with the headers every request must carry.
-fn missing_header(headers: &HeaderMap) -> Option<String> {
-    match text(headers, "x-amzn-audio-drmtype").as_deref() {
-        None => return Some("X-Amzn-Audio-DRMType is missing".to_owned()),
-        Some("WIDEVINE") => {}
-        Some(other) => return Some(format!("X-Amzn-Audio-DRMType is {other:?}, not WIDEVINE")),
-    }
-    let Some(capability) = text(headers, "x-amzn-audio-device-capability") else {
-        return Some("X-Amzn-Audio-Device-Capability is missing".to_owned());
-    };
-    if let Some(unknown) = capability
-        .split(',')
-        .map(str::trim)
-        .find(|word| !CAPABILITIES.contains(word))
-    {
-        return Some(format!("X-Amzn-Audio-Device-Capability has {unknown:?}"));
-    }
-    let device = text(headers, "x-amzn-device-id").unwrap_or_default();
-    device
-        .trim()
-        .is_empty()
-        .then(|| "X-Amzn-Device-Id is missing".to_owned())
-}
-
 /// Whether a request may go on to its operation at all, and how.
 fn admit(
     shared: &Shared,
@@ -198,13 +168,13 @@ fn admit(
     }
     world.authorize(asked.scope, asked.authorization.as_deref())?;
     let asks: Vec<Asks<'_>> = match asked.scope {
-        Scope::Media | Scope::Auth => return Ok(Vec::new()),
+        Scope::Media | Scope::Licence | Scope::Auth => return Ok(Vec::new()),
         Scope::Events => events.iter().map(|body| Asks::ToReport { body }).collect(),
         Scope::Queue if session.is_some() => vec![Asks::OfSession],
         Scope::Queue if parts.uri.path() == "/v1/playback/sessions" => vec![Asks::ToCreate { body }],
         Scope::Queue => Vec::new(),
     };
-    if let Some(wrong) = missing_header(&parts.headers) {
+    if let Some(wrong) = headers::missing(&parts.headers) {
         world.ledger.violation(session, Code::HeaderMissing, wrong.clone());
         return Err(Refusal::bad(wrong));
     }
@@ -232,7 +202,7 @@ pub async fn gate(
     let conduct = asked.conduct(&connection, &body);
     let events = match scope {
         Scope::Events => batch::events(parts.uri.path(), &body),
-        Scope::Queue | Scope::Media | Scope::Auth => Vec::new(),
+        Scope::Queue | Scope::Media | Scope::Licence | Scope::Auth => Vec::new(),
     };
     let fault = {
         let mut world = shared.world();
@@ -330,6 +300,7 @@ async fn own_page(mut request: Request, next: Next, connection: &Connection) -> 
     let caller = Caller {
         base: String::new(),
         device: String::new(),
+        quality: Quality::default(),
         local: connection.peer.ip().is_loopback(),
     };
     request.extensions_mut().insert(caller);
@@ -359,7 +330,7 @@ async fn before(
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             let code = code.as_deref().unwrap_or_else(|| match asked.scope {
                 Scope::Auth => auth::error_of(status),
-                Scope::Queue | Scope::Events | Scope::Media => code_of(status),
+                Scope::Queue | Scope::Events | Scope::Media | Scope::Licence => code_of(status),
             });
             if code == MAX_CONCURRENCY {
                 displace(shared, asked, events);
@@ -399,7 +370,9 @@ async fn before(
         | Fault::Garbage { .. }
         | Fault::Cut { .. }
         | Fault::Slow { .. }
-        | Fault::WrongLength { .. } => None,
+        | Fault::WrongLength { .. }
+        | Fault::WrongKey
+        | Fault::Lie { .. } => None,
     }
 }
 
@@ -422,7 +395,9 @@ fn after(scope: Scope, fault: &Fault, response: Response) -> Response {
         | Fault::BlackHole
         | Fault::Close
         | Fault::Delay { .. }
-        | Fault::AnswerLost => response,
+        | Fault::AnswerLost
+        | Fault::WrongKey
+        | Fault::Lie { .. } => response,
     }
 }
 
@@ -446,41 +421,6 @@ const fn code_of(status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    #[test]
-    fn each_mandatory_header_is_missed_by_its_name() {
-        let all = [
-            ("x-amzn-audio-drmtype", "WIDEVINE"),
-            ("x-amzn-audio-device-capability", "STD_RES, HI_FI"),
-            ("x-amzn-device-id", "d"),
-        ];
-        assert_eq!(missing_header(&headers(&all)), None);
-        for left_out in 0..all.len() {
-            let mut some = all.to_vec();
-            let (name, _) = some.remove(left_out);
-            let wrong = missing_header(&headers(&some)).unwrap();
-            assert!(wrong.to_lowercase().starts_with(name), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn wrong_values_of_mandatory_headers_are_found() {
-        let wrong_drm = [("x-amzn-audio-drmtype", "NONE")];
-        assert!(missing_header(&headers(&wrong_drm)).unwrap().contains("not WIDEVINE"));
-        let wrong_capability = [
-            ("x-amzn-audio-drmtype", "WIDEVINE"),
-            ("x-amzn-audio-device-capability", "LOUD"),
-            ("x-amzn-device-id", "d"),
-        ];
-        assert!(missing_header(&headers(&wrong_capability)).unwrap().contains("LOUD"));
-    }
 
     #[test]
     fn only_answers_that_may_change_are_repeated() {

@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use super::faults::Scope;
 use super::grant::{ACCESS, REFRESH};
 
-/// Headers that are for the service only: the sign-in server and the media host are others.
+/// Headers that are for the service only: the sign-in server, the licence server and the media host are others.
 const OWN_HEADERS: [&str; 5] = [
     "authorization",
     "x-api-key",
@@ -46,10 +46,13 @@ pub fn find(scope: Scope, headers: &HeaderMap, path: &str, body: &[u8]) -> Optio
     match scope {
         // Media answers for its own headers.
         Scope::Media => None,
-        Scope::Auth => OWN_HEADERS
-            .iter()
-            .find(|name| headers.contains_key(**name))
-            .map(|name| format!("{name} came to the sign-in server")),
+        Scope::Licence | Scope::Auth => {
+            let server = if scope == Scope::Auth { "sign-in" } else { "licence" };
+            OWN_HEADERS
+                .iter()
+                .find(|name| headers.contains_key(**name))
+                .map(|name| format!("{name} came to the {server} server"))
+        }
         Scope::Queue | Scope::Events => {
             token_in(&String::from_utf8_lossy(body)).map(|_| "a token is in the body of a request".to_owned())
         }
@@ -81,11 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_service_are_not_for_the_sign_in_server() {
+    fn headers_of_the_service_are_not_for_the_other_servers() {
         for name in OWN_HEADERS {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), "x".parse().unwrap())]);
-            let found = find(Scope::Auth, &headers, "/auth/o2/token", b"").unwrap();
-            assert!(found.starts_with(name), "{found}");
+            for (scope, path) in [(Scope::Auth, "/auth/o2/token"), (Scope::Licence, "/licence/1-0/a")] {
+                let found = find(scope, &headers, path, b"").unwrap();
+                assert!(found.starts_with(name), "{found}");
+            }
         }
     }
 }

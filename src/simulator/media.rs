@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes as Chunk};
@@ -58,6 +59,7 @@ fn wanted(range: &str, length: u64) -> Wanted {
 enum Opened {
     File(File),
     Builtin(&'static [u8]),
+    Made(Chunk),
 }
 
 impl Opened {
@@ -72,18 +74,24 @@ impl Opened {
                 }
                 Ok(Chunk::from(chunk))
             }
-            Self::Builtin(bytes) => {
-                let first = usize::try_from(at).unwrap_or(usize::MAX);
-                let last = usize::try_from(at.saturating_add(count))
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                bytes
-                    .get(first..last)
-                    .map(Chunk::from_static)
-                    .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            Self::Builtin(bytes) => bytes
+                .get(within(at, count, bytes.len()))
+                .map(Chunk::from_static)
+                .ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+            Self::Made(bytes) => {
+                let range = within(at, count, bytes.len());
+                let is_there = range.start < range.end;
+                let part = is_there.then(|| bytes.slice(range));
+                part.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
             }
         }
     }
+}
+
+/// So many bytes from here, as far as there are any.
+fn within(at: u64, count: u64, length: usize) -> Range<usize> {
+    let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(length);
+    small(at)..small(at.saturating_add(count))
 }
 
 /// Opens a track: its bytes, how many, and a tag that changes when they do.
@@ -146,15 +154,36 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Answers a GET or HEAD for a track. `fault` may cut or slow the body; other faults are carried out elsewhere.
-pub fn answer(track: &Track, method: &Method, headers: &HeaderMap, fault: Option<&Fault>) -> Response {
-    let (from, length, tag) = match open(track) {
-        Ok(opened) => opened,
+/// A GET or HEAD.
+pub struct Asked<'a> {
+    /// Which of them.
+    pub method: &'a Method,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// May cut or slow the body; other faults are carried out elsewhere.
+    pub fault: Option<&'a Fault>,
+}
+
+/// Answers a request for a track.
+pub fn answer(track: &Track, asked: &Asked<'_>) -> Response {
+    match open(track) {
+        Ok((from, length, tag)) => send(from, length, tag, track.format.mime(), asked),
         Err(error) => {
             log::warn!("media {}: {error}", track.title);
-            return (StatusCode::NOT_FOUND, "the file of this track is gone\n").into_response();
+            (StatusCode::NOT_FOUND, "the file of this track is gone\n").into_response()
         }
-    };
+    }
+}
+
+/// Answers a request for something that was made of a track; `name` says which.
+pub fn answer_made(bytes: Vec<u8>, name: &str, mime: &str, asked: &Asked<'_>) -> Response {
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let tag = format!("\"{:016x}-{length}\"", fingerprint(name));
+    send(Opened::Made(Chunk::from(bytes)), length, tag, mime, asked)
+}
+
+fn send(from: Opened, length: u64, tag: String, mime: &str, asked: &Asked<'_>) -> Response {
+    let Asked { method, headers, fault } = *asked;
     // A condition that does not match (another tag, a date) turns the range into the whole file.
     let same = text(headers, header::IF_RANGE).is_none_or(|condition| condition == tag);
     let wanted = match text(headers, header::RANGE) {
@@ -162,7 +191,7 @@ pub fn answer(track: &Track, method: &Method, headers: &HeaderMap, fault: Option
         Some(_) | None => Wanted::Whole,
     };
     let common = [
-        (header::CONTENT_TYPE, track.format.mime().to_owned()),
+        (header::CONTENT_TYPE, mime.to_owned()),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::ETAG, tag),
         (header::CACHE_CONTROL, "no-store".to_owned()),

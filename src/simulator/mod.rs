@@ -11,6 +11,8 @@ mod catalogue;
 mod clock;
 mod conduct;
 mod course;
+mod dash;
+mod delivery;
 mod devices;
 mod dialect;
 mod entry;
@@ -18,6 +20,7 @@ mod event;
 mod faults;
 mod gate;
 mod grant;
+mod headers;
 mod http;
 mod intake;
 mod judge;
@@ -51,6 +54,7 @@ pub use account::{Linking, SignIn};
 pub use address::Expired;
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
+pub use delivery::Packaging;
 pub use dialect::Dialect;
 pub use faults::Planned;
 pub use ledger::{LedgerError, Report};
@@ -104,6 +108,8 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Where the `url` of a refusal leads; `None`: a page of the simulator's own.
     pub upgrade_url: Option<String>,
+    /// In which form media are handed out.
+    pub packaging: Packaging,
 }
 
 impl Default for Settings {
@@ -127,6 +133,7 @@ impl Default for Settings {
             url_expired: Expired::default(),
             dialect: Dialect::default(),
             upgrade_url: None,
+            packaging: Packaging::default(),
         }
     }
 }
@@ -181,6 +188,8 @@ pub struct Arguments {
     /// Where a refusal sends a listener who wants a larger plan [default: a page of the simulator]
     #[arg(long, value_name = "URL")]
     pub upgrade_url: Option<String>,
+    #[command(flatten)]
+    pub packaging: Packaging,
 }
 
 impl From<Arguments> for Settings {
@@ -202,6 +211,7 @@ impl From<Arguments> for Settings {
             url_expired,
             dialect,
             upgrade_url,
+            packaging,
         } = arguments;
         Self {
             listen,
@@ -217,6 +227,7 @@ impl From<Arguments> for Settings {
             url_expired,
             dialect,
             upgrade_url,
+            packaging,
             clock: Clock::System,
             sign_in,
             linking,

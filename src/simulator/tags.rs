@@ -21,7 +21,8 @@ pub enum Bytes {
 }
 
 impl Bytes {
-    fn open(&self) -> std::io::Result<Box<dyn MediaSource>> {
+    /// Opens them.
+    pub fn open(&self) -> std::io::Result<Box<dyn MediaSource>> {
         Ok(match self {
             Self::File(path) => Box::new(File::open(path)?),
             Self::Builtin(bytes) => Box::new(Cursor::new(*bytes)),

@@ -76,7 +76,9 @@ pub fn spoil(response: Response, fault: &Fault) -> Response {
         | Fault::Close
         | Fault::Delay { .. }
         | Fault::AnswerLost
-        | Fault::Garbage { .. } => return response,
+        | Fault::Garbage { .. }
+        | Fault::WrongKey
+        | Fault::Lie { .. } => return response,
     }
     let (mut head, body) = response.into_parts();
     let said = head.headers.get(header::CONTENT_LENGTH);

@@ -207,18 +207,13 @@ pub fn limit(query: Option<&str>) -> Result<usize, Refusal> {
 }
 
 /// One entry of an answer.
-pub fn playable(entry: &Entry, track: &Track, actions: &Value, url: &str) -> Value {
+pub fn playable(entry: &Entry, track: &Track, actions: &Value, stream: &Value) -> Value {
     json!({
         "_type": "Playable",
         "entityReferenceId": entry.reference,
         "metricId": entry.metric,
         "entity": entity(entry.kind(), track),
-        "playbackInformation": {
-            "url": url,
-            "protocol": "PROGRESSIVE",
-            "format": track.format.name(),
-            "drmType": "NONE",
-        },
+        "playbackInformation": stream,
         "actions": actions,
     })
 }

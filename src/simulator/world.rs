@@ -12,6 +12,8 @@ use super::catalogue::{Album, Catalogue, Track};
 use super::clock::Time;
 use super::conduct::Conduct;
 use super::course::{Leg, Origin, Sort, Source, Style};
+use super::dash::Quality;
+use super::delivery::Delivery;
 use super::devices::Stream;
 use super::dialect::Dialect;
 use super::entry::{Entry, Item};
@@ -40,6 +42,8 @@ pub struct Caller {
     pub base: String,
     /// `X-Amzn-Device-Id`.
     pub device: String,
+    /// The best quality it can play.
+    pub quality: Quality,
     /// The caller is on this machine, so its clock is this clock.
     pub local: bool,
 }
@@ -80,6 +84,8 @@ pub struct World {
     pub addresses: Addresses,
     /// How answers are spelt.
     pub dialect: Dialect,
+    /// How media are handed out.
+    pub delivery: Delivery,
     /// Where a refusal leads, in place of a page of this server.
     pub upgrade_url: Option<String>,
     seed: u64,
@@ -109,6 +115,7 @@ impl World {
             time: Time::new(clock, ahead_ms),
             addresses: Addresses::new(settings.url_life_s, settings.url_expired),
             dialect: settings.dialect,
+            delivery: Delivery::new(settings.packaging, settings.seed),
             upgrade_url: settings.upgrade_url,
             seed,
             created: 0,
@@ -269,14 +276,8 @@ impl World {
     fn playable(&self, session: &Session, entry: &Entry, caller: &Caller) -> Option<Value> {
         let actions = tier::actions(self.circumstances(session, entry, self.time.now_ms()));
         let track = self.track_of(entry)?;
-        let query = self.addresses.query(self.time.now_ms());
-        let url = format!(
-            "{}/media/{}.{}?{query}",
-            caller.base,
-            track.key,
-            track.format.extension()
-        );
-        Some(wire::playable(entry, &track, &actions, &url))
+        let stream = self.playback_information(&track, caller);
+        Some(wire::playable(entry, &track, &actions, &stream))
     }
 
     pub(super) fn circumstances(&self, session: &Session, entry: &Entry, at_ms: i64) -> Circumstances {

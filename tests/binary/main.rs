@@ -28,6 +28,9 @@ mod sign_in;
 mod signed;
 mod signing_in;
 mod simulator;
+#[path = "../support/sink.rs"]
+mod sink;
+mod sounding;
 mod speaker;
 mod tiers;
 mod trouble;

@@ -25,8 +25,14 @@ pub fn noise(seed: u32, frames: usize) -> Vec<i16> {
 
 /// Writes a WAV file of 16 bits.
 pub fn write_wav(path: &Path, samples: &[i16]) {
-    let data_bytes = u32::try_from(2 * samples.len()).unwrap();
-    let rate = u32::try_from(RATE).unwrap();
+    let wide: Vec<i32> = samples.iter().map(|sample| i32::from(*sample) << 16).collect();
+    write_wav_of(path, u32::try_from(RATE).unwrap(), 16, &wide);
+}
+
+/// Writes a WAV file of 16 or 24 bits at any rate, from samples whose upper bits those are.
+pub fn write_wav_of(path: &Path, rate: u32, bits: u16, samples: &[i32]) {
+    let frame_bytes = bits / 8 * 2;
+    let data_bytes = u32::try_from(samples.len() / 2).unwrap() * u32::from(frame_bytes);
     let mut file = Vec::new();
     file.extend(b"RIFF");
     file.extend((36 + data_bytes).to_le_bytes());
@@ -35,12 +41,17 @@ pub fn write_wav(path: &Path, samples: &[i16]) {
     file.extend(1_u16.to_le_bytes());
     file.extend(2_u16.to_le_bytes());
     file.extend(rate.to_le_bytes());
-    file.extend((4 * rate).to_le_bytes());
-    file.extend(4_u16.to_le_bytes());
-    file.extend(16_u16.to_le_bytes());
+    file.extend((u32::from(frame_bytes) * rate).to_le_bytes());
+    file.extend(frame_bytes.to_le_bytes());
+    file.extend(bits.to_le_bytes());
     file.extend(b"data");
     file.extend(data_bytes.to_le_bytes());
-    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    let unused = 4 - usize::from(bits / 8);
+    file.extend(
+        samples
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes().into_iter().skip(unused)),
+    );
     fs::write(path, file).unwrap();
 }
 

@@ -15,6 +15,9 @@ const FORMATS: [(Format, Layout); 4] = [
     (Format::S16LE, Layout::S16),
 ];
 
+/// How a PCM begins that is a card itself.
+const CARD: &str = "hw:";
+
 /// Which device, and how its buffer is cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlsaSettings {
@@ -58,13 +61,16 @@ pub struct Negotiated {
     pub buffer: Frames,
 }
 
-/// Sets `pcm` up for `rate`: the exact rate first, ALSA's resampler only if the device cannot.
+/// Sets `pcm` up for `rate`: the exact rate first, ALSA's resampler only if the device cannot and has one: a card itself
+/// has none, and is converted for by us.
 ///
 /// # Errors
-/// The device takes no format, rate or number of channels that can be offered.
+/// [`OutputError::Rate`]: it lacks this rate and has another. Else it takes no format or number of channels that can be
+/// offered.
 pub fn negotiate(settings: &AlsaSettings, pcm: &PCM, rate: u32) -> Result<Negotiated, OutputError> {
     match configure(settings, pcm, rate, Resample::No) {
         Ok(negotiated) => Ok(negotiated),
+        Err(first) if settings.pcm.starts_with(CARD) => Err(first),
         Err(first) => match configure(settings, pcm, rate, Resample::Yes) {
             Ok(negotiated) => {
                 log::warn!(
@@ -93,12 +99,14 @@ fn configure(settings: &AlsaSettings, pcm: &PCM, rate: u32, resample: Resample) 
         });
     };
     hw.set_format(format).map_err(fault("set the format of"))?;
-    hw.set_rate(rate, ValueOr::Nearest)
-        .map_err(|error| OutputError::Other {
-            attempt: "set the rate of",
-            name: settings.pcm.clone(),
-            reason: format!("{rate} Hz: {error}; name it plughw:... to let ALSA resample"),
-        })?;
+    if hw.test_rate(rate).is_err() {
+        let name = settings.pcm.clone();
+        let nearest = hw
+            .set_rate_near(rate, ValueOr::Nearest)
+            .map_err(fault("ask the rates of"))?;
+        return Err(OutputError::Rate { name, rate, nearest });
+    }
+    hw.set_rate(rate, ValueOr::Nearest).map_err(fault("set the rate of"))?;
     let wanted = settings.period_frames.unwrap_or_else(|| default_period(rate));
     // Always set: left to itself, ALSA takes the largest buffer there is.
     let period = hw

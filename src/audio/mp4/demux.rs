@@ -1,14 +1,19 @@
-//! The samples of an MP4 file, one after the other or from a time on. It reads bytes only as it needs them; it must not
-//! decode.
+//! The samples of an MP4 file or of segments, one after the other or from a time on. It reads bytes only as it needs
+//! them; it must not decode.
+
+use std::io::Cursor as Slice;
+use std::sync::Arc;
+use std::time::Duration;
 
 use symphonia::core::io::MediaSource;
 
+use super::super::stream::{Segment, Segments};
 use super::Mp4Error;
 use super::boxes::{Bytes, FourCc};
-use super::edit::Audible;
-use super::entry::Config;
+use super::clock::{Clock, Origin};
+use super::entry::{Codec, Config};
 use super::fragment::{FRAGMENT_BYTES_MAX, Fragment};
-use super::movie::Movie;
+use super::movie::{Defaults, Movie};
 use super::samples::{Cursor, Place, SAMPLES_MAX};
 
 /// Largest packet: a block of lossless stereo has at most half of it.
@@ -16,20 +21,30 @@ const SAMPLE_BYTES_MAX: u32 = 1 << 20;
 /// Boxes between two fragments: an index, an event, free space.
 const BETWEEN_MAX: u32 = 256;
 
+/// Frames a second of Opus, whatever the clock of the file.
+const OPUS_RATE: u32 = 48_000;
+
 /// A packet.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
+pub struct Sample {
     /// Ticks of the track before it.
     pub at: u64,
     /// Ticks it lasts.
     pub duration: u32,
-    /// Its bytes.
-    pub data: &'a [u8],
+    /// Number of the stretch of one representation that it belongs to. With the first sample of a stretch,
+    /// [`Demuxer::config`] and [`Demuxer::clock`] are those of the stretch.
+    pub stretch: u32,
 }
 
-/// A file being read.
+/// A file being read, or segments.
 pub struct Demuxer {
     bytes: Bytes,
+    /// What comes behind `bytes`.
+    more: Option<More>,
+    origin: Origin,
+    /// Of the sample located last, and of the one given last.
+    stretch: u32,
+    given: u32,
     movie: Movie,
     config: Config,
     cursor: Cursor,
@@ -46,6 +61,15 @@ pub struct Demuxer {
     data: Vec<u8>,
 }
 
+/// Further segments.
+struct More {
+    segments: Box<dyn Segments>,
+    /// Of the current segment.
+    representation: u32,
+    /// The current segment gave a sample.
+    is_used: bool,
+}
+
 impl Demuxer {
     /// Reads the description of the file, wherever in it that is.
     ///
@@ -53,11 +77,14 @@ impl Demuxer {
     /// The file holds no sound that can be decoded.
     pub fn open(stream: Box<dyn MediaSource>) -> Result<Self, Mp4Error> {
         let mut bytes = Bytes::new(stream)?;
-        let movie = Movie::read(&mut bytes)?;
-        let config = movie.entries.first().cloned().ok_or(Mp4Error::NoSound)??.config;
+        let (movie, config) = describe(&mut bytes)?;
         Ok(Self {
             next_box: movie.end,
             bytes,
+            more: None,
+            origin: Origin::default(),
+            stretch: 0,
+            given: 0,
             movie,
             config,
             cursor: Cursor::default(),
@@ -70,24 +97,68 @@ impl Demuxer {
         })
     }
 
+    /// Reads the segments of an entry from the one on that sounds `from` there; from the last one on where the entry ends
+    /// before.
+    ///
+    /// # Errors
+    /// The segment cannot be had, or holds no sound that can be decoded.
+    pub fn of_segments(mut segments: Box<dyn Segments>, from: Duration) -> Result<Self, Mp4Error> {
+        if from > Duration::ZERO && !segments.seek(from)? {
+            segments.seek(Duration::ZERO)?;
+        }
+        let segment = segments.next()?.ok_or(Mp4Error::NoSound)?;
+        let mut demuxer = Self::open(Box::new(Slice::new(Arc::clone(&segment.description))))?;
+        demuxer.more = Some(More {
+            segments,
+            representation: segment.representation,
+            is_used: true,
+        });
+        demuxer.origin = Origin::of(&segment);
+        demuxer.turn_to(segment)?;
+        Ok(demuxer)
+    }
+
     /// What the decoder is told.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Ticks a second; not zero.
-    pub fn timescale(&self) -> u32 {
-        self.movie.timescale
-    }
-
-    /// The part to be heard, if the file says so.
-    pub fn audible(&self) -> Option<Audible> {
-        self.movie.audible
+    /// How ticks become frames of the entry. The silence before the music is told by an edit or by the codec's header;
+    /// where both tell it, they mean the same.
+    pub fn clock(&self) -> Clock {
+        let timescale = self.movie.timescale;
+        let told = self.movie.audible.unwrap_or_default();
+        let (mut skip, mut length) = (told.skip, told.length);
+        if skip == 0 && self.config.codec == Codec::Opus {
+            skip = u64::from(opus_skip(&self.config.setup)) * u64::from(timescale) / u64::from(OPUS_RATE);
+            length = length.map(|length| length.saturating_sub(skip));
+        }
+        Clock {
+            timescale,
+            skip,
+            end: length.map(|length| skip.saturating_add(length)),
+            origin: self.origin,
+        }
     }
 
     /// Ticks the file has by its own account.
     pub fn duration(&self) -> Option<u64> {
         self.movie.duration
+    }
+
+    /// Length of the entry as a manifest announces it.
+    pub fn announced(&self) -> Option<Duration> {
+        self.more.as_ref().and_then(|more| more.segments.length())
+    }
+
+    /// Times are those of a manifest: samples stand where they say, not one behind the other.
+    pub fn is_timed(&self) -> bool {
+        self.more.is_some()
+    }
+
+    /// The bytes of the sample given last.
+    pub fn data(&self) -> &[u8] {
+        &self.data
     }
 
     /// Ticks up to which the samples last; known when the last one was given and is shorter than those before it. What a
@@ -96,11 +167,11 @@ impl Demuxer {
         self.end
     }
 
-    /// The next packet; `None` behind the last.
+    /// Goes to the next packet; `None` behind the last. Its bytes: [`Demuxer::data`].
     ///
     /// # Errors
     /// What follows is missing, damaged or not for this decoder.
-    pub fn next(&mut self) -> Result<Option<Sample<'_>>, Mp4Error> {
+    pub fn next(&mut self) -> Result<Option<Sample>, Mp4Error> {
         let place = match self.ahead.take() {
             Some(place) => place,
             None => match self.locate()? {
@@ -121,18 +192,22 @@ impl Demuxer {
         self.check(place.entry)?;
         self.data.resize(usize::try_from(place.size).unwrap_or(0), 0);
         self.bytes.read(place.offset, &mut self.data)?;
-        // Zero is "not known". Trouble ahead is met again, in its turn.
-        if (1..self.longest).contains(&place.duration)
-            && let Ok(ahead) = self.locate()
-        {
-            self.ahead = ahead;
-            let end = place.at.saturating_add(u64::from(place.duration));
-            self.end = ahead.is_none().then_some(end);
+        let stretch = self.stretch;
+        let is_first = std::mem::replace(&mut self.given, stretch) != stretch;
+        // Zero is "not known". Trouble ahead is met again, in its turn. The first sample of a stretch does not look ahead,
+        // so that what is told of the stretch is still at hand.
+        if !is_first && (1..self.longest).contains(&place.duration) {
+            let origin = self.origin;
+            if let Ok(ahead) = self.locate() {
+                self.ahead = ahead;
+                let end = place.at.saturating_add(u64::from(place.duration));
+                self.end = (ahead.is_none() || self.origin != origin).then_some(end);
+            }
         }
         Ok(Some(Sample {
             at: place.at,
             duration: place.duration,
-            data: &self.data,
+            stretch,
         }))
     }
 
@@ -141,11 +216,7 @@ impl Demuxer {
     /// # Errors
     /// The way there is missing or damaged.
     pub fn seek(&mut self, tick: u64) -> Result<bool, Mp4Error> {
-        self.cursor = Cursor::default();
-        self.fragment = Fragment::default();
-        self.next_box = self.movie.end;
-        self.walked = 0;
-        self.end = None;
+        self.rewind();
         loop {
             self.ahead = self.locate()?;
             match self.ahead {
@@ -154,6 +225,44 @@ impl Demuxer {
                 None => return Ok(false),
             }
         }
+    }
+
+    /// Goes to the sample that sounds at `frame` of the entry, counted at `rate`, and to the segment it is in. False: the
+    /// music ends before.
+    ///
+    /// # Errors
+    /// The way there is missing or damaged, or not wanted any more.
+    pub fn seek_segment(&mut self, frame: i64, rate: u32) -> Result<bool, Mp4Error> {
+        self.rewind();
+        let Some(more) = &mut self.more else { return Ok(false) };
+        let frame = frame.max(0);
+        let nanos = i128::from(frame) * 1_000_000_000 / i128::from(rate.max(1));
+        let at = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let segment = if more.segments.seek(at)? {
+            more.segments.next()?
+        } else {
+            None
+        };
+        let Some(segment) = segment else { return Ok(false) };
+        more.is_used = true;
+        self.enter(segment)?;
+        loop {
+            self.ahead = self.locate()?;
+            let Some(place) = self.ahead else { return Ok(false) };
+            let after = place.at.saturating_add(u64::from(place.duration));
+            if self.clock().position(after, rate) > frame {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn rewind(&mut self) {
+        self.cursor = Cursor::default();
+        self.fragment = Fragment::default();
+        self.next_box = self.movie.end;
+        self.ahead = None;
+        self.walked = 0;
+        self.end = None;
     }
 
     /// The samples of this entry are for the decoder that is being fed, as they are. A file whose beginning is not encrypted
@@ -170,12 +279,25 @@ impl Demuxer {
 
     /// Where the next sample is: first those the movie lists, then those of the fragments.
     fn locate(&mut self) -> Result<Option<Place>, Mp4Error> {
-        let place = match self.cursor.next(&self.movie.index)? {
-            Some(place) => Some(place),
-            None => self.locate_in_fragments()?,
+        let place = loop {
+            // What a segment's description may list itself lies nowhere.
+            let listed = match self.more {
+                Some(_) => None,
+                None => self.cursor.next(&self.movie.index)?,
+            };
+            let place = match listed {
+                Some(place) => Some(place),
+                None => self.locate_in_fragments()?,
+            };
+            if place.is_some() || !self.go_on()? {
+                break place;
+            }
         };
         if let Some(place) = place {
             self.walked += 1;
+            if let Some(more) = &mut self.more {
+                more.is_used = true;
+            }
             if self.walked > SAMPLES_MAX {
                 return Err(Mp4Error::Damaged(FourCc(*b"trun")));
             }
@@ -185,8 +307,10 @@ impl Demuxer {
     }
 
     fn locate_in_fragments(&mut self) -> Result<Option<Place>, Mp4Error> {
-        let Some(defaults) = self.movie.defaults else {
-            return Ok(None);
+        let defaults = match (self.movie.defaults, &self.more) {
+            (Some(defaults), _) => defaults,
+            (None, Some(_)) => Defaults::default(),
+            (None, None) => return Ok(None),
         };
         for _ in 0..BETWEEN_MAX {
             if let Some(place) = self.fragment.next()? {
@@ -203,5 +327,65 @@ impl Demuxer {
             self.next_box = header.end;
         }
         Err(Mp4Error::Damaged(FourCc(*b"moof")))
+    }
+
+    /// Goes on to the next segment. False: there is none.
+    fn go_on(&mut self) -> Result<bool, Mp4Error> {
+        let Some(more) = &mut self.more else { return Ok(false) };
+        if !more.is_used {
+            return Err(Mp4Error::Truncated);
+        }
+        let Some(segment) = more.segments.next()? else {
+            return Ok(false);
+        };
+        more.is_used = false;
+        self.enter(segment)?;
+        Ok(true)
+    }
+
+    /// Begins a segment, and a stretch where it is of another representation than the one before.
+    fn enter(&mut self, segment: Segment) -> Result<(), Mp4Error> {
+        let is_other = self
+            .more
+            .as_ref()
+            .is_some_and(|more| more.representation != segment.representation);
+        if is_other {
+            let mut description = Bytes::new(Box::new(Slice::new(Arc::clone(&segment.description))))?;
+            (self.movie, self.config) = describe(&mut description)?;
+        }
+        let origin = Origin::of(&segment);
+        if is_other || origin != self.origin {
+            self.stretch = self.stretch.wrapping_add(1);
+            self.origin = origin;
+            self.longest = 0;
+        }
+        if let Some(more) = &mut self.more {
+            more.representation = segment.representation;
+        }
+        self.turn_to(segment)
+    }
+
+    /// A segment that does not tell its time begins where the manifest says.
+    fn turn_to(&mut self, segment: Segment) -> Result<(), Mp4Error> {
+        let millis = i64::try_from(segment.begin.as_millis()).unwrap_or(i64::MAX);
+        self.fragment = Fragment::from(self.clock().tick(millis, 1000));
+        self.bytes = Bytes::new(segment.media)?;
+        self.next_box = 0;
+        Ok(())
+    }
+}
+
+/// Reads a description.
+fn describe(bytes: &mut Bytes) -> Result<(Movie, Config), Mp4Error> {
+    let movie = Movie::read(bytes)?;
+    let config = movie.entries.first().cloned().ok_or(Mp4Error::NoSound)??.config;
+    Ok((movie, config))
+}
+
+/// Frames before the music that an `OpusHead` tells.
+fn opus_skip(head: &[u8]) -> u16 {
+    match head.get(10..12) {
+        Some([low, high]) => u16::from_le_bytes([*low, *high]),
+        Some(_) | None => 0,
     }
 }

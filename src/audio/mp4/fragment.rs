@@ -69,6 +69,11 @@ impl Fragment {
         Ok(fragment)
     }
 
+    /// Nothing, before a fragment that begins at tick `at` unless it says otherwise.
+    pub fn from(at: u64) -> Self {
+        Self { at, ..Self::default() }
+    }
+
     /// When the next sample sounds.
     pub fn at(&self) -> u64 {
         self.at

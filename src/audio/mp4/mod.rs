@@ -6,10 +6,12 @@
 //! movie    `moov`: the sound track, its codec (`entry`), the part to be heard (`edit`)
 //! samples  the tables of a progressive file, one sample after the other
 //! fragment `moof`: the samples of a fragment
-//! demux    the next packet, or the one at a time
+//! clock    when samples sound
+//! demux    the next packet, or the one at a time, of a file or of segments
 //! ```
 
 mod boxes;
+mod clock;
 mod demux;
 mod edit;
 mod entry;
@@ -22,9 +24,10 @@ use std::io;
 use thiserror::Error;
 
 use boxes::FourCc;
+pub use clock::{Clock, Origin};
 pub use demux::Demuxer;
-pub use entry::Codec;
 use entry::Refusal;
+pub use entry::{Codec, Config};
 
 /// Why an MP4 file gives no (more) packets.
 #[derive(Debug, Error)]

@@ -39,7 +39,7 @@ fn drain(demuxer: &mut Demuxer) -> (u32, Result<(), Mp4Error>) {
     let mut packets = 0;
     loop {
         match demuxer.next() {
-            Ok(Some(sample)) => assert!(!sample.data.is_empty()),
+            Ok(Some(_)) => assert!(!demuxer.data().is_empty()),
             Ok(None) => return (packets, Ok(())),
             Err(error) => return (packets, Err(error)),
         }

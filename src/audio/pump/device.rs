@@ -1,14 +1,13 @@
 //! The output's hand: opens the device, writes frames to it, plays it out, and finds it again when it is lost.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tonearm_core::id::PlayId;
 use tonearm_core::input::{AudioNews, Ending};
 
-use super::{
-    CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES, samples,
-};
+use super::filling::SILENCE_MAX;
+use super::{CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, WRITE_TRIES, samples};
 use crate::audio::output::{Chiming, Drained, OutputError};
 use crate::audio::shared::count;
 
@@ -39,6 +38,9 @@ impl Pump {
             && Instant::now() >= retry_at
         {
             self.open(rate);
+        }
+        if self.is_draining {
+            return self.halt;
         }
         let shared = Arc::clone(&self.shared);
         let mut tries = WRITE_TRIES;
@@ -74,11 +76,18 @@ impl Pump {
             }
             let end = region.end.map_or(available, |(end, _)| end.min(available));
             let ready = end.saturating_sub(self.line.next());
-            if ready == 0 || (!self.is_running && region.end.is_none() && ready < self.threshold(shape.rate)) {
+            let is_start = !self.is_running || self.filling.is_last();
+            if ready == 0 || (is_start && region.end.is_none() && ready < self.threshold(shape.rate)) {
+                return Halt::Starving;
+            }
+            if self.filling.is_in_the_way() {
                 return Halt::Starving;
             }
             if !self.line.can_write() {
                 return Halt::Full;
+            }
+            if !self.is_continuous && self.filling.is_soft() && (shape.offset > 0 || self.line.next() > region.start) {
+                self.output.fade_in();
             }
             match self.write(ready, shape.bits) {
                 Ok(Taken::Nothing) => return Halt::Full,
@@ -118,6 +127,7 @@ impl Pump {
             });
         }
         self.line.wrote(play, frames as u64);
+        self.filling.is_followed();
         self.last_written = Some(play);
         self.last_write = Instant::now();
         self.is_running = true;
@@ -146,19 +156,28 @@ impl Pump {
 
     /// Plays the device out when nothing (or nothing at this rate, or nothing yet) follows.
     pub(super) fn play_out(&mut self, halt: Halt) -> Next {
-        if !self.is_running || !matches!(halt, Halt::Nothing | Halt::Rate(_) | Halt::Starving) {
+        let is_at_an_end = matches!(halt, Halt::Nothing | Halt::Rate(_) | Halt::Starving);
+        if !self.is_running || self.filling.is_cut() || !is_at_an_end {
             return Next::Sleep;
         }
         let Device::Open { rate } = self.device else {
             return Next::Sleep;
         };
-        let is_near = self.line.unheard() <= u64::from(rate) * TAIL_MS / 1000;
-        let is_lull = matches!(halt, Halt::Rate(_)) || self.last_write.elapsed() >= LULL;
-        if !(is_near && is_lull) {
+        let is_near = self.line.unheard() <= self.tail(rate);
+        let lull = match halt {
+            Halt::Rate(_) => Duration::ZERO,
+            Halt::Starving if self.line.unheard() > 0 => SILENCE_MAX,
+            Halt::Starving | Halt::Full | Halt::Nothing | Halt::Held => LULL,
+        };
+        let is_due = self.is_draining || (is_near && self.last_write.elapsed() >= lull);
+        if !is_due {
             return Next::Sleep;
         }
         match self.output.drain() {
-            Ok(Drained::Pending) => return Next::Sleep,
+            Ok(Drained::Pending) => {
+                self.is_draining = true;
+                return Next::Sleep;
+            }
             Ok(Drained::Done) => {
                 self.advance(self.line.unheard());
                 self.stopped();
@@ -204,6 +223,7 @@ impl Pump {
             OutputError::Suspended { .. }
             | OutputError::Gone { .. }
             | OutputError::Busy { .. }
+            | OutputError::Rate { .. }
             | OutputError::Other { .. } => self.lose(error),
         }
     }
@@ -216,6 +236,10 @@ impl Pump {
         if let Device::Open { .. } = self.device {
             log::warn!("sound stops: {error}; trying again every {} ms", RETRY.as_millis());
             count(&self.shared.tally.losses);
+            // One that slept or went may still know how far it came.
+            if let Ok(delay) = self.output.delay() {
+                self.advance(self.line.unheard().saturating_sub(delay as u64));
+            }
             self.line.rewind();
             self.stopped();
             self.close_span(Ending::Interrupted);
@@ -241,6 +265,7 @@ impl Pump {
                 );
                 count(&self.shared.tally.opens);
                 self.device = Device::Open { rate };
+                self.lock_memory();
                 if was_lost {
                     self.tell(AudioNews::DeviceBack);
                 }

@@ -27,15 +27,20 @@ impl Pump {
     pub(super) fn advance(&mut self, mut frames: u64) {
         while frames > 0 {
             let Some(piece) = self.line.piece() else { return };
-            if self.sounding.is_none_or(|sounding| sounding.play != piece.play) {
-                self.settle();
-                self.begin(piece.play);
-            }
             let heard = frames.min(piece.frames);
+            let Some(play) = piece.play else {
+                self.line.hear(heard);
+                frames -= heard;
+                continue;
+            };
+            if self.sounding.is_none_or(|sounding| sounding.play != play) {
+                self.settle();
+                self.begin(play);
+            }
             self.line.hear(heard);
             frames -= heard;
             self.shared.tally.frames_heard.fetch_add(heard, Ordering::Relaxed);
-            self.hear(piece.play, heard);
+            self.hear(play, heard);
         }
     }
 

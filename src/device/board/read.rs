@@ -57,6 +57,7 @@ impl OutputSetup {
             periods: None,
             bits_max: None,
             rate_max_hz: None,
+            rate_hz: None,
         }
     }
 }
@@ -71,9 +72,10 @@ fn output(table: &Table) -> OutputSetup {
     output.periods = table.whole("periods", &PERIODS, "periods");
     output.bits_max = table.whole("bits_max", &BITS, "bits");
     output.rate_max_hz = table.whole("rate_max_hz", &RATE_HZ, "Hz");
-    for key in ["rates", "formats"] {
-        table.refuse_unsupported(key, "what the device can do is asked of the device; leave it out");
+    if !table.is_text("rates", "reopen") {
+        output.rate_hz = table.whole("rates", &RATE_HZ, "Hz, or \"reopen\": each entry's own rate");
     }
+    table.refuse_unsupported("formats", "what the device can do is asked of the device; leave it out");
     if !table.is_text("mixer", "software") {
         table.refuse_unsupported(
             "mixer",
@@ -270,7 +272,6 @@ mod tests {
         assert!(output("mixer = \"software\"").is_ok());
         for line in [
             "mixer = { control = \"Digital\" }",
-            "rates = [44100]",
             "formats = [\"S16_LE\"]",
             "amplifier = { pin = 25 }",
             "mixer = \"hardware\"",
@@ -292,6 +293,20 @@ mod tests {
                 Board::parse(Path::new("b.toml"), &text.replace(right, wrong)).is_err(),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn the_device_runs_at_each_entry_s_rate_or_always_at_one() {
+        let rate = |line: &str| {
+            let text = format!("name = \"Test\"\n[output]\npcm = \"hw:0\"\n{line}\n");
+            Board::parse(Path::new("b.toml"), &text).map(|board| board.output.rate_hz)
+        };
+        assert_eq!(rate("").unwrap(), None);
+        assert_eq!(rate("rates = \"reopen\"").unwrap(), None);
+        assert_eq!(rate("rates = 48000").unwrap(), Some(48_000));
+        for wrong in ["rates = 8000", "rates = [44100]", "rates = \"fixed\""] {
+            assert!(rate(wrong).is_err(), "{wrong}");
         }
     }
 

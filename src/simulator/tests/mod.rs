@@ -5,6 +5,7 @@ mod contract;
 mod faults;
 mod judgement;
 mod media;
+mod packaged;
 mod queue;
 mod rules;
 mod second_device;
@@ -133,6 +134,19 @@ pub(crate) fn start_simulator(tier: Tier) -> Simulator {
     Simulator::start(Settings {
         tier,
         seed: Some(1),
+        ..Settings::default()
+    })
+    .unwrap()
+}
+
+/// One that hands out this folder as DASH.
+pub(crate) fn start_packaged(music: &std::path::Path) -> Simulator {
+    Simulator::start(Settings {
+        music: Some(music.to_owned()),
+        packaging: Packaging {
+            media: dash::Media::Dash,
+            ..Packaging::default()
+        },
         ..Settings::default()
     })
     .unwrap()
