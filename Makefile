@@ -52,7 +52,7 @@ bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from 
 # PARTS="frames instructions skips table" names what is to be measured again; the rest stays as it was.
 bench-audio: setup-bench ## every format and skips beside MPD, mpv, mpg123, into docs/audio.md; QUICK=1 measures less
 	cargo build $(CARGO_FLAGS) --release
-	QUICK=$(QUICK) python3 benches/peers/bench.py $(PARTS)
+	QUICK=$(QUICK) python3 -B benches/peers/bench.py $(PARTS)
 
 # Seconds that each target of `make fuzz` goes on; FUZZ_SEED=n replays one run, FUZZ_TARGET=name takes one target.
 FUZZ_SECONDS ?= 600

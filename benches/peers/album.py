@@ -10,7 +10,7 @@ from dataclasses import dataclass
 # Frames of the tracks at 44.1 kHz: odd, so that no codec's packet ends where a track ends.
 TRACKS = (132_307, 154_351, 143_009)
 # Frames of the two lengths between which instructions are counted.
-SHORT, LONG = 4 * 44_100 + 11, 24 * 44_100 + 11
+SHORT, LONG = 4 * 44_100 + 11, 16 * 44_100 + 11
 # A chord whose notes swell at speeds of their own, and noise: tonal enough for the codecs' predictors, and never the
 # same twice, so that a capture can be aligned with it.
 LEFT = "0.16*sin(2*PI*220*t)*(1+sin(0.7*t))+0.12*sin(2*PI*331*t)*(1+sin(1.3*t))+0.05*sin(2*PI*1760.5*t)*(1+sin(3.1*t))"

@@ -30,7 +30,7 @@ ONLY = os.environ.get("PLAYERS", "").split()
 # Formats of a short run: one lossless, one lossy with a tag that not everybody reads, one that has an edit list.
 QUICK_FORMATS = ("FLAC 16/44.1", "MP3, Lavc tag", "AAC, M4A")
 # Instructions do not depend on what else runs, so several are counted at a time.
-AT_A_TIME = 3
+AT_A_TIME = os.cpu_count() or 1
 LATENCIES_MS = (0, 300, 3000)
 TONEARM_EVERY_S, TONEARM_SKIPS, PEER_SKIPS = 0.5, 200, 30
 
@@ -63,7 +63,7 @@ def play(player, form, made, library, wrap=()):
     return card, running.peak_kib
 
 
-def frames(results, library):
+def frames(results, save, library):
     """What the card hears of an album."""
     found = results.setdefault("formats", {})
     results["album_s"] = sum(album.TRACKS) / 44_100
@@ -88,10 +88,11 @@ def frames(results, library):
                                       "exact": heard.exact, "xruns": card.xruns(), "peak_kib": peak_kib}
             except (RuntimeError, OSError) as error:
                 cells[player.name] = {"expected": expected, "failed": str(error)}
+            save()
             print(f"{form.name}, {player.name}: {cells[player.name]}", flush=True)
 
 
-def instructions(results, library):
+def instructions(results, save, library):
     """Instructions for a second of sound."""
     if not shutil.which("valgrind"):
         print("no instructions are counted: valgrind is missing (scripts/setup.sh bench installs it)")
@@ -125,31 +126,38 @@ def instructions(results, library):
                    for form in formats() for player in players() if player.plays(form)]
         for form, player, one in waiting:
             found.setdefault(form, {})[player] = one.result()
+            save()
             print(f"{form}, {player}: {one.result()} instructions a second", flush=True)
 
 
-def time_skips(results, library):
-    """How long a skip takes."""
+def time_skips(results, save, library):
+    """How long a skip takes. The players run at the same time, so that the machine is the same for each; none of them is busy."""
     files = skips.album(os.path.join(WORK, "music", "skips"))
     results["tonearm_every_s"] = TONEARM_EVERY_S
     found = results.setdefault("cells", [])
     found[:] = [cell for cell in found if ONLY and cell["player"] not in ONLY]
+
+    def pressed(player, latency_ms):
+        is_ours = player is Tonearm
+        every_s = TONEARM_EVERY_S if is_ours else 1.5 + 1.5 * latency_ms / 1000
+        count = (TONEARM_SKIPS if is_ours else PEER_SKIPS) // (5 if QUICK else 1)
+        listed = files if is_ours else files * (count // len(files) + 2)
+        folder = folder_of("skips", player.name, latency_ms)
+        card = Card(library, folder)
+        running = player(folder, card, listed, latency_ms=latency_ms)
+        try:
+            return card, skips.press(running, count, every_s), every_s
+        finally:
+            running.end()
+
+    # mpg123 has no order for it that a program could give while a list plays.
+    asked = [player for player in players() if player.name != "mpg123"]
     for latency_ms in LATENCIES_MS:
-        for player in players():
-            if player.name == "mpg123":
-                continue  # It has no order for it that a program could give while a list plays.
-            is_ours = player is Tonearm
-            every_s = TONEARM_EVERY_S if is_ours else 1.5 + 1.5 * latency_ms / 1000
-            count = (TONEARM_SKIPS if is_ours else PEER_SKIPS) // (5 if QUICK else 1)
-            listed = files if is_ours else files * (count // len(files) + 2)
-            folder = folder_of("skips", player.name, latency_ms)
-            card = Card(library, folder)
-            running = player(folder, card, listed, latency_ms=latency_ms)
-            try:
-                pressed = skips.press(running, count, every_s)
-            finally:
-                running.end()
-            found.append({"player": player.name, "latency_ms": latency_ms, "found": skips.measure(card, pressed, every_s)})
+        with ThreadPoolExecutor(len(PLAYERS)) as pool:
+            runs = [(player.name, pool.submit(pressed, player, latency_ms)) for player in asked]
+        for player, run in runs:
+            found.append({"player": player, "latency_ms": latency_ms, "found": skips.measure(*run.result())})
+            save()
             print("\n".join(table.skips_table(found[-1:])[2:]), flush=True)
 
 
@@ -190,12 +198,16 @@ def main():
                 results = json.load(file)
         if part in parts:
             about(results)
-            measure(results, library)
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(results, file, indent=1)
+            # After each figure, so that a run that is broken off leaves what it has.
+            measure(results, lambda: save_as(path, results), library)
         known[part] = results
     if "table" in parts:
         table.write(known)
+
+
+def save_as(path, results):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1)
 
 
 if __name__ == "__main__":

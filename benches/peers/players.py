@@ -16,7 +16,9 @@ import time
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATIENCE_S = 60
+# A start under valgrind on a busy machine takes so long.
+PATIENCE_S = 180
+# The next tracks are loaded by then.
 SETTLE_S = 6
 
 
@@ -116,7 +118,7 @@ class Player:
 
     def heard(self, frames, rate):
         """Waits until so many frames were heard, and no more come."""
-        end = time.monotonic() + frames / rate + PATIENCE_S
+        end = time.monotonic() + 2 * frames / rate + PATIENCE_S
         before, since = 0, time.monotonic()
         while self.look() and time.monotonic() < end:
             now = self.card.frames()

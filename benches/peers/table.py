@@ -108,7 +108,7 @@ def text(parts):
                   "Tracks of FLAC. *Handed over* is when the first frame of the other track is written to ALSA, *gone* when the last frame of the old one "
                   "(its ramp included) has sounded, both counted from before the order is sent. Tonearm is pressed next and previous in turn, every "
                   f"{skips['tonearm_every_s']} s, while queue, events and media are answered late; the others next only, at a pace that leaves them time "
-                  "to load the next track, their media served as late. " + made(skips), "", *skips_table(skips["cells"]), ""]
+                  "to load the next track, their media served as late. All of them run at the same time. " + made(skips), "", *skips_table(skips["cells"]), ""]
     return "\n".join(lines)
 
 
