@@ -48,11 +48,14 @@ bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from 
 
 # Seconds that each target of `make fuzz` goes on; FUZZ_SEED=n replays one run, FUZZ_TARGET=name takes one target.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS := answers manifest
+FUZZ_TARGETS := answers manifest mp4 cenc decoders
 FUZZ_TARGET ?= $(FUZZ_TARGETS)
 # Where a target's tests are.
 FUZZ_answers := service::fuzz
 FUZZ_manifest := media::dash::fuzz
+FUZZ_mp4 := audio::fuzz::mp4
+FUZZ_cenc := audio::fuzz::cenc
+FUZZ_decoders := audio::fuzz::decoders
 
 fuzz: setup-test ## what comes from outside and went wrong in every way, each target for FUZZ_SECONDS (600)
 	$(if $(filter-out $(FUZZ_TARGETS),$(FUZZ_TARGET)),$(error FUZZ_TARGET is one of: $(FUZZ_TARGETS)))

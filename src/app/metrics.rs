@@ -95,23 +95,32 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "1 while the service answers.",
         u64::from(view.reach == Reach::Up),
     );
+    for (name, help, value) in licences(adapters) {
+        figure(name, "counter", help, value);
+    }
+    text
+}
+
+/// Figures of licences: name, meaning, value.
+fn licences(adapters: &Adapters) -> [(&'static str, &'static str, u64); 3] {
     let licences = adapters.licences.counters();
-    for (name, help, value) in [
-        ("asked", "Requests sent to licence servers.", licences.asked),
+    [
         (
-            "granted",
+            "licences_asked_total",
+            "Requests sent to licence servers.",
+            licences.asked,
+        ),
+        (
+            "licences_granted_total",
             "Licences that hold the keys that were asked for.",
             licences.granted,
         ),
         (
-            "refused",
+            "licences_refused_total",
             "Licences that were refused or are of no use.",
             licences.refused,
         ),
-    ] {
-        figure(&format!("licences_{name}_total"), "counter", help, value);
-    }
-    text
+    ]
 }
 
 /// Figures of the choice among representations: name, type, meaning, value.

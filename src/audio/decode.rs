@@ -17,7 +17,7 @@ use super::mark::{Mark, Tail, What};
 use super::output::CHANNELS;
 use super::shared::{Shared, urge};
 use super::stream::Stream;
-use super::track::{Step, Track, TrackError};
+use super::track::{Shape, Step, Track, TrackError};
 
 /// Frames of the ring: three seconds at CD rate, enough to ride out a busy processor, little enough to refill at once.
 pub const RING_FRAMES: usize = 131_072;
@@ -29,6 +29,11 @@ const RESERVE_FRAMES: usize = 16_384;
 const HEAD_ROOM_FRAMES: usize = 6_144;
 /// Frames in the ring from which on heads go first: a skip is likelier to come than the rest of the ring to be needed.
 const AHEAD_FRAMES: usize = RING_FRAMES / 4;
+/// How long after the last sound the key of what follows is waited for: longer than one more try for a licence, short enough
+/// that the silence is not taken for a broken speaker.
+const KEY_GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the key is there.
+const KEY_POLL: Duration = Duration::from_millis(20);
 /// Niceness of the decoder where permitted: what sounds goes before whatever else a small board is doing.
 const NICENESS: i32 = -10;
 /// Longest sleep without being woken: a net under the wake-ups, which do not rely on it.
@@ -93,6 +98,19 @@ struct Job {
     sent: usize,
     /// Number of its first frame.
     since: u64,
+    /// The mark of its beginning is written.
+    is_started: bool,
+    /// The key of what comes next is awaited.
+    wait: Option<Wait>,
+}
+
+/// A key is awaited.
+#[derive(Clone, Copy)]
+struct Wait {
+    /// Room in the ring.
+    room: usize,
+    /// Since when there is as much, which is: nothing was heard, although nothing is paused.
+    since: Instant,
 }
 
 enum Stage {
@@ -135,7 +153,8 @@ impl Decoder {
         while !self.shared.is_quitting() {
             if !self.turn() {
                 let rest = self.heads.rest(Instant::now()).unwrap_or(NAP_MAX);
-                thread::park_timeout(rest.min(NAP_MAX));
+                let is_waiting = self.job.as_ref().is_some_and(|job| job.wait.is_some());
+                thread::park_timeout(rest.min(if is_waiting { KEY_POLL } else { NAP_MAX }));
             }
         }
     }
@@ -175,7 +194,7 @@ impl Decoder {
     }
 
     fn abandon(&mut self) {
-        if let Some(job) = self.job.take() {
+        if let Some(job) = self.job.take().filter(|job| job.is_started) {
             self.mark(job.play, What::End(Tail::Abandoned));
         }
     }
@@ -184,36 +203,93 @@ impl Decoder {
         let head = source.head.filter(|_| from == Millis::ZERO);
         if let Some(head) = head.and_then(|key| self.heads.get(key)) {
             self.mark(play, What::Start(head.shape));
-            self.start(play, Stage::Head(head, source), 0);
+            self.start(play, Stage::Head(head, source), 0, true);
             return;
         }
         match open(source, from) {
-            Ok(track) => {
-                self.mark(play, What::Start(track.shape()));
-                self.start(play, Stage::Track(Box::new(track)), usize::MAX);
-            }
-            Err(error) => {
-                log::info!("order {}: {}", play.0, describe(&error));
-                self.mark(play, What::Failed);
-            }
+            Ok(track) => self.start(play, Stage::Track(Box::new(track)), usize::MAX, false),
+            Err(error) => self.refuse(play, &error),
         }
     }
 
-    fn start(&mut self, play: PlayId, stage: Stage, sent: usize) {
+    fn start(&mut self, play: PlayId, stage: Stage, sent: usize, is_started: bool) {
         self.job = Some(Job {
             play,
             stage,
             sent,
             since: self.pushed,
+            is_started,
+            wait: None,
         });
+    }
+
+    /// Nothing of the entry can be decoded.
+    fn refuse(&mut self, play: PlayId, error: &TrackError) {
+        log::info!("order {}: {}", play.0, describe(error));
+        if error.is_locked() {
+            self.mark(play, What::Start(Shape::UNKNOWN));
+            self.mark(play, What::End(Tail::Locked));
+        } else {
+            self.mark(play, What::Failed);
+        }
+    }
+
+    /// Marks where the entry begins, once its first packet is decoded. False: its key is awaited.
+    fn begin_track(&mut self) -> bool {
+        let Some(mut job) = self.job.take() else { return false };
+        let ready = match job.stage {
+            Stage::Track(ref mut track) => {
+                let is_ready = guarded(|| track.is_ready()).unwrap_or(Err(TrackError::NoSound));
+                is_ready.map(|is_ready| is_ready.then(|| track.shape()))
+            }
+            Stage::Head(ref head, _) => Ok(Some(head.shape)),
+        };
+        match ready {
+            Ok(Some(shape)) => {
+                self.mark(job.play, What::Start(shape));
+                job.is_started = true;
+                job.wait = None;
+                self.job = Some(job);
+                true
+            }
+            Ok(None) => self.wait_for_key(job),
+            Err(error) => {
+                self.refuse(job.play, &error);
+                true
+            }
+        }
+    }
+
+    /// Waits on as long as anything sounds, and for a while then. False: look again in a moment.
+    fn wait_for_key(&mut self, mut job: Job) -> bool {
+        // Room in the ring grows as long as anything is heard.
+        let room = self.samples.slots();
+        let is_paused = self.shared.is_paused();
+        let before = job.wait.filter(|wait| wait.room == room && !is_paused);
+        if before.is_some_and(|wait| wait.since.elapsed() >= KEY_GRACE) {
+            log::warn!("order {}: no licence came in time; the entry ends here", job.play.0);
+            if !job.is_started {
+                self.mark(job.play, What::Start(Shape::UNKNOWN));
+            }
+            self.finish(job.play, Tail::Locked);
+            return true;
+        }
+        job.wait = Some(before.unwrap_or_else(|| Wait {
+            room,
+            since: Instant::now(),
+        }));
+        self.job = Some(job);
+        false
     }
 
     /// Moves frames on. False: the ring is full.
     fn advance(&mut self) -> bool {
         let Some(job) = self.job.as_ref() else { return false };
+        if !job.is_started {
+            return self.begin_track();
+        }
         if job.frames().is_empty() {
-            self.decode();
-            return true;
+            return self.decode();
         }
         let is_follower = self.shared.begun() != Some(job.play) && !self.shared.is_ordered(job.play);
         let kept_free = if is_follower && !self.is_reserve_open {
@@ -244,9 +320,9 @@ impl Decoder {
         true
     }
 
-    /// Decodes what comes next of the entry.
-    fn decode(&mut self) {
-        let Some(mut job) = self.job.take() else { return };
+    /// Decodes what comes next of the entry. False: its key is awaited.
+    fn decode(&mut self) -> bool {
+        let Some(mut job) = self.job.take() else { return false };
         let step = match job.stage {
             Stage::Track(ref mut track) => {
                 job.sent = 0;
@@ -258,18 +334,27 @@ impl Decoder {
                     job.stage = Stage::Track(Box::new(track));
                     job.sent = sent;
                     self.job = Some(job);
-                    return;
+                    return true;
                 }
                 Err(step) => {
                     self.finish(job.play, tail(step));
-                    return;
+                    return true;
                 }
             },
         };
         match step {
-            Step::Frames => self.job = Some(job),
-            Step::Finished | Step::Broken => self.finish(job.play, tail(step)),
+            Step::Frames => {
+                job.wait = None;
+                self.job = Some(job);
+            }
+            Step::Awaiting => {
+                // The frames of the step before are in the ring already.
+                job.sent = usize::MAX;
+                return self.wait_for_key(job);
+            }
+            Step::Finished | Step::Broken | Step::Locked => self.finish(job.play, tail(step)),
         }
+        true
     }
 
     fn finish(&mut self, play: PlayId, tail: Tail) {
@@ -323,7 +408,9 @@ fn behind(head: &Head, source: Source) -> Result<(Track, usize), Step> {
         let step = guarded(|| track.step()).unwrap_or(Step::Broken);
         match step {
             Step::Frames => {}
-            Step::Finished | Step::Broken => return Err(step),
+            Step::Finished | Step::Broken | Step::Locked => return Err(step),
+            // The head was decoded without a key.
+            Step::Awaiting => return Err(Step::Broken),
         }
         let count = rest.len().min(track.frames().len());
         let (known, left) = rest.split_at(count);
@@ -341,6 +428,7 @@ fn tail(step: Step) -> Tail {
     match step {
         Step::Frames | Step::Finished => Tail::Whole,
         Step::Broken => Tail::Broken,
+        Step::Awaiting | Step::Locked => Tail::Locked,
     }
 }
 

@@ -15,6 +15,8 @@ mod cuts;
 mod formats;
 #[path = "engine_head_tests.rs"]
 mod heads;
+#[path = "engine_key_tests.rs"]
+mod keys;
 #[path = "engine_trouble_tests.rs"]
 mod trouble;
 

@@ -189,7 +189,8 @@ impl Heads {
                 head.is_whole = true;
                 head.frames.shrink_to_fit();
             }
-            Step::Broken => {
+            // Heads are decoded without keys.
+            Step::Broken | Step::Awaiting | Step::Locked => {
                 self.later(work.key, work.looks, now);
                 return true;
             }

@@ -37,7 +37,6 @@ pub enum Tail {
     /// It is damaged from here on.
     Broken,
     /// It is encrypted from here on, and its key did not come.
-    #[allow(dead_code, reason = "the decoder says it once it waits for keys")]
     Locked,
     /// Decoding was called off: another order replaced it.
     Abandoned,

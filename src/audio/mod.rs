@@ -22,6 +22,8 @@ mod converter;
 mod decode;
 mod engine;
 mod fader;
+#[cfg(test)]
+mod fuzz;
 mod gain;
 mod heads;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod listed;
 mod mark;
 mod mp4;
 mod opus;
+mod outcome;
 mod output;
 mod paced;
 mod pack;
@@ -43,6 +46,8 @@ mod stereo;
 #[allow(dead_code, reason = "segments are named by whoever gives them")]
 mod stream;
 mod stretch;
+#[cfg(test)]
+mod test_keys;
 mod timeline;
 mod tone;
 mod track;

@@ -22,7 +22,7 @@ use thiserror::Error;
 use tonearm_core::unit::Millis;
 
 use super::keys::Keys;
-use super::mp4::{self, Clock, Codec, Config, Demuxer, Mp4Error, Origin};
+use super::mp4::{self, Clock, Codec, Config, Demuxer, Mp4Error, Origin, Unlocked};
 use super::opus::Head;
 use super::stream::Stream;
 
@@ -45,6 +45,18 @@ pub enum PacketsError {
     /// A container without a sound track.
     #[error("find a sound track in the entry: there is none")]
     NoTrack,
+}
+
+impl PacketsError {
+    /// The next packet is encrypted and its key on its way: asking again goes on.
+    pub fn is_key_awaited(&self) -> bool {
+        matches!(self, Self::Mp4(Mp4Error::KeyAwaited(_)))
+    }
+
+    /// What follows is encrypted, and cannot be made clear.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Mp4(error) if error.is_locked())
+    }
 }
 
 /// Where a search led.
@@ -85,7 +97,7 @@ pub struct Foreign {
 
 /// The demuxer for MP4, and what it said last.
 pub struct Own {
-    demuxer: Demuxer,
+    demuxer: Unlocked,
     clock: Clock,
     stretch: u32,
     /// Ticks before the current packet, and of it.
@@ -102,14 +114,14 @@ impl Packets {
     pub fn open(
         stream: Stream,
         hint: Option<&str>,
-        _keys: Option<Box<dyn Keys>>,
+        keys: Option<Box<dyn Keys>>,
         from: Millis,
     ) -> Result<Self, PacketsError> {
         let mut stream = match stream.known()? {
             Stream::File(stream) => stream,
             Stream::Segments(segments) => {
                 let from = StdDuration::from_millis(u64::from(from.0)).saturating_sub(PREROLL);
-                return Ok(Self::own(Demuxer::of_segments(segments, from)?));
+                return Ok(Self::own(Unlocked::new(Demuxer::of_segments(segments, from)?, keys)));
             }
             Stream::Later(_) => return Err(PacketsError::NoTrack),
         };
@@ -119,7 +131,7 @@ impl Packets {
             let is_whole = stream.read_exact(&mut head).is_ok();
             stream.seek(SeekFrom::Start(0))?;
             if is_whole && mp4::is_mp4(head) {
-                return Ok(Self::own(Demuxer::open(stream)?));
+                return Ok(Self::own(Unlocked::new(Demuxer::open(stream)?, keys)));
             }
         }
         let is_sought_ogg = head.starts_with(b"OggS") && from > Millis::ZERO;
@@ -127,7 +139,7 @@ impl Packets {
         Ok(Self::Symphonia(Box::new(foreign)))
     }
 
-    fn own(demuxer: Demuxer) -> Self {
+    fn own(demuxer: Unlocked) -> Self {
         Self::Mp4(Box::new(Own {
             clock: demuxer.clock(),
             demuxer,

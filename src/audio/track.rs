@@ -4,14 +4,14 @@
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
-use thiserror::Error;
 use tonearm_core::unit::Millis;
 
 use super::aac::{Evidence, HALF_RATE_MAX};
 use super::keys::Keys;
 use super::opus::Opus;
+pub use super::outcome::{Shape, Step, TrackError};
 use super::output::CHANNELS;
-use super::packets::{Packets, PacketsError, Sought};
+use super::packets::{Packets, Sought};
 use super::stereo::Stereo;
 use super::stream::Stream;
 use super::stretch::{Joint, Stretch};
@@ -24,34 +24,6 @@ const BAD_PACKETS_MAX: u32 = 50;
 const PREROLL_FRAMES: i64 = 16_384;
 /// An entry that ends this much earlier than announced is truncated; less is an encoder that counted carelessly.
 const MISSING_FRAMES_MAX: i64 = 4_096;
-
-/// Why an entry cannot be decoded at all.
-#[derive(Debug, Error)]
-pub enum TrackError {
-    /// It gives no packets.
-    #[error(transparent)]
-    Packets(#[from] PacketsError),
-    /// In a codec that is not known, or damaged.
-    #[error("decode the entry: {0}")]
-    Codec(#[source] Error),
-    /// Half of it only could be decoded.
-    #[error("decode the entry: no decoder for HE-AAC; another version of the entry is needed")]
-    Replication,
-    /// Nothing in it could be decoded.
-    #[error("decode the entry: not one good packet")]
-    NoSound,
-}
-
-/// What is next of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// More frames: [`Track::frames`].
-    Frames,
-    /// The entry is complete.
-    Finished,
-    /// The entry is damaged or truncated here.
-    Broken,
-}
 
 /// An entry being decoded.
 pub struct Track {
@@ -77,17 +49,8 @@ pub struct Track {
     first: Option<Step>,
     /// The packet at hand was not decoded.
     is_held: bool,
-}
-
-/// What is fixed for a whole entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Frames a second.
-    pub rate: u32,
-    /// Significant bits of a sample, from the top.
-    pub bits: u8,
-    /// Frame of the entry that comes first: the position asked for.
-    pub offset: u64,
+    /// The first packet is not decoded yet, its key is awaited: where to begin.
+    opening: Option<Millis>,
 }
 
 impl Track {
@@ -123,9 +86,27 @@ impl Track {
             audible: 0..0,
             first: None,
             is_held: false,
+            opening: Some(from),
         };
-        track.begin(from)?;
+        track.is_ready()?;
         Ok(track)
+    }
+
+    /// The first packet was decoded, so that [`Track::shape`] is known. False: its key is on its way.
+    ///
+    /// # Errors
+    /// As for [`Track::open`].
+    pub fn is_ready(&mut self) -> Result<bool, TrackError> {
+        let Some(from) = self.opening.take() else {
+            return Ok(true);
+        };
+        match self.begin(from) {
+            Err(TrackError::Packets(error)) if error.is_key_awaited() => {
+                self.opening = Some(from);
+                Ok(false)
+            }
+            result => result.map(|()| true),
+        }
     }
 
     /// A file without keys.
@@ -175,6 +156,11 @@ impl Track {
                 Err(error) if self.is_complete() => {
                     log::debug!("behind the entry's end: {error}");
                     Step::Finished
+                }
+                Err(error) if error.is_key_awaited() => return Step::Awaiting,
+                Err(error) if error.is_locked() => {
+                    log::info!("the entry ends here: {error}");
+                    Step::Locked
                 }
                 Err(error) => {
                     log::info!("the entry breaks off: {error}");
@@ -249,7 +235,16 @@ impl Track {
         evidence.add(self.packets.packet().data);
         let mut frames = Vec::new();
         // Trouble, and another stretch, are met again in their turn.
-        while !evidence.is_enough() && self.packets.next()? {
+        while !evidence.is_enough() {
+            match self.packets.next() {
+                Ok(true) => {}
+                // Of a beginning in the clear that is shorter than that.
+                Err(error) if error.is_key_awaited() => break,
+                next => {
+                    next?;
+                    break;
+                }
+            }
             let packet = self.packets.packet();
             evidence.add(packet.data);
             let Ok(buffer) = self.decoder.decode_ref(&packet) else {

@@ -12,6 +12,8 @@ macro_rules! media {
     };
 }
 
+#[path = "track_cenc_tests.rs"]
+mod cenc;
 #[path = "track_format_tests.rs"]
 mod formats;
 #[path = "track_mp4_tests.rs"]
@@ -30,7 +32,7 @@ fn decode(mut track: Track) -> (Vec<i32>, Step) {
     loop {
         match track.step() {
             Step::Frames => frames.extend_from_slice(track.frames()),
-            end @ (Step::Finished | Step::Broken) => return (frames, end),
+            end @ (Step::Finished | Step::Broken | Step::Awaiting | Step::Locked) => return (frames, end),
         }
     }
 }

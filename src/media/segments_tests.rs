@@ -131,7 +131,7 @@ fn a_search_leads_to_the_segment_that_sounds_there() {
     let mut all = segments(&library);
     assert!(all.seek(Duration::from_millis(30_500)).unwrap());
     assert_eq!(read_on(&mut all, &source, 7, SEGMENT).len(), 3);
-    assert!(all.seek(Duration::from_millis(4_000)).unwrap());
+    assert!(all.seek(Duration::from_secs(4)).unwrap());
     assert_eq!(read_on(&mut all, &source, 1, SEGMENT).len(), 9);
     assert!(!all.seek(Duration::from_secs(41)).unwrap(), "the entry ends before");
     assert!(all.next().unwrap().is_none());
@@ -456,7 +456,8 @@ fn wander(seed: u64) {
             ((2, length), Some(bytes)) => {
                 let first = request.range().map_or(0, |(first, _)| first);
                 announce(wire, &bytes, first);
-                wire.raw(&bytes[first..][..(length as usize).min(bytes.len() - first)]);
+                let length = usize::try_from(length).unwrap();
+                wire.raw(&bytes[first..][..length.min(bytes.len() - first)]);
                 Then::Close
             }
             _ => serve(request, wire, &manifest, &hosted, 3 * SEGMENT),

@@ -9,12 +9,14 @@ use symphonia::core::io::MediaSource;
 
 use super::super::stream::{Segment, Segments};
 use super::Mp4Error;
+use super::auxiliary::{AuxiliaryCursor, Cipher};
 use super::boxes::{Bytes, FourCc};
 use super::clock::{Clock, Origin};
 use super::entry::{Codec, Config};
 use super::fragment::{FRAGMENT_BYTES_MAX, Fragment};
 use super::movie::{Defaults, Movie};
 use super::samples::{Cursor, Place, SAMPLES_MAX};
+use crate::keys::{KeyId, Subsample};
 
 /// Largest packet: a block of lossless stereo has at most half of it.
 const SAMPLE_BYTES_MAX: u32 = 1 << 20;
@@ -34,6 +36,8 @@ pub struct Sample {
     /// Number of the stretch of one representation that it belongs to. With the first sample of a stretch,
     /// [`Demuxer::config`] and [`Demuxer::clock`] are those of the stretch.
     pub stretch: u32,
+    /// How it is encrypted; `None`: not.
+    pub cipher: Option<Cipher>,
 }
 
 /// A file being read, or segments.
@@ -48,7 +52,13 @@ pub struct Demuxer {
     movie: Movie,
     config: Config,
     cursor: Cursor,
+    auxiliary: AuxiliaryCursor,
     fragment: Fragment,
+    /// The current fragment tells of keys that nobody asked for yet.
+    has_keys: bool,
+    /// Parts of the sample given last that are encrypted, and of the one located last.
+    subsamples: Vec<Subsample>,
+    located: Vec<Subsample>,
     /// Where the box behind the current fragment's head begins.
     next_box: u64,
     /// A sample that was looked up and not given.
@@ -88,7 +98,11 @@ impl Demuxer {
             movie,
             config,
             cursor: Cursor::default(),
+            auxiliary: AuxiliaryCursor::default(),
             fragment: Fragment::default(),
+            has_keys: false,
+            subsamples: Vec::new(),
+            located: Vec::new(),
             ahead: None,
             walked: 0,
             longest: 0,
@@ -167,7 +181,23 @@ impl Demuxer {
         self.end
     }
 
-    /// Goes to the next packet; `None` behind the last. Its bytes: [`Demuxer::data`].
+    /// The sample given last: its bytes, and the parts of which it is encrypted.
+    pub fn given(&mut self) -> (&mut Vec<u8>, &[Subsample]) {
+        (&mut self.data, &self.subsamples)
+    }
+
+    /// The description of the samples given now.
+    pub fn movie(&self) -> &Movie {
+        &self.movie
+    }
+
+    /// Keys that the current fragment alone tells of, and what their licences are asked for with; once a fragment.
+    pub fn new_keys(&mut self) -> Option<(impl Iterator<Item = KeyId>, &[Box<[u8]>])> {
+        let is_new = std::mem::take(&mut self.has_keys);
+        self.fragment.news().filter(|_| is_new)
+    }
+
+    /// Goes to the next packet, encrypted as it is; `None` behind the last. Its bytes: [`Demuxer::data`].
     ///
     /// # Errors
     /// What follows is missing, damaged or not for this decoder.
@@ -179,6 +209,7 @@ impl Demuxer {
                 None => return Ok(None),
             },
         };
+        std::mem::swap(&mut self.subsamples, &mut self.located);
         if place.size == 0 {
             return Err(Mp4Error::Damaged(FourCc(*b"mdat")));
         }
@@ -208,6 +239,7 @@ impl Demuxer {
             at: place.at,
             duration: place.duration,
             stretch,
+            cipher: place.cipher,
         }))
     }
 
@@ -258,6 +290,7 @@ impl Demuxer {
 
     fn rewind(&mut self) {
         self.cursor = Cursor::default();
+        self.auxiliary = AuxiliaryCursor::default();
         self.fragment = Fragment::default();
         self.next_box = self.movie.end;
         self.ahead = None;
@@ -270,7 +303,10 @@ impl Demuxer {
     fn check(&self, entry: u32) -> Result<(), Mp4Error> {
         let number = usize::try_from(entry).ok().and_then(|number| number.checked_sub(1));
         match number.and_then(|number| self.movie.entries.get(number)) {
-            Some(Ok(entry)) if entry.config == self.config => Ok(entry.access.clone()?),
+            Some(Ok(entry)) if entry.config == self.config => match &entry.protection {
+                Ok(_) => Ok(()),
+                Err(refusal) => Err(refusal.clone().into()),
+            },
             Some(Ok(_)) => Err(Mp4Error::Changes),
             Some(Err(refusal)) => Err(refusal.clone().into()),
             None => Err(Mp4Error::Damaged(FourCc(*b"stsd"))),
@@ -283,7 +319,7 @@ impl Demuxer {
             // What a segment's description may list itself lies nowhere.
             let listed = match self.more {
                 Some(_) => None,
-                None => self.cursor.next(&self.movie.index)?,
+                None => self.locate_in_movie()?,
             };
             let place = match listed {
                 Some(place) => Some(place),
@@ -306,6 +342,19 @@ impl Demuxer {
         Ok(place)
     }
 
+    fn locate_in_movie(&mut self) -> Result<Option<Place>, Mp4Error> {
+        let movie = &self.movie;
+        let Some(mut place) = self.cursor.next(&movie.index)? else {
+            return Ok(None);
+        };
+        if movie.is_protected() {
+            let (protected, told) = (movie.protected(place.entry), &movie.auxiliary);
+            let (cursor, subsamples) = (&mut self.auxiliary, &mut self.located);
+            place.cipher = told.next(cursor, protected, told.own(), place.size, subsamples)?;
+        }
+        Ok(Some(place))
+    }
+
     fn locate_in_fragments(&mut self) -> Result<Option<Place>, Mp4Error> {
         let defaults = match (self.movie.defaults, &self.more) {
             (Some(defaults), _) => defaults,
@@ -313,7 +362,7 @@ impl Demuxer {
             (None, None) => return Ok(None),
         };
         for _ in 0..BETWEEN_MAX {
-            if let Some(place) = self.fragment.next()? {
+            if let Some(place) = self.fragment.next(&self.movie, &mut self.located)? {
                 return Ok(Some(place));
             }
             let Some(header) = self.bytes.header(self.next_box, u64::MAX)? else {
@@ -322,7 +371,8 @@ impl Demuxer {
             if header.kind.0 == *b"moof" {
                 let body = self.bytes.body(&header, FRAGMENT_BYTES_MAX)?;
                 let at = self.fragment.at();
-                self.fragment = Fragment::read(&header, &body, self.movie.track, defaults, at)?;
+                self.fragment = Fragment::read(&header, &body, &self.movie, defaults, at, &mut self.bytes)?;
+                self.has_keys = true;
             }
             self.next_box = header.end;
         }

@@ -3,6 +3,8 @@
 use thiserror::Error;
 
 use super::boxes::{Fields, FourCc, children, find};
+use super::protection::{self, Protected};
+use crate::keys::{KeyId, Scheme};
 
 /// Bytes of a sample entry before its boxes.
 const ENTRY_BYTES: usize = 28;
@@ -18,14 +20,17 @@ pub enum Refusal {
     /// A codec that can be decoded, used in a way that cannot.
     #[error("no decoder for {0}; another version of the entry is needed")]
     Profile(&'static str),
-    /// Samples that only a key makes readable.
-    #[error("the samples are encrypted ({scheme}), and there is no key {:032x} for them", u128::from_be_bytes(*key))]
+    /// Samples that only a key makes readable, and nobody who could have one.
+    #[error("the samples are encrypted ({scheme:?}), and nobody has the key {:032x} for them", u128::from_be_bytes(*key))]
     Encrypted {
         /// How.
-        scheme: FourCc,
+        scheme: Scheme,
         /// Number of the key.
-        key: [u8; 16],
+        key: KeyId,
     },
+    /// Samples encrypted in a way that nothing here undoes.
+    #[error("the samples are encrypted by {0}, not by `cenc` or `cbcs`; another version of the entry is needed")]
+    Scheme(FourCc),
     /// It contradicts itself.
     #[error("the sample entry {0} is damaged")]
     Damaged(FourCc),
@@ -62,37 +67,23 @@ pub struct Config {
 pub struct Entry {
     /// What a decoder is told.
     pub config: Config,
-    /// Its samples can be given to a decoder as they are, or else why not.
-    pub access: Result<(), Refusal>,
+    /// How its samples are encrypted, if they are, or else why they cannot be made clear.
+    pub protection: Result<Option<Protected>, Refusal>,
 }
 
 /// Reads the entry `kind` of an `stsd` of this version.
 fn read(kind: FourCc, body: &[u8], stsd_version: u8) -> Result<Entry, Refusal> {
     if kind.0 != *b"enca" {
         let config = read_clear(kind, body, stsd_version)?;
-        return Ok(Entry { config, access: Ok(()) });
+        return Ok(Entry {
+            config,
+            protection: Ok(None),
+        });
     }
     let boxes = boxes_of(body, stsd_version).ok_or(Refusal::Damaged(kind))?;
-    let (codec, access) = protection(boxes).ok_or(Refusal::Damaged(kind))?;
+    let (codec, protection) = protection::read(boxes).ok_or(Refusal::Damaged(kind))?;
     let config = read_clear(codec, body, stsd_version)?;
-    Ok(Entry { config, access })
-}
-
-/// The codec behind an encrypted entry, and whether its samples are encrypted indeed.
-fn protection(boxes: &[u8]) -> Option<(FourCc, Result<(), Refusal>)> {
-    let sinf = find(boxes, &[b"sinf"])?;
-    let codec = FourCc(Fields(find(sinf, &[b"frma"])?).array()?);
-    let scheme = FourCc(Fields(find(sinf, &[b"schm"])?.get(4..)?).array()?);
-    let mut defaults = Fields(find(sinf, &[b"schi", b"tenc"])?);
-    defaults.version_and_flags()?;
-    let [_, _pattern, is_protected, _iv_bytes] = defaults.array()?;
-    let key = defaults.array()?;
-    let access = if is_protected == 0 {
-        Ok(())
-    } else {
-        Err(Refusal::Encrypted { scheme, key })
-    };
-    Some((codec, access))
+    Ok(Entry { config, protection })
 }
 
 fn read_clear(kind: FourCc, body: &[u8], stsd_version: u8) -> Result<Config, Refusal> {

@@ -2,9 +2,11 @@
 //! asked for.
 
 use super::Mp4Error;
-use super::boxes::{Fields, FourCc, Header, children, find};
-use super::movie::Defaults;
+use super::auxiliary::{Auxiliary, AuxiliaryCursor};
+use super::boxes::{Bytes, Fields, FourCc, Header, children, find};
+use super::movie::{Defaults, Movie, pssh};
 use super::samples::Place;
+use crate::keys::{KeyId, Subsample};
 
 /// Largest description of a fragment: a minute of packets takes less than a tenth of it.
 pub const FRAGMENT_BYTES_MAX: u64 = 1 << 20;
@@ -25,10 +27,16 @@ pub struct Fragment {
     /// Where the next sample lies and when it sounds.
     offset: u64,
     at: u64,
+    /// What is told of the encryption of the samples: of each part of the fragment, and how far that was read.
+    parts: Vec<Auxiliary>,
+    cursor: AuxiliaryCursor,
+    pssh: Vec<Box<[u8]>>,
 }
 
 #[derive(Debug, Default)]
 struct Run {
+    /// Number of its part of the fragment.
+    part: usize,
     /// `None`: it goes on where the run before it ends.
     offset: Option<u64>,
     flags: u32,
@@ -40,30 +48,48 @@ struct Run {
 }
 
 impl Fragment {
-    /// Reads what the `moof` at `header` says of `track`. It begins at tick `at` unless it says otherwise.
-    pub fn read(header: &Header, body: &[u8], track: u32, defaults: Defaults, at: u64) -> Result<Self, Mp4Error> {
+    /// Reads what the `moof` at `header` says of the sound of `movie`. It begins at tick `at` unless it says otherwise.
+    /// What it tells of encryption may lie elsewhere in `bytes`.
+    pub fn read(
+        header: &Header,
+        body: &[u8],
+        movie: &Movie,
+        defaults: Defaults,
+        at: u64,
+        bytes: &mut Bytes,
+    ) -> Result<Self, Mp4Error> {
         let mut fragment = Self {
             offset: header.start,
             at,
+            pssh: pssh(body),
             ..Self::default()
         };
         let mut runs = Vec::new();
         for (_, traf) in children(body).filter(|(kind, _)| kind.0 == *b"traf") {
             let head = find(traf, &[b"tfhd"]).and_then(|tfhd| track_head(tfhd, header.start, defaults));
             let (number, base, defaults) = head.ok_or(Mp4Error::Damaged(FourCc(*b"tfhd")))?;
-            if number != track {
+            if number != movie.track {
                 continue;
             }
             if runs.is_empty() {
                 fragment.at = find(traf, &[b"tfdt"]).and_then(decode_time).unwrap_or(at);
             }
+            let mut counts = Vec::new();
             for (_, trun) in children(traf).filter(|(kind, _)| kind.0 == *b"trun") {
-                let run = run(trun, base, defaults).ok_or(Mp4Error::Damaged(FourCc(*b"trun")))?;
+                let mut run = run(trun, base, defaults).ok_or(Mp4Error::Damaged(FourCc(*b"trun")))?;
+                run.part = fragment.parts.len();
+                counts.push(run.left);
                 if runs.len() == RUNS_MAX {
                     return Err(Mp4Error::Damaged(FourCc(*b"traf")));
                 }
                 runs.push(run);
             }
+            let part = if movie.is_protected() {
+                Auxiliary::read(traf, &counts, base, bytes, FRAGMENT_BYTES_MAX)?
+            } else {
+                Auxiliary::default()
+            };
+            fragment.parts.push(part);
         }
         fragment.runs = runs.into_iter();
         Ok(fragment)
@@ -79,21 +105,43 @@ impl Fragment {
         self.at
     }
 
-    /// The next sample; `None` behind the last.
-    pub fn next(&mut self) -> Result<Option<Place>, Mp4Error> {
+    /// Keys that only this fragment tells of, and the boxes to ask for their licence with.
+    pub fn news(&self) -> Option<(impl Iterator<Item = KeyId>, &[Box<[u8]>])> {
+        let mut keys = self.parts.iter().flat_map(|part| part.own().keys()).peekable();
+        keys.peek().is_some().then_some((keys, &self.pssh[..]))
+    }
+
+    /// The next sample; `None` behind the last. Where it is encrypted, `stretches` is filled with its stretches.
+    pub fn next(&mut self, movie: &Movie, stretches: &mut Vec<Subsample>) -> Result<Option<Place>, Mp4Error> {
         while self.run.left == 0 {
             let Some(run) = self.runs.next() else { return Ok(None) };
             self.offset = run.offset.unwrap_or(self.offset);
+            if run.part != self.run.part {
+                self.cursor = AuxiliaryCursor::default();
+            }
             self.run = run;
         }
         let (duration, size) = self.run.sample().ok_or(Mp4Error::Damaged(FourCc(*b"trun")))?;
         self.run.left -= 1;
+        let entry = self.run.defaults.entry;
+        let part = self.parts.get(self.run.part).filter(|_| movie.is_protected());
+        let cipher = match part {
+            None => None,
+            Some(part) => part.next(
+                &mut self.cursor,
+                movie.protected(entry),
+                movie.auxiliary.own(),
+                size,
+                stretches,
+            )?,
+        };
         let place = Place {
             offset: self.offset,
             size,
             at: self.at,
             duration,
-            entry: self.run.defaults.entry,
+            entry,
+            cipher,
         };
         self.offset = self.offset.saturating_add(u64::from(size));
         self.at = self.at.saturating_add(u64::from(duration));
@@ -155,6 +203,7 @@ fn run(trun: &[u8], base: u64, defaults: Defaults) -> Option<Run> {
         fields.u32()?;
     }
     Some(Run {
+        part: 0,
         offset,
         flags,
         left,

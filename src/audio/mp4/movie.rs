@@ -1,9 +1,11 @@
 //! `moov`: the first sound track of a file, what its decoder needs, where its samples are and which of them are to be heard.
 
 use super::Mp4Error;
+use super::auxiliary::Auxiliary;
 use super::boxes::{Bytes, Fields, FourCc, Header, children, find};
 use super::edit::{Audible, Edit, itunes};
 use super::entry::{self, Entry, Refusal};
+use super::protection::Protected;
 use super::samples::Index;
 
 /// Boxes looked at before giving up: a file has a few dozen outside its tracks.
@@ -14,6 +16,10 @@ const TRACK_BYTES_MAX: u64 = 16 << 20;
 const SMALL_BYTES_MAX: u64 = 4096;
 /// Sample entries of a track: one, or two where its beginning is not encrypted.
 const ENTRIES_MAX: usize = 8;
+/// Boxes that tell how to ask for a licence: one for each system that could give it.
+const PSSH_MAX: usize = 16;
+/// Largest of them; some carry a few certificates.
+const PSSH_BYTES_MAX: u64 = 64 << 10;
 
 /// The sound track of a file.
 #[derive(Debug)]
@@ -32,6 +38,10 @@ pub struct Movie {
     pub audible: Option<Audible>,
     /// Ticks the track has by its own account.
     pub duration: Option<u64>,
+    /// What is told of the encryption of the samples that the movie itself lists, and of groups of all samples.
+    pub auxiliary: Auxiliary,
+    /// What licences are asked for with: `pssh` boxes, whole.
+    pub pssh: Vec<Box<[u8]>>,
     /// The first byte behind the `moov`.
     pub end: u64,
 }
@@ -66,6 +76,7 @@ struct Found {
     /// Length with all fragments, in the movie's clock.
     announced: u64,
     itunes: Option<Audible>,
+    pssh: Vec<Box<[u8]>>,
 }
 
 #[derive(Debug)]
@@ -76,9 +87,28 @@ struct Sound {
     edit: Option<Edit>,
     entries: Vec<Result<Entry, Refusal>>,
     index: Index,
+    auxiliary: Auxiliary,
 }
 
 impl Movie {
+    /// Samples of this track may be encrypted.
+    pub fn is_protected(&self) -> bool {
+        is_protected(&self.entries)
+    }
+
+    /// How samples of the entry of this number are encrypted, if they are.
+    pub fn protected(&self, entry: u32) -> Option<Protected> {
+        let number = usize::try_from(entry).ok()?.checked_sub(1)?;
+        let entry = self.entries.get(number)?.as_ref().ok()?;
+        entry.protection.as_ref().ok().copied().flatten()
+    }
+
+    /// How samples of the entries are encrypted, of those that are.
+    pub fn protections(&self) -> impl Iterator<Item = Protected> {
+        let entries = self.entries.iter().filter_map(|entry| entry.as_ref().ok());
+        entries.filter_map(|entry| entry.protection.as_ref().ok().copied().flatten())
+    }
+
     /// Finds the `moov` of a file and reads it. What lies before it is stepped over.
     pub fn read(bytes: &mut Bytes) -> Result<Self, Mp4Error> {
         let mut budget = BOXES_MAX;
@@ -121,7 +151,11 @@ fn walk(bytes: &mut Bytes, parent: &Header, found: &mut Found, budget: &mut u32)
             }
             b"trak" if found.sound.is_none() => {
                 let body = bytes.body(&header, TRACK_BYTES_MAX)?;
-                found.sound = sound(&body)?;
+                found.sound = sound(&body, bytes)?;
+            }
+            b"pssh" if found.pssh.len() < PSSH_MAX && header.end - header.body <= PSSH_BYTES_MAX => {
+                let body = bytes.body(&header, PSSH_BYTES_MAX)?;
+                found.pssh.push(whole(header.kind, &body));
             }
             b"mvex" => found.extend(&bytes.body(&header, SMALL_BYTES_MAX)?),
             b"----" if header.end - header.body <= SMALL_BYTES_MAX => {
@@ -179,6 +213,8 @@ impl Found {
             timescale,
             entries: sound.entries,
             index: sound.index,
+            auxiliary: sound.auxiliary,
+            pssh: self.pssh,
             defaults,
             audible: self.itunes.or(edit),
             duration: Some(rest.max(announced)).filter(|ticks| *ticks > 0),
@@ -213,7 +249,7 @@ fn defaults(trex: &[u8]) -> Option<(u32, Defaults)> {
 }
 
 /// What a `trak` says. `None`: it is no sound.
-fn sound(trak: &[u8]) -> Result<Option<Sound>, Mp4Error> {
+fn sound(trak: &[u8], bytes: &mut Bytes) -> Result<Option<Sound>, Mp4Error> {
     let handler = find(trak, &[b"mdia", b"hdlr"]).and_then(|body| body.get(8..12));
     if handler != Some(b"soun") {
         return Ok(None);
@@ -226,15 +262,41 @@ fn sound(trak: &[u8]) -> Result<Option<Sound>, Mp4Error> {
     let (timescale, duration) = clock(need(&[b"mdia", b"mdhd"])?)
         .filter(|(timescale, _)| *timescale > 0)
         .ok_or(Mp4Error::Damaged(FourCc(*b"mdhd")))?;
+    let stbl = need(&[b"mdia", b"minf", b"stbl"])?;
     let entries = entry::read_all(need(&[b"mdia", b"minf", b"stbl", b"stsd"])?, ENTRIES_MAX);
+    let entries = entries.ok_or(Mp4Error::Damaged(FourCc(*b"stsd")))?;
+    let index = Index::read(stbl)?;
+    let auxiliary = if is_protected(&entries) {
+        Auxiliary::read(stbl, &[index.count()], 0, bytes, TRACK_BYTES_MAX)?
+    } else {
+        Auxiliary::default()
+    };
     Ok(Some(Sound {
         track: track_of(tkhd).ok_or(Mp4Error::Damaged(FourCc(*b"tkhd")))?,
         timescale,
         duration,
         edit: find(trak, &[b"edts", b"elst"]).and_then(Edit::read),
-        entries: entries.ok_or(Mp4Error::Damaged(FourCc(*b"stsd")))?,
-        index: Index::read(need(&[b"mdia", b"minf", b"stbl"])?)?,
+        entries,
+        index,
+        auxiliary,
     }))
+}
+
+fn is_protected(entries: &[Result<Entry, Refusal>]) -> bool {
+    let protects = |entry: &Entry| !matches!(entry.protection, Ok(None));
+    entries.iter().any(|entry| entry.as_ref().is_ok_and(protects))
+}
+
+/// The `pssh` boxes among `boxes`, as far as there is reason in their number and size.
+pub fn pssh(boxes: &[u8]) -> Vec<Box<[u8]>> {
+    let all = children(boxes).filter(|(kind, body)| kind.0 == *b"pssh" && body.len() as u64 <= PSSH_BYTES_MAX);
+    all.take(PSSH_MAX).map(|(kind, body)| whole(kind, body)).collect()
+}
+
+/// A box, from its body.
+fn whole(kind: FourCc, body: &[u8]) -> Box<[u8]> {
+    let length = u32::try_from(body.len().saturating_add(8)).unwrap_or(u32::MAX);
+    [&length.to_be_bytes()[..], &kind.0, body].concat().into()
 }
 
 fn track_of(tkhd: &[u8]) -> Option<u32> {

@@ -2,6 +2,7 @@
 //! file, so they take the memory of the file's own index and no more, whatever counts it claims.
 
 use super::Mp4Error;
+use super::auxiliary::Cipher;
 use super::boxes::{Fields, FourCc, find};
 
 /// Samples of a track: a day of AAC at 96 kHz. More is damage, and would keep a search busy.
@@ -20,6 +21,8 @@ pub struct Place {
     pub duration: u32,
     /// Number of its entry, from one on.
     pub entry: u32,
+    /// How it is encrypted; `None`: not, or nobody looked yet.
+    pub cipher: Option<Cipher>,
 }
 
 /// Entries of a fixed length, one after the other.
@@ -96,6 +99,11 @@ impl Index {
             chunks: Table::of_box(find(stbl, &[b"stsc"]), 12).ok_or(damaged(b"stsc"))?,
             offsets: offsets.ok_or(damaged(b"stco"))?,
         })
+    }
+
+    /// How many samples it lists.
+    pub fn count(&self) -> u32 {
+        self.count
     }
 
     fn size(&self, sample: u32) -> Option<u32> {
@@ -194,6 +202,7 @@ impl Cursor {
             at: self.at,
             duration: self.duration,
             entry: self.entry,
+            cipher: None,
         };
         self.sample += 1;
         self.left -= 1;

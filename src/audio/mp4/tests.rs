@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use super::entry::Refusal;
 use super::*;
+use crate::keys::Scheme;
 
 macro_rules! media {
     ($name:literal) => {
@@ -30,12 +31,20 @@ const PACKETS_MAX: u32 = 1 << 20;
 /// Memory for reading a file beyond a few times its own size: one packet of the largest size, and the buffer of the stream.
 const ROOM_BYTES: usize = (1 << 20) + (1 << 17);
 
-fn open(bytes: &[u8]) -> Result<Demuxer, Mp4Error> {
-    Demuxer::open(Box::new(Cursor::new(bytes.to_vec())))
+fn open(bytes: &[u8]) -> Result<Unlocked, Mp4Error> {
+    let demuxer = Demuxer::open(Box::new(Cursor::new(bytes.to_vec())))?;
+    Ok(Unlocked::new(demuxer, None))
+}
+
+/// A box of these fields.
+pub fn boxed(kind: [u8; 4], fields: &[&[u8]]) -> Vec<u8> {
+    let body = fields.concat();
+    let size = u32::try_from(body.len() + 8).unwrap();
+    [&size.to_be_bytes()[..], &kind, &body].concat()
 }
 
 /// Reads to the end; says how many packets there were, and why there are no more.
-fn drain(demuxer: &mut Demuxer) -> (u32, Result<(), Mp4Error>) {
+fn drain(demuxer: &mut Unlocked) -> (u32, Result<(), Mp4Error>) {
     let mut packets = 0;
     loop {
         match demuxer.next() {
@@ -49,10 +58,10 @@ fn drain(demuxer: &mut Demuxer) -> (u32, Result<(), Mp4Error>) {
 }
 
 /// Numbers that look like chance and are the same in every run.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -85,13 +94,12 @@ fn an_encrypted_sample_is_told_by_scheme_and_key() {
         .try_into()
         .unwrap();
     for (file, clear, scheme) in [
-        (media!("clear-lead-aac.mp4"), 27, *b"cenc"),
-        (media!("clear-lead-flac.mp4"), 8, *b"cenc"),
-        (media!("cbcs-aac.mp4"), 0, *b"cbcs"),
+        (media!("clear-lead-aac.mp4"), 27, Scheme::Cenc),
+        (media!("clear-lead-flac.mp4"), 8, Scheme::Cenc),
+        (media!("cbcs-aac.mp4"), 0, Scheme::Cbcs),
     ] {
         let (packets, end) = drain(&mut open(file).unwrap());
         assert_eq!(packets, clear);
-        let scheme = FourCc(scheme);
         assert!(matches!(end, Err(Mp4Error::Refused(told)) if told == Refusal::Encrypted { scheme, key }));
     }
 }
@@ -132,7 +140,8 @@ fn no_damage_costs_a_panic_or_memory_or_time() {
             let size = bytes.len();
             let stream = Box::new(Cursor::new(bytes));
             let used = allocation_counter::measure(|| {
-                if let Ok(mut demuxer) = Demuxer::open(stream) {
+                if let Ok(demuxer) = Demuxer::open(stream) {
+                    let mut demuxer = Unlocked::new(demuxer, None);
                     let _ = drain(&mut demuxer);
                     let _ = demuxer.seek(chance.0 % 100_000);
                     let _ = drain(&mut demuxer);
