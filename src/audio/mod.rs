@@ -37,6 +37,7 @@ mod paced;
 mod pack;
 mod packets;
 mod pages;
+mod predict;
 mod pump;
 mod ramp;
 mod resample;
