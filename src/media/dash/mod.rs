@@ -29,7 +29,7 @@ mod fuzz;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Chooser, Ladder, Limits, NothingPlayable};
+pub use choice::{Chooser, Ladder, Limits, Moment, NothingPlayable};
 pub use codec::Codec;
 pub use error::ManifestError;
 pub use presentation::{Period, Presentation, Representation, Resource, Segment};
