@@ -25,8 +25,6 @@ pub struct Circumstances {
     pub link_bps: Option<u64>,
     /// Sound loaded behind what sounds.
     pub buffered: Duration,
-    /// A clock that only goes forward.
-    pub now: Duration,
 }
 
 /// Something small that is fetched whole and kept beside the chunks.
@@ -312,7 +310,6 @@ impl Plan {
             link_bps: about.link_bps,
             buffered: about.buffered,
             segment: before.and_then(|before| before.length),
-            now: about.now,
         };
         let ladder = self.ladders.get(period);
         let place = ladder.map_or(0, |ladder| self.chooser.next(ladder, moment));

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::presentation::Representation;
 
-/// What of the link a representation may take, by how much sound is loaded, and how it is held on to.
+/// What of the link a representation may take, by how much sound is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tuning {
     /// Percent of the measured link, with nothing loaded.
@@ -19,11 +19,6 @@ struct Tuning {
     full: Duration,
     /// The present representation may take so much of what a new one may, in percent: against flapping.
     keep_percent: u64,
-    /// So long after a step none goes up.
-    hold: Duration,
-    /// Until enough was loaded for the first time, a representation that takes no more than so much of the link, in
-    /// percent, is kept: what is loaded grows, it is not about to run out.
-    start_percent: u64,
 }
 
 /// The best of the sweep: `make sweep`.
@@ -32,15 +27,12 @@ const TUNED: Tuning = Tuning {
     full_percent: 150,
     full: Duration::from_secs(60),
     keep_percent: 160,
-    hold: Duration::from_secs(8),
-    start_percent: 80,
 };
 /// So much of the link a first segment may take in any case, in percent: nothing sounds that could be interrupted.
 const FIRST_PERCENT: u64 = 80;
 /// The next segment has to arrive while this part of what is loaded sounds: long segments need more in hand.
 const ARRIVAL_SHARE: u32 = 2;
-/// With less sound than this loaded, no more is to be lost by a change of the sampling rate; with this much, the start
-/// is over.
+/// With less sound than this loaded, no more is to be lost by a change of the sampling rate.
 const DRY: Duration = Duration::from_secs(8);
 /// Length of a segment that is not told: the longest of what packagers usually make.
 const SEGMENT: Duration = Duration::from_secs(10);
@@ -147,8 +139,6 @@ pub struct Moment {
     pub buffered: Duration,
     /// How long the segments are, as far as known.
     pub segment: Option<Duration>,
-    /// Any clock that only goes forward.
-    pub now: Duration,
 }
 
 /// Chooses for one entry, segment by segment.
@@ -157,10 +147,6 @@ pub struct Chooser {
     tuning: Tuning,
     /// What the segment before was taken from.
     last: Option<Rung>,
-    /// When it was changed.
-    stepped: Option<Duration>,
-    /// Enough was loaded once: the start is over.
-    is_filled: bool,
 }
 
 impl Default for Chooser {
@@ -171,17 +157,11 @@ impl Default for Chooser {
 
 impl Chooser {
     fn tuned(tuning: Tuning) -> Self {
-        Self {
-            tuning,
-            last: None,
-            stepped: None,
-            is_filled: false,
-        }
+        Self { tuning, last: None }
     }
 
     /// Number (in its period) of the representation that the next segment is taken from.
     pub fn next(&mut self, ladder: &Ladder, moment: Moment) -> usize {
-        self.is_filled |= moment.buffered >= DRY;
         let at = self
             .last
             .and_then(|last| ladder.rungs.iter().position(|rung| rung.is(last)));
@@ -191,16 +171,16 @@ impl Chooser {
             // A first segment: the best that the link carries; an unmeasured one is believed to carry the best.
             (None, Some(link_bps)) => {
                 let is_slow = |rung: &Rung| rung.bandwidth_bps <= percent(link_bps, FIRST_PERCENT);
-                ladder.best(|_| true, |rung| is_slow(rung) || self.may_take(rung, 100, link_bps, moment))
+                ladder.best(
+                    |_| true,
+                    |rung| is_slow(rung) || self.may_take(rung, 100, link_bps, moment),
+                )
             }
             (None, None) => ladder.rungs.len().saturating_sub(1),
         };
         let Some(rung) = ladder.rungs.get(next) else {
             return 0;
         };
-        if self.last.is_some_and(|last| !rung.is(last)) {
-            self.stepped = Some(moment.now);
-        }
         self.last = Some(*rung);
         rung.number
     }
@@ -209,14 +189,9 @@ impl Chooser {
         let Some(here) = ladder.rungs.get(at) else {
             return at;
         };
-        let is_starting = !self.is_filled && here.bandwidth_bps <= percent(link_bps, self.tuning.start_percent);
-        if !is_starting && !self.may_take(here, self.tuning.keep_percent, link_bps, moment) {
+        if !self.may_take(here, self.tuning.keep_percent, link_bps, moment) {
             let is_open = |rung: &Rung| rung.rate_hz == here.rate_hz || moment.buffered < DRY;
             return ladder.best(is_open, |rung| self.may_take(rung, 100, link_bps, moment));
-        }
-        let since = |stepped| moment.now.saturating_sub(stepped);
-        if self.stepped.is_some_and(|stepped| since(stepped) < self.tuning.hold) {
-            return at;
         }
         let mut above = ladder.rungs.iter().enumerate().skip(at + 1);
         match above.find(|(_, rung)| rung.rate_hz == here.rate_hz) {

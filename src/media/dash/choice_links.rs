@@ -1,7 +1,7 @@
 //! The choice over made-up links, beside policies that think less: the table of docs/audio.md, and the sweep that the
 //! constants come from. What is best is said before: **no silence above all**, which is to say no more than a second in 20
-//! minutes beyond what the least representation alone has over the same links; then the highest mean of the logarithm of the
-//! bit rate, less the mean change of it from one segment to the next.
+//! minutes beyond what the least representation alone has over the same links, and in no setting more than by the rule of the
+//! last segment; then the highest mean of the logarithm of the bit rate, less the mean change of it from one segment to the next.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -34,6 +34,8 @@ const PIECE_S: f64 = 0.1;
 const PIECES: usize = 36_000;
 /// Silence beyond the least representation's that is put up with, seconds in [`PLAYED_S`].
 const SLACK_S: f64 = 1.0;
+/// What is worth no less than this part of the best is as good: the best constants are a plateau, not a peak.
+const PLATEAU: f64 = 0.98;
 /// Seeds of the links that the sweep goes over; those of the table and of the tests are others.
 const SWEPT: [u64; 2] = [1, 2];
 
@@ -68,7 +70,11 @@ impl Link {
         let (round, rest) = ((goal / all).floor(), goal.rem_euclid(all));
         let piece = self.sums.partition_point(|sum| *sum < rest).clamp(1, PIECES) - 1;
         let whole = self.sums[piece + 1] - self.sums[piece];
-        let part = if whole > 0.0 { (rest - self.sums[piece]) / whole } else { 0.0 };
+        let part = if whole > 0.0 {
+            (rest - self.sums[piece]) / whole
+        } else {
+            0.0
+        };
         round * length + (piece as f64 + part) * PIECE_S
     }
 }
@@ -102,7 +108,11 @@ fn links(seed: u64) -> Vec<Link> {
             scale * (2000.0 - at.rem_euclid(60.0) / 60.0 * 1900.0)
         }),
         Link::new("gone for 15 s each 2 min, else 2 Mbit/s", 0.08, |at| {
-            if is_in(at, 0.0, 15.0, 120.0) && at > 60.0 { 0.0 } else { 2000.0 * scale }
+            if is_in(at, 0.0, 15.0, 120.0) && at > 60.0 {
+                0.0
+            } else {
+                2000.0 * scale
+            }
         }),
         Link::new("1 s of each 6 s, of 6 Mbit/s", 0.08, |at| {
             if is_in(at, 0.0, 1.0, 6.0) { 6000.0 * scale } else { 0.0 }
@@ -117,13 +127,17 @@ fn links(seed: u64) -> Vec<Link> {
         kbps
     }));
     let (mut gone, mut back) = (60.0, 0.0);
-    list.push(Link::new("gone for 20 to 40 s each 2 to 4 min, else 1.5 Mbit/s", 0.08, |at| {
-        if at >= gone {
-            back = at + 20.0 + even(&mut rng) * 20.0;
-            gone = back + 120.0 + even(&mut rng) * 120.0;
-        }
-        if at < back { 0.0 } else { 1500.0 * scale }
-    }));
+    list.push(Link::new(
+        "gone for 20 to 40 s each 2 to 4 min, else 1.5 Mbit/s",
+        0.08,
+        |at| {
+            if at >= gone {
+                back = at + 20.0 + even(&mut rng) * 20.0;
+                gone = back + 120.0 + even(&mut rng) * 120.0;
+            }
+            if at < back { 0.0 } else { 1500.0 * scale }
+        },
+    ));
     // Rates log-normal, 6 % of them nothing at all, for times with a heavy tail.
     for (name, median, wait_s) in [
         ("mobile, median 1.2 Mbit/s", 1200.0, 0.15),
@@ -250,7 +264,6 @@ fn played(link: &Link, setting: Setting, policy: Policy, ladder: &Ladder) -> Cam
                     link_bps: meter.bps(),
                     buffered: Duration::from_secs_f64(loaded),
                     segment: (number > 0).then(|| Duration::from_secs_f64(segment_s)),
-                    now: Duration::from_secs_f64(now),
                 };
                 chooser.next(ladder, moment)
             }
@@ -280,7 +293,9 @@ fn over(links: &[Link], settings: &[Setting], policy: Policy) -> Came {
     let ladder = Ladder::of(&all_offered(), WIDE).unwrap();
     let each = |link| {
         let ladder = &ladder;
-        settings.iter().map(move |setting| played(link, *setting, policy, ladder))
+        settings
+            .iter()
+            .map(move |setting| played(link, *setting, policy, ladder))
     };
     Came::mean(&links.iter().flat_map(each).collect::<Vec<_>>())
 }
@@ -301,9 +316,15 @@ fn over_all_links_it_is_silent_less_than_the_last_segments_rule_and_as_good_with
     for (name, setting) in names.into_iter().zip(SETTINGS) {
         row(&format!("*mean, {name}*"), &links, setting);
     }
-    let [tonearm, best, last, least] = policies.map(|policy| over(&links, &SETTINGS, policy));
-    assert!(tonearm.silent_s < last.silent_s.min(best.silent_s), "{tonearm:?} {last:?}");
-    assert!(tonearm.silent_s < least.silent_s + 2.0 * SLACK_S, "{tonearm:?} {least:?}");
+    let [tonearm, best, last, floor] = policies.map(|policy| over(&links, &SETTINGS, policy));
+    assert!(
+        tonearm.silent_s < last.silent_s.min(best.silent_s),
+        "{tonearm:?} {last:?}"
+    );
+    assert!(
+        tonearm.silent_s < least.silent_s + 2.0 * SLACK_S,
+        "{tonearm:?} {least:?}"
+    );
     assert!(tonearm.switches * 3.0 < last.switches, "{tonearm:?} {last:?}");
     assert!(tonearm.quality > 0.9 * last.quality, "{tonearm:?} {last:?}");
 }
@@ -313,30 +334,28 @@ fn over_a_steady_link_that_carries_the_best_it_is_the_best() {
     for link in links(0).iter().take(3) {
         let link = std::slice::from_ref(link);
         let came = over(link, &SETTINGS[..1], ours());
-        assert!(came.silent_s <= 0.0 && came.mean_kbps > 900.0, "{}: {came:?}", link[0].name);
+        assert!(
+            came.silent_s <= 0.0 && came.mean_kbps > 900.0,
+            "{}: {came:?}",
+            link[0].name
+        );
     }
 }
 
 /// Every combination of these.
 fn swept() -> Vec<(Tuning, u64)> {
     let mut list = Vec::new();
-    for empty_percent in [30, 45, 60] {
+    for empty_percent in [20, 30, 40, 60] {
         for full_percent in [90, 110, 130, 150, 170] {
-            for full in [40, 50, 60].map(Duration::from_secs) {
-                for keep_percent in [100, 130, 160, 200] {
-                    for hold in [0, 8, 16].map(Duration::from_secs) {
-                        for start_percent in [0, 80, 90] {
-                            let tuning = Tuning {
-                                empty_percent,
-                                full_percent,
-                                full,
-                                keep_percent,
-                                hold,
-                                start_percent,
-                            };
-                            list.extend([4, 8, 12].map(|half_life_s| (tuning, half_life_s)));
-                        }
-                    }
+            for full in [40, 50, 60, 75].map(Duration::from_secs) {
+                for keep_percent in [100, 130, 160, 200, 250] {
+                    let tuning = Tuning {
+                        empty_percent,
+                        full_percent,
+                        full,
+                        keep_percent,
+                    };
+                    list.extend([4, 8, 12, 16].map(|half_life_s| (tuning, half_life_s)));
                 }
             }
         }
@@ -346,24 +365,35 @@ fn swept() -> Vec<(Tuning, u64)> {
 
 #[test]
 #[ignore = "takes minutes: make sweep"]
-fn the_constants_are_the_best_of_the_sweep() {
+fn the_constants_are_among_the_best_of_the_sweep() {
     let links: Vec<_> = SWEPT.into_iter().flat_map(links).collect();
     let bound_s = over(&links, &SETTINGS, Policy::Least).silent_s + SLACK_S;
-    println!("silence, bit rate, worth; at most {bound_s:.2} s are put up with");
-    let mut all: Vec<_> = swept()
-        .into_iter()
-        .map(|(tuning, half_life_s)| {
-            let half_life = Duration::from_secs(half_life_s);
-            (tuning, half_life, over(&links, &SETTINGS, Policy::Ours(tuning, half_life)))
-        })
-        .collect();
+    let naive_s = SETTINGS.map(|setting| over(&links, &[setting], Policy::Last).silent_s);
+    println!("at most {bound_s:.2} s of silence on the whole, {naive_s:.2?} s by setting");
+    let all = swept();
     let count = all.len();
-    all.retain(|(_, _, came)| came.silent_s <= bound_s);
+    let came = |(tuning, half_life_s): (Tuning, u64)| {
+        let half_life = Duration::from_secs(half_life_s);
+        let each = SETTINGS.map(|setting| over(&links, &[setting], Policy::Ours(tuning, half_life)));
+        let is_kept = each
+            .iter()
+            .zip(naive_s)
+            .all(|(came, bound_s)| came.silent_s <= bound_s);
+        let came = Came::mean(&each);
+        (is_kept && came.silent_s <= bound_s).then_some((tuning, half_life, came))
+    };
+    let mut all: Vec<_> = all.into_iter().filter_map(came).collect();
     println!("{} of {count} keep to it", all.len());
     all.sort_by(|one, other| other.2.worth().total_cmp(&one.2.worth()));
     for (tuning, half_life, came) in all.iter().take(10) {
-        println!("{}, worth {:.4}: {tuning:?}, half-life {half_life:?}", came.cell(), came.worth());
+        println!(
+            "{}, worth {:.4}: {tuning:?}, half-life {half_life:?}",
+            came.cell(),
+            came.worth()
+        );
     }
-    let (tuning, half_life, _) = all.first().unwrap();
-    assert_eq!((*tuning, *half_life), (TUNED, HALF_LIFE));
+    let is_ours = |one: &&(Tuning, Duration, Came)| (one.0, one.1) == (TUNED, HALF_LIFE);
+    let chosen = all.iter().find(is_ours).expect("it is swept and keeps to the bounds");
+    println!("the product's: {}, worth {:.4}", chosen.2.cell(), chosen.2.worth());
+    assert!(chosen.2.worth() >= PLATEAU * all[0].2.worth(), "{chosen:?}");
 }

@@ -38,20 +38,19 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Segments of 4 s, with so much loaded, at that time.
-fn at(link_bps: Option<u64>, buffered: u64, now: u64) -> Moment {
+/// Segments of 4 s, with so much loaded.
+fn at(link_bps: Option<u64>, buffered: u64) -> Moment {
     Moment {
         link_bps,
         buffered: s(buffered),
         segment: Some(s(4)),
-        now: s(now),
     }
 }
 
 #[test]
 fn the_best_that_the_link_carries_is_first_and_lossless_is_above_lossy() {
     let ladder = Ladder::of(&service(), WIDE).unwrap();
-    let first = |bps| Chooser::default().next(&ladder, at(bps, 0, 0));
+    let first = |bps| Chooser::default().next(&ladder, at(bps, 0));
     assert_eq!(
         [
             first(None),
@@ -75,7 +74,7 @@ fn what_cannot_be_played_here_is_not_chosen_and_is_named() {
         bits_max: 16,
     };
     let ladder = Ladder::of(&all, cd).unwrap();
-    assert_eq!(Chooser::default().next(&ladder, at(None, 0, 0)), 2);
+    assert_eq!(Chooser::default().next(&ladder, at(None, 0)), 2);
     let refusal = Ladder::of(&all[..2], cd).unwrap_err().to_string();
     assert!(refusal.contains("E-AC-3 at 48000 Hz, FLAC at 192000 Hz"), "{refusal}");
     let mut deep = service();
@@ -93,7 +92,7 @@ fn what_cannot_be_played_here_is_not_chosen_and_is_named() {
 #[test]
 fn an_entry_that_begins_with_sound_in_hand_begins_with_what_that_affords() {
     let ladder = Ladder::of(&service(), WIDE).unwrap();
-    let first = |buffered| Chooser::default().next(&ladder, at(Some(1_100_000), buffered, 0));
+    let first = |buffered| Chooser::default().next(&ladder, at(Some(1_100_000), buffered));
     assert_eq!([first(0), first(60)], [2, 0]);
 }
 
@@ -101,56 +100,65 @@ fn an_entry_that_begins_with_sound_in_hand_begins_with_what_that_affords() {
 fn what_the_link_does_not_carry_is_kept_as_long_as_there_is_enough_in_hand() {
     let ladder = Ladder::of(&service(), WIDE).unwrap();
     let mut started = Chooser::default();
-    started.next(&ladder, at(None, 0, 0));
-    let then = |buffered| started.clone().next(&ladder, at(Some(700_000), buffered, 100));
-    assert_eq!([then(60), then(30), then(10), then(0)], [0, 2, 2, 3]);
-}
-
-#[test]
-fn a_start_is_no_shortage() {
-    let ladder = Ladder::of(&service(), WIDE).unwrap();
-    let mut chooser = Chooser::default();
-    chooser.next(&ladder, at(None, 0, 0));
-    let mut then = |link, buffered, now| chooser.next(&ladder, at(Some(link), buffered, now));
-    assert_eq!(then(1_300_000, 4, 3), 0, "the link carries it, so what is loaded grows");
-    assert_eq!(then(1_300_000, 20, 50), 0);
-    assert_eq!(then(1_300_000, 2, 90), 2, "now it has shrunk");
-    let mut slow = Chooser::default();
-    slow.next(&ladder, at(None, 0, 0));
-    assert_eq!(slow.next(&ladder, at(Some(1_100_000), 4, 4)), 2, "too little is to spare");
+    started.next(&ladder, at(None, 0));
+    let then = |buffered| started.clone().next(&ladder, at(Some(700_000), buffered));
+    assert_eq!([then(60), then(30), then(10), then(0)], [0, 0, 2, 3]);
 }
 
 #[test]
 fn long_segments_need_more_in_hand() {
     let ladder = Ladder::of(&service(), WIDE).unwrap();
     let mut low = Chooser::default();
-    low.next(&ladder, at(Some(1_000_000), 0, 0));
+    low.next(&ladder, at(Some(1_000_000), 0));
     let then = |seconds| {
         let moment = Moment {
             segment: seconds,
-            ..at(Some(1_500_000), 13, 50)
+            ..at(Some(1_500_000), 13)
         };
         low.clone().next(&ladder, moment)
     };
-    let far = at(Some(2_000_000), 20, 50);
+    let far = at(Some(2_000_000), 20);
     assert_eq!(low.clone().next(&ladder, far), 0);
-    assert_eq!(low.clone().next(&ladder, Moment { segment: Some(s(30)), ..far }), 2);
+    assert_eq!(
+        low.clone().next(
+            &ladder,
+            Moment {
+                segment: Some(s(30)),
+                ..far
+            }
+        ),
+        2
+    );
     assert_eq!(low.clone().next(&ladder, Moment { segment: None, ..far }), 0);
     assert_eq!(then(None), 2);
 }
 
 #[test]
-fn it_steps_up_by_one_with_sound_in_hand_and_not_again_at_once() {
+fn it_steps_up_by_one_with_sound_in_hand() {
     let ladder = Ladder::of(&service(), WIDE).unwrap();
     let mut chooser = Chooser::default();
-    let mut then = |link, buffered, now| chooser.next(&ladder, at(Some(link), buffered, now));
-    assert_eq!(then(100_000, 0, 0), 1);
-    assert_eq!(then(400_000, 10, 50), 1, "too little in hand");
-    assert_eq!(then(9_000_000, 30, 51), 3);
-    assert_eq!(then(9_000_000, 30, 55), 3, "held");
-    assert_eq!(then(9_000_000, 30, 60), 2);
-    assert_eq!(then(1_000_000, 30, 100), 2, "no margin");
-    assert_eq!(then(1_000_000, 60, 130), 0, "what is loaded pays for it");
+    let mut then = |link, buffered| chooser.next(&ladder, at(Some(link), buffered));
+    assert_eq!(then(100_000, 0), 1);
+    assert_eq!(then(300_000, 10), 1, "too little in hand");
+    assert_eq!(then(9_000_000, 30), 3);
+    assert_eq!(then(9_000_000, 30), 2);
+    assert_eq!(then(1_000_000, 30), 2, "too slow");
+    assert_eq!(then(1_000_000, 60), 0, "what is loaded pays for it");
+}
+
+#[test]
+fn a_step_up_is_not_taken_back_at_once() {
+    let ladder = Ladder::of(&service(), WIDE).unwrap();
+    let mut chooser = Chooser::default();
+    chooser.next(&ladder, at(Some(400_000), 0));
+    assert_eq!(chooser.next(&ladder, at(Some(1_100_000), 30)), 2);
+    assert_eq!(chooser.next(&ladder, at(Some(1_200_000), 40)), 0);
+    assert_eq!(
+        chooser.next(&ladder, at(Some(900_000), 30)),
+        0,
+        "less would not do for a step up"
+    );
+    assert_eq!(chooser.next(&ladder, at(Some(500_000), 10)), 3);
 }
 
 #[test]
@@ -158,18 +166,18 @@ fn another_clock_is_taken_only_when_there_is_nothing_left_to_lose() {
     let two = offered(&[("flac", 96_000, 2_500_000), ("opus", 48_000, 320_000)]);
     let ladder = Ladder::of(&two, WIDE).unwrap();
     let mut chooser = Chooser::default();
-    let mut then = |link, buffered, now| chooser.next(&ladder, at(link, buffered, now));
-    assert_eq!(then(None, 0, 0), 0);
-    assert_eq!(then(Some(600_000), 15, 10), 0);
-    assert_eq!(then(Some(600_000), 5, 20), 1);
-    assert_eq!(then(Some(90_000_000), 60, 90), 1, "not back within the entry");
+    let mut then = |link, buffered| chooser.next(&ladder, at(link, buffered));
+    assert_eq!(then(None, 0), 0);
+    assert_eq!(then(Some(600_000), 15), 0);
+    assert_eq!(then(Some(600_000), 5), 1);
+    assert_eq!(then(Some(90_000_000), 60), 1, "not back within the entry");
 }
 
 #[test]
 fn without_anything_that_fits_it_takes_what_needs_least() {
     let ladder = Ladder::of(&service(), WIDE).unwrap();
     let mut chooser = Chooser::default();
-    chooser.next(&ladder, at(None, 0, 0));
-    assert_eq!(chooser.next(&ladder, at(Some(0), 0, 9)), 1);
-    assert_eq!(chooser.next(&ladder, at(Some(u64::MAX), 60, u64::MAX / 2)), 3);
+    chooser.next(&ladder, at(None, 0));
+    assert_eq!(chooser.next(&ladder, at(Some(0), 0)), 1);
+    assert_eq!(chooser.next(&ladder, at(Some(u64::MAX), 60)), 3);
 }
