@@ -30,6 +30,7 @@ impl Segments for Listed {
             begin: segment.begin,
             origin_ticks: segment.origin_ticks,
             timescale: segment.timescale,
+            pssh: segment.pssh,
         }))
     }
 

@@ -75,6 +75,8 @@ pub struct Segment {
     pub origin_ticks: i64,
     /// Ticks a second of `origin_ticks`; not zero.
     pub timescale: u32,
+    /// `pssh` boxes that the manifest tells of.
+    pub pssh: Vec<Arc<[u8]>>,
 }
 
 /// What is known of a segment before its bytes.
@@ -84,6 +86,7 @@ struct Announced {
     description: Option<Arc<[u8]>>,
     origin_ticks: i64,
     timescale: u32,
+    pssh: Vec<Arc<[u8]>>,
 }
 
 /// The segments of an entry, in order.
@@ -113,6 +116,7 @@ impl Segments {
             begin: next.sound.begin,
             origin_ticks: next.origin_ticks,
             timescale: next.timescale,
+            pssh: next.pssh,
         }))
     }
 
@@ -186,6 +190,10 @@ impl Segments {
             description: plan.description(sound.representation)?,
             origin_ticks: representation.origin_ticks,
             timescale: representation.timescale,
+            pssh: representation
+                .encryption
+                .as_ref()
+                .map_or_else(Vec::new, |encryption| encryption.pssh.clone()),
             sound,
         })))
     }

@@ -375,10 +375,7 @@ fn the_constants_are_among_the_best_of_the_sweep() {
     let came = |(tuning, half_life_s): (Tuning, u64)| {
         let half_life = Duration::from_secs(half_life_s);
         let each = SETTINGS.map(|setting| over(&links, &[setting], Policy::Ours(tuning, half_life)));
-        let is_kept = each
-            .iter()
-            .zip(naive_s)
-            .all(|(came, bound_s)| came.silent_s <= bound_s);
+        let is_kept = each.iter().zip(naive_s).all(|(came, bound_s)| came.silent_s <= bound_s);
         let came = Came::mean(&each);
         (is_kept && came.silent_s <= bound_s).then_some((tuning, half_life, came))
     };
