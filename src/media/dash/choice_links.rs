@@ -322,8 +322,8 @@ fn over_all_links_it_is_silent_less_than_the_last_segments_rule_and_as_good_with
         "{tonearm:?} {last:?}"
     );
     assert!(
-        tonearm.silent_s < least.silent_s + 2.0 * SLACK_S,
-        "{tonearm:?} {least:?}"
+        tonearm.silent_s < floor.silent_s + 2.0 * SLACK_S,
+        "{tonearm:?} {floor:?}"
     );
     assert!(tonearm.switches * 3.0 < last.switches, "{tonearm:?} {last:?}");
     assert!(tonearm.quality > 0.9 * last.quality, "{tonearm:?} {last:?}");
