@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz hour lead format
+.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ fuzz: setup-test ## what comes from outside and went wrong in every way, each ta
 	$(if $(filter-out $(FUZZ_TARGETS),$(FUZZ_TARGET)),$(error FUZZ_TARGET is one of: $(FUZZ_TARGETS)))
 	set -e; for tests in $(foreach target,$(FUZZ_TARGET),$(FUZZ_$(target))); do \
 		FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm $$tests -- --ignored --nocapture; done
+
+# Unoptimised it takes a quarter of an hour.
+sweep: setup-test ## what the constants of the choice among representations come from: all of them over many links
+	cargo test $(CARGO_FLAGS) --release --bin tonearm media::dash::choice::links -- --ignored --nocapture
 
 hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
 	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \
