@@ -40,19 +40,17 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "Frames that were heard.",
         sound.frames_heard,
     );
-    let gapless = sound.boundaries_gapless.into();
     figure(
         "boundaries_gapless_total",
         "counter",
         "Entries that followed another without a gap.",
-        gapless,
+        sound.boundaries_gapless.into(),
     );
-    let gaps = sound.boundaries_silent.into();
     figure(
         "boundaries_with_gap_total",
         "counter",
         "Entries that followed another after a silence.",
-        gaps,
+        sound.boundaries_silent.into(),
     );
     figure(
         "device_losses_total",

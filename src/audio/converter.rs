@@ -59,17 +59,9 @@ struct Conversion {
 impl Conversion {
     fn new(from: u32, to: u32) -> Option<Self> {
         let size = |rate: u32| usize::try_from(rate).ok();
+        let chunk = chunk_frames(from, to)?;
         let window = WindowFunction::BlackmanHarris2;
-        let resampler = Fft::new_custom(
-            size(from)?,
-            size(to)?,
-            CHUNK_FRAMES,
-            1,
-            CHANNELS,
-            window,
-            FixedSync::Both,
-        )
-        .ok()?;
+        let resampler = Fft::new_custom(size(from)?, size(to)?, chunk, 1, CHANNELS, window, FixedSync::Both).ok()?;
         let room = |frames: usize| vec![0.0; frames * CHANNELS].into_boxed_slice();
         Some(Self {
             from,
@@ -160,6 +152,22 @@ impl Conversion {
         self.taken
             .saturating_sub(heard * u64::from(self.from) / u64::from(self.to.max(1)))
     }
+}
+
+/// Frames converted at a time: the fewest above [`CHUNK_FRAMES`] that are an even number of the rates' common spans. The
+/// filter's middle is then a whole frame on both sides; half a frame would shift the sound by that much.
+fn chunk_frames(from: u32, to: u32) -> Option<usize> {
+    let span = usize::try_from(from / common_divisor(from, to)?).ok()?;
+    let pairs = CHUNK_FRAMES.div_ceil(span.checked_mul(2)?);
+    span.checked_mul(2)?.checked_mul(pairs)
+}
+
+/// The greatest; `None` of zeros.
+fn common_divisor(mut one: u32, mut other: u32) -> Option<u32> {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    (one != 0).then_some(one)
 }
 
 #[expect(

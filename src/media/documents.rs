@@ -11,7 +11,7 @@ use ureq::{Agent, ResponseExt};
 use super::answer::{self, Head, Meaning};
 use super::body::{Admission, Body, Sort};
 use super::dash::{self, Limits};
-use super::fetch::{Outcome, ask, outcome_of_refusal};
+use super::fetch::{Outcome, ask};
 use super::library::Shared;
 use super::order::{Order, Subject};
 use super::part::key_of;
@@ -243,5 +243,15 @@ pub fn spare(body: &mut Body, order: &Order, pool: &mut Pool) -> bool {
                 Missing::Lost => false,
             }
         }
+    }
+}
+
+/// How a request ends whose answer was not let in.
+pub fn outcome_of_refusal(admission: Admission, status: u16) -> Outcome {
+    match admission {
+        Admission::Go { .. } => Outcome::Done,
+        Admission::Again(reason) => Outcome::Trouble(reason.to_owned(), None),
+        Admission::Later(wait_s) => Outcome::Trouble(format!("status {status}"), wait_s),
+        Admission::Fault(fault, reason) => Outcome::Fault(fault, reason),
     }
 }

@@ -206,8 +206,9 @@ pub fn ask(order: &Order, agent: &Agent) -> Result<Response<ureq::Body>, Outcome
         };
         request = request.header(header::RANGE, range);
     }
-    let request = request.body(()).map_err(Error::from);
     request
+        .body(())
+        .map_err(Error::from)
         .and_then(|request| agent.run(request))
         .map_err(|error| outcome_of(&error))
 }
@@ -251,22 +252,12 @@ fn admit(
             Ok((first, end))
         }
         refused @ (Admission::Again(_) | Admission::Later(_) | Admission::Fault(..)) => {
-            Err(outcome_of_refusal(refused, head.status))
+            Err(documents::outcome_of_refusal(refused, head.status))
         }
     };
     drop(state);
     shared.data.notify_all();
     admitted
-}
-
-/// How a request ends whose answer was not let in.
-pub fn outcome_of_refusal(admission: Admission, status: u16) -> Outcome {
-    match admission {
-        Admission::Go { .. } => Outcome::Done,
-        Admission::Again(reason) => Outcome::Trouble(reason.to_owned(), None),
-        Admission::Later(wait_s) => Outcome::Trouble(format!("status {status}"), wait_s),
-        Admission::Fault(fault, reason) => Outcome::Fault(fault, reason),
-    }
 }
 
 /// Puts bytes that belong at `at` into their chunks; waits for memory where that is worth it.

@@ -456,8 +456,7 @@ fn wander(seed: u64) {
             ((2, length), Some(bytes)) => {
                 let first = request.range().map_or(0, |(first, _)| first);
                 announce(wire, &bytes, first);
-                let length = usize::try_from(length).unwrap();
-                wire.raw(&bytes[first..][..length.min(bytes.len() - first)]);
+                wire.raw(&bytes[first..][..usize::try_from(length).unwrap().min(bytes.len() - first)]);
                 Then::Close
             }
             _ => serve(request, wire, &manifest, &hosted, 3 * SEGMENT),
