@@ -253,7 +253,7 @@ fn the_clear_beginning_of_an_encrypted_entry_is_its_head_and_without_one_there_i
     heads.want(
         vec![
             entry(1, encrypted),
-            entry(2, include_bytes!("../../tests/media/cbcs-flac.mp4")),
+            entry(2, include_bytes!("../../tests/media/cbcs-aac.mp4")),
         ],
         now,
     );
@@ -262,5 +262,4 @@ fn the_clear_beginning_of_an_encrypted_entry_is_its_head_and_without_one_there_i
     // Eight packets of 576 frames are in the clear.
     assert!(!head.is_whole && head.frames == clear[..8 * 576 * CHANNELS]);
     assert!(heads.get(HeadKey(2)).is_none());
-    assert_eq!(heads.rest(now), None, "it is not tried again");
 }
