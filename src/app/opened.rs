@@ -77,5 +77,6 @@ fn segment<M: MediaSource + 'static>(segment: media::Segment<M>) -> Segment {
         begin: segment.begin,
         origin_ticks: segment.origin_ticks,
         timescale: segment.timescale,
+        pssh: segment.pssh,
     }
 }

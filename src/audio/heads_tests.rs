@@ -218,6 +218,7 @@ fn head_of_first_segment(file: &'static [u8]) -> Option<Arc<Head>> {
             begin: first.begin,
             origin_ticks: first.origin_ticks,
             timescale: first.timescale,
+            pssh: first.pssh,
         };
         Some(Beginning {
             stream: Stream::Segments(Box::new(Begun(vec![first]))),

@@ -25,6 +25,7 @@ pub struct Piece {
     pub begin: Duration,
     pub origin_ticks: i64,
     pub timescale: u32,
+    pub pssh: Vec<Arc<[u8]>>,
 }
 
 impl Segments for Listed {
@@ -40,6 +41,7 @@ impl Segments for Listed {
             begin: piece.begin,
             origin_ticks: piece.origin_ticks,
             timescale: piece.timescale,
+            pssh: piece.pssh,
         }))
     }
 
@@ -70,6 +72,7 @@ pub fn set(number: u32, file: &[u8], segment: Duration) -> Vec<Piece> {
             begin: segment * index,
             origin_ticks: 0,
             timescale: 1,
+            pssh: Vec::new(),
         })
         .collect()
 }

@@ -43,7 +43,6 @@ mod resample;
 mod seam;
 mod shared;
 mod stereo;
-#[allow(dead_code, reason = "segments are named by whoever gives them")]
 mod stream;
 mod stretch;
 #[cfg(test)]
@@ -69,7 +68,6 @@ pub use heads::{Beginning, HeadKey, Preparation};
 pub use output::Output;
 pub use paced::Paced;
 pub use shared::{Counters, urge};
-#[allow(unused_imports, reason = "named by whoever gives keys and segments")]
 pub use stream::{Segment, Segments, Stream};
 pub use tone::{play_chime, play_tone};
 #[cfg(all(test, feature = "simulator"))]

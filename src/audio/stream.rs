@@ -64,4 +64,6 @@ pub struct Segment {
     pub origin_ticks: i64,
     /// Ticks a second of `origin_ticks`; not zero.
     pub timescale: u32,
+    /// `pssh` boxes, whole, that the manifest tells of: a licence is asked for with them where the description has none.
+    pub pssh: Vec<Arc<[u8]>>,
 }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::*;
+use crate::audio::listed::{Listed, Piece, set};
 use crate::audio::test_keys::{ID, Licence, RawKeys};
 use crate::keys::{KeyState, Scheme};
 
@@ -219,4 +221,39 @@ fn other_schemes_are_refused_by_name() {
 
 fn place(bytes: &[u8], what: &[u8]) -> usize {
     bytes.windows(what.len()).position(|window| window == what).unwrap()
+}
+
+/// The segments of an encrypted file. Their description has lost its `pssh`; the manifest has one.
+fn in_segments(file: &[u8]) -> Vec<Piece> {
+    let mut all = set(0, file, Duration::from_millis(50));
+    let mut description = all[0].description.to_vec();
+    let at = description.windows(4).position(|name| name == b"pssh").unwrap();
+    description[at..at + 4].copy_from_slice(b"free");
+    for piece in &mut all {
+        piece.description = description.clone().into();
+        piece.pssh = vec![MANIFESTS_OWN.into()];
+    }
+    all
+}
+
+const MANIFESTS_OWN: &[u8] = b"\0\0\0\x08pssh";
+
+#[test]
+fn encrypted_segments_are_made_clear_and_their_licence_is_asked_for_as_the_manifest_says() {
+    for case in cases().iter().take(2) {
+        let licence = Arc::<Licence>::default();
+        let keys: Box<dyn Keys> = Box::new(RawKeys(Arc::clone(&licence)));
+        let all_segments = in_segments(case.bytes);
+        let segments = Listed {
+            all: all_segments,
+            next: 0,
+            length: None,
+        };
+        let track = Track::open(Stream::Segments(Box::new(segments)), None, Some(keys), Millis::ZERO).unwrap();
+        let (frames, end) = decode(track);
+        assert_eq!(end, Step::Finished);
+        assert!(frames == all(case.source.0, case.source.1));
+        let asked = licence.asked.lock().unwrap();
+        assert!(!asked.is_empty() && asked.iter().all(|one| *one.pssh == [MANIFESTS_OWN.into()]));
+    }
 }

@@ -1,7 +1,6 @@
 //! What the audio path needs of a content decryption module, in the words of Common Encryption (ISO/IEC 23001-7). The
 //! audio path knows neither licences nor keys: it names the key it needs and hands over what is encrypted. The words
 //! stand between `audio` and `cdm`, which do not know each other.
-#![allow(dead_code, reason = "spoken by the demuxer and by the decryption modules")]
 
 pub mod cipher;
 

@@ -10,7 +10,6 @@
 
 pub mod answer;
 mod body;
-#[allow(dead_code, unused_imports, reason = "not all of its words are used yet")]
 pub mod dash;
 mod documents;
 mod fetch;

@@ -73,6 +73,8 @@ pub struct Segment<M = Reader> {
     pub origin_ticks: i64,
     /// Ticks a second of `origin_ticks`; not zero.
     pub timescale: u32,
+    /// `pssh` boxes that the manifest tells of.
+    pub pssh: Vec<Arc<[u8]>>,
 }
 
 /// What is known of a segment before its bytes.
@@ -82,6 +84,7 @@ pub(super) struct Announced {
     description: Option<Arc<[u8]>>,
     origin_ticks: i64,
     timescale: u32,
+    pssh: Vec<Arc<[u8]>>,
 }
 
 impl Announced {
@@ -94,6 +97,7 @@ impl Announced {
             begin: self.sound.begin,
             origin_ticks: self.origin_ticks,
             timescale: self.timescale,
+            pssh: self.pssh,
         }
     }
 
@@ -210,6 +214,10 @@ pub(super) fn look(body: &Body, at: u64) -> Option<io::Result<Option<Announced>>
         description: plan.description(sound.representation)?,
         origin_ticks: representation.origin_ticks,
         timescale: representation.timescale,
+        pssh: representation
+            .encryption
+            .as_ref()
+            .map_or_else(Vec::new, |encryption| encryption.pssh.clone()),
         sound,
     })))
 }

@@ -127,6 +127,7 @@ impl Demuxer {
             representation: segment.representation,
             is_used: true,
         });
+        demuxer.movie.complete(&segment.pssh);
         demuxer.origin = Origin::of(&segment);
         demuxer.turn_to(segment)?;
         Ok(demuxer)
@@ -402,6 +403,7 @@ impl Demuxer {
         if is_other {
             let mut description = Bytes::new(Box::new(Slice::new(Arc::clone(&segment.description))))?;
             (self.movie, self.config) = describe(&mut description)?;
+            self.movie.complete(&segment.pssh);
         }
         let origin = Origin::of(&segment);
         if is_other || origin != self.origin {

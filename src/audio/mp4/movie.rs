@@ -1,5 +1,7 @@
 //! `moov`: the first sound track of a file, what its decoder needs, where its samples are and which of them are to be heard.
 
+use std::sync::Arc;
+
 use super::Mp4Error;
 use super::auxiliary::Auxiliary;
 use super::boxes::{Bytes, Fields, FourCc, Header, children, find};
@@ -123,6 +125,13 @@ impl Movie {
             at = header.end;
         }
         Err(Mp4Error::NoSound)
+    }
+
+    /// Takes what a manifest says in place of `pssh` boxes of its own.
+    pub fn complete(&mut self, pssh: &[Arc<[u8]>]) {
+        if self.pssh.is_empty() {
+            self.pssh = pssh.iter().take(PSSH_MAX).map(|one| Box::from(&**one)).collect();
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::presentation::Representation;
+use super::protection::Scheme;
 
 /// So much of the measured link is counted on, in percent.
 const SAFETY_PERCENT: u64 = 80;
@@ -89,7 +90,12 @@ const NAMED_MAX: usize = 8;
 const MP4: [&str; 3] = ["audio/mp4", "video/mp4", "application/mp4"];
 
 fn fits(one: &Representation, limits: Limits) -> bool {
+    let scheme = one
+        .encryption
+        .as_ref()
+        .and_then(|encryption| encryption.scheme.as_ref());
     one.codec.is_decodable()
+        && !matches!(scheme, Some(Scheme::Other(_)))
         && one.mime.as_deref().is_none_or(|mime| MP4.contains(&mime))
         && one.channels.is_none_or(|channels| channels <= 2)
         && one.rate_hz.is_none_or(|rate| rate <= limits.rate_max_hz)

@@ -29,10 +29,7 @@ mod fuzz;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Chooser, Ladder, Limits, NothingPlayable};
-pub use codec::Codec;
-pub use error::ManifestError;
-pub use presentation::{Period, Presentation, Representation, Resource, Segment};
-pub use protection::{Encryption, Scheme};
+pub use choice::{Chooser, Ladder, Limits};
+pub use presentation::{Presentation, Representation, Resource, Segment};
 pub use read::parse;
 pub use throughput::Throughput;

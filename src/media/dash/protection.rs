@@ -28,8 +28,6 @@ pub enum Scheme {
 pub struct Encryption {
     /// How. `None`: only the media tells.
     pub scheme: Option<Scheme>,
-    /// Number of the key that is meant where the media names none (`cenc:default_KID`).
-    pub key: Option<[u8; 16]>,
     /// `pssh` boxes, whole, in the manifest's order.
     pub pssh: Vec<Arc<[u8]>>,
 }
@@ -49,8 +47,6 @@ impl Encryption {
                 let scheme = protection.attribute("value").filter(|value| !value.is_empty());
                 encryption.scheme = scheme.map(|value| scheme_of(&value)).or(encryption.scheme);
             }
-            let key = protection.attribute("default_KID").and_then(|text| key_of(&text));
-            encryption.key = key.or(encryption.key);
             let boxes = protection.all("pssh").filter_map(|one| pssh_of(one.text()));
             let room = PROTECTIONS_MAX.saturating_sub(encryption.pssh.len());
             encryption.pssh.extend(boxes.take(room));
@@ -65,19 +61,6 @@ fn scheme_of(value: &str) -> Scheme {
         "cbcs" => Scheme::Cbcs,
         other => Scheme::Other(cut(other)),
     }
-}
-
-/// A UUID; the first one of several.
-fn key_of(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text
-        .split_whitespace()
-        .next()?
-        .chars()
-        .filter(|one| *one != '-')
-        .collect();
-    let is_whole = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| is_whole)?;
-    Some(number.to_be_bytes())
 }
 
 /// A box in base64, perhaps with white space.
