@@ -37,7 +37,6 @@ mod paced;
 mod pack;
 mod packets;
 mod pages;
-mod predict;
 mod pump;
 mod ramp;
 mod resample;
