@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint bench fuzz hour format
+.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ setup: ## check what a build needs; install what is missing (asks first unless r
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-bench:
+	@scripts/setup.sh bench
 
 demo: setup ## build and play: the speaker and a local playback service in one program
 	cargo build $(CARGO_FLAGS) --release
@@ -46,6 +49,11 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from press to sound
 	cargo bench $(CARGO_FLAGS) --bench footprint
 
+# PARTS="frames instructions skips table" names what is to be measured again; the rest stays as it was.
+bench-audio: setup-bench ## every format and skips beside MPD, mpv, mpg123, into docs/audio.md; QUICK=1 measures less
+	cargo build $(CARGO_FLAGS) --release
+	QUICK=$(QUICK) python3 -B benches/peers/bench.py $(PARTS)
+
 # Seconds that each target of `make fuzz` goes on; FUZZ_SEED=n replays one run, FUZZ_TARGET=name takes one target.
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS := answers manifest mp4 cenc decoders
@@ -62,9 +70,16 @@ fuzz: setup-test ## what comes from outside and went wrong in every way, each ta
 	set -e; for tests in $(foreach target,$(FUZZ_TARGET),$(FUZZ_$(target))); do \
 		FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm $$tests -- --ignored --nocapture; done
 
+# Unoptimised it takes a quarter of an hour.
+sweep: setup-test ## what the constants of the choice among representations come from: all of them over many links
+	cargo test $(CARGO_FLAGS) --release --bin tonearm media::dash::choice::links -- --ignored --nocapture
+
 hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
 	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \
 		cargo test $(CARGO_FLAGS) --bin tonearm contract::hour -- --nocapture
+
+lead: setup-test ## licences a second before and after the end of the usual 30 s in the clear, in real time
+	cargo test $(CARGO_FLAGS) --test binary dash:: -- --ignored
 
 format: setup-test ## format the code
 	cargo fmt
