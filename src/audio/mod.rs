@@ -39,7 +39,6 @@ mod paced;
 mod pack;
 mod packets;
 mod pages;
-mod predict;
 mod pump;
 mod ramp;
 mod resample;

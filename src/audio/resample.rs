@@ -6,7 +6,6 @@ use rubato::{Fft, FixedSync, Resampler as _, ResamplerConstructionError, WindowF
 use thiserror::Error;
 
 use super::output::CHANNELS;
-use super::predict::predicted;
 
 /// Frames worked on at once, of either rate at least: the filter is this long, which keeps it flat up to 20 kHz at CD rate.
 const CHUNK_FRAMES: usize = 1024;
@@ -188,17 +187,20 @@ impl Resampler {
     }
 }
 
-/// What lies beyond the last of `frames` for a filter: they go on as they were.
+/// What lies beyond the last of `frames` for a filter: they go on turned about their last one, so that neither value nor
+/// slope jumps.
 fn beyond(frames: &[f64], wanted: usize) -> Vec<f64> {
-    let mut all = vec![0.0; wanted * CHANNELS];
-    for side in 0..CHANNELS {
-        let known: Vec<f64> = frames.iter().skip(side).step_by(CHANNELS).copied().collect();
-        let to = all.iter_mut().skip(side).step_by(CHANNELS);
-        for (to, sample) in to.zip(predicted(&known, wanted)) {
-            *to = sample;
-        }
-    }
-    all
+    let all: Vec<&[f64]> = frames.chunks_exact(CHANNELS).collect();
+    let Some((last, before)) = all.split_last() else {
+        return vec![0.0; wanted * CHANNELS];
+    };
+    let earlier = before.iter().rev().copied();
+    let first = before.first().copied().unwrap_or(last);
+    earlier
+        .chain(std::iter::repeat(first))
+        .take(wanted)
+        .flat_map(|frame| last.iter().zip(frame).map(|(last, sample)| 2.0 * last - sample))
+        .collect()
 }
 
 fn count(samples: usize) -> i64 {

@@ -2,41 +2,20 @@
 //! file bends the first frames of the new ones towards where the old ones were going; it must not know about codecs.
 
 use super::output::CHANNELS;
-use super::predict::predicted;
 
-/// Frames over which a jump between two decoders that are both in full swing is spread, or one gives way to the other:
-/// five milliseconds at 48 kHz.
+/// Frames over which a jump between two decoders that are both in full swing is spread: five milliseconds at 48 kHz.
 const WARM_FRAMES: usize = 240;
 /// Frames over which the old sound gives way to a decoder that has not got going: twenty milliseconds at 48 kHz, which is
 /// a packet of Opus or of AAC.
 const COLD_FRAMES: usize = 960;
-/// Frames that are remembered: enough to tell the low notes apart.
-const RECENT_FRAMES: usize = 2048;
+
 /// How the new frames begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
-    /// As the source, and so were the old ones: what is between them is a step or two.
-    Exact,
-    /// As good as they will get.
+    /// As the source.
     Warm,
-    /// Out of silence: the decoder needs a packet before that it was not given.
+    /// Out of silence: the decoder needs packets before that it was not given.
     Cold,
-    /// As something else: for `frames`, the decoder guesses at what it was not given. A third of them are not heard.
-    Rough {
-        /// Counted at the entry's rate.
-        frames: usize,
-    },
-}
-
-impl Begin {
-    /// Frames of the old sound alone, and frames in which it gives way.
-    fn lengths(self) -> (usize, usize) {
-        match self {
-            Self::Exact | Self::Warm => (0, WARM_FRAMES),
-            Self::Cold => (0, COLD_FRAMES),
-            Self::Rough { frames } => (frames / 3, frames - frames / 3),
-        }
-    }
 }
 
 /// The frames heard last, and a seam behind them.
@@ -61,20 +40,20 @@ impl Seam {
         if self.recent.len() < 2 * CHANNELS {
             return;
         }
-        let (held, fading) = begin.lengths();
+        let frames = match begin {
+            Begin::Warm => 1,
+            Begin::Cold => COLD_FRAMES,
+        };
         self.open = Some(Open {
             begin,
-            continued: match begin {
-                Begin::Exact => straight_on(&self.recent),
-                Begin::Warm | Begin::Cold | Begin::Rough { .. } => continued(&self.recent, held + fading),
-            },
+            continued: continued(&self.recent, frames),
             done: 0,
         });
     }
 
-    /// A seam is open, and nothing behind it was heard.
-    pub fn is_untouched(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.done == 0)
+    /// A seam is open.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Bends `frames`, which come next, where a seam is open; remembers the last of them. Says how many samples were bent.
@@ -88,7 +67,7 @@ impl Seam {
                 self.open = None;
             }
         }
-        let kept = RECENT_FRAMES * CHANNELS;
+        let kept = COLD_FRAMES * CHANNELS;
         let new = frames.get(frames.len().saturating_sub(kept)..).unwrap_or_default();
         let surplus = (self.recent.len() + new.len()).saturating_sub(kept);
         self.recent.drain(..surplus.min(self.recent.len()));
@@ -101,8 +80,8 @@ impl Open {
     /// False: the seam is behind.
     fn bend(&mut self, frames: &mut [i32]) -> bool {
         match self.begin {
-            Begin::Exact => self.spread(frames),
-            Begin::Warm | Begin::Cold | Begin::Rough { .. } => self.fade(frames),
+            Begin::Warm => self.spread(frames),
+            Begin::Cold => self.fade(frames),
         }
     }
 
@@ -129,15 +108,11 @@ impl Open {
 
     /// Lets the old sound go on into the new one.
     fn fade(&mut self, frames: &mut [i32]) -> bool {
-        let (held, fading) = self.begin.lengths();
         for frame in frames.chunks_exact_mut(CHANNELS) {
             let Some(old) = self.continued.get(self.done * CHANNELS..(self.done + 1) * CHANNELS) else {
                 return false;
             };
-            let weight = match self.done.checked_sub(held) {
-                Some(number) => falling(number, fading),
-                None => 1.0,
-            };
+            let weight = falling(self.done, COLD_FRAMES);
             for (sample, old) in frame.iter_mut().zip(old) {
                 *sample = round(old * weight + f64::from(*sample) * (1.0 - weight));
             }
@@ -157,33 +132,21 @@ pub fn fade_in(frames: &mut [i32]) {
     }
 }
 
-/// The frame that would come next on a straight line through the last two.
-fn straight_on(recent: &[i32]) -> Vec<f64> {
-    let mut last_first = recent.rchunks_exact(CHANNELS);
-    let (Some(last), Some(before)) = (last_first.next(), last_first.next()) else {
+/// How frames would go on: turned about the last one, so that neither value nor slope jumps.
+fn continued(recent: &[i32], frames: usize) -> Vec<f64> {
+    let all: Vec<&[i32]> = recent.chunks_exact(CHANNELS).collect();
+    let Some((last, before)) = all.split_last() else {
         return Vec::new();
     };
-    let both = last.iter().zip(before);
-    both.map(|(last, before)| 2.0 * f64::from(*last) - f64::from(*before))
+    let earlier = before.iter().rev().copied();
+    earlier
+        .chain(std::iter::repeat(*last))
+        .take(frames)
+        .flat_map(|frame| {
+            let both = last.iter().zip(frame);
+            both.map(|(last, sample)| 2.0 * f64::from(*last) - f64::from(*sample))
+        })
         .collect()
-}
-
-/// How frames would go on: notes go on as they were, and noise as it was, turned about.
-fn continued(recent: &[i32], frames: usize) -> Vec<f64> {
-    let mut all = vec![0.0; frames * CHANNELS];
-    for side in 0..CHANNELS {
-        let known: Vec<f64> = recent
-            .iter()
-            .skip(side)
-            .step_by(CHANNELS)
-            .map(|s| f64::from(*s))
-            .collect();
-        let to = all.iter_mut().skip(side).step_by(CHANNELS);
-        for (to, sample) in to.zip(predicted(&known, frames)) {
-            *to = sample;
-        }
-    }
-    all
 }
 
 /// From one to zero along half a wave of a cosine.
@@ -241,7 +204,7 @@ mod tests {
         let natural = roughness(&sine(0..4000, 1e9));
         let softer = sine(2000..4000, 0.9e9);
         let cut = [sine(0..2000, 1e9), softer.clone()].concat();
-        let smoothed = joined(Begin::Exact, &softer);
+        let smoothed = joined(Begin::Warm, &softer);
         assert!(roughness(&cut) > 10 * natural, "the test hears a click");
         assert!(
             roughness(&smoothed) < natural * 3,
@@ -267,66 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn notes_go_on_as_they_were() {
-        for count in [1, 3] {
-            let chord = |frame: u32| {
-                let notes = [0.05, 0.31, 0.007];
-                let sum: f64 = notes
-                    .iter()
-                    .take(count)
-                    .map(|note| (f64::from(frame) * note).sin())
-                    .sum();
-                round(sum * 3e8)
-            };
-            let known: Vec<i32> = (0..2048).flat_map(|frame| [chord(frame); 2]).collect();
-            let ahead = continued(&known, 960);
-            let worst = ahead.chunks_exact(2).zip(2048..).map(|(frame, number)| {
-                assert!((frame[0] - frame[1]).abs() < 1.0, "both sides are the same");
-                (frame[0] - f64::from(chord(number))).abs()
-            });
-            let worst = worst.fold(0.0, f64::max);
-            assert!(worst < 1e8, "{count} notes: {worst:e} of 3e8 off");
-        }
-    }
-
-    #[test]
-    fn noise_goes_on_as_loud_as_it_was_and_never_runs_away() {
-        let mut state = 1_u32;
-        let mut noise = |()| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state.cast_signed() / 4
-        };
-        let known: Vec<i32> = std::iter::repeat_n((), 4096).map(&mut noise).collect();
-        let power = |samples: &[f64]| samples.iter().map(|s| s * s).sum::<f64>() / samples.len() as f64;
-        let before = power(&known.iter().map(|s| f64::from(*s)).collect::<Vec<_>>());
-        let after = power(&continued(&known, 1440));
-        assert!((0.5..1.5).contains(&(after / before)), "{}", after / before);
-        assert_eq!(continued(&[0; 4096], 100), [0.0; 200]);
-        assert_eq!(continued(&[i32::MAX; 8], 9).len(), 18);
-    }
-
-    #[test]
-    fn what_a_decoder_guesses_at_first_is_not_heard() {
-        let natural = roughness(&sine(0..4000, 1e9));
-        let guess: Vec<i32> = (0..960)
-            .flat_map(|n| if n % 2 == 0 { [1 << 29; 2] } else { [-(1 << 29); 2] })
-            .collect();
-        let new = [guess, sine(2960..6000, 1e9)].concat();
-        let smoothed = joined(Begin::Rough { frames: 2880 }, &new);
-        assert!(
-            roughness(&smoothed) < natural * 3 / 2,
-            "{} over {natural}",
-            roughness(&smoothed)
-        );
-        assert_eq!(smoothed[(2000 + 2880) * CHANNELS..], new[2880 * CHANNELS..]);
-    }
-
-    #[test]
     fn frames_of_one_decoder_pass_untouched() {
         let mut seam = Seam::default();
         let mut frames = sine(0..3000, 1e9);
         seam.pass(&mut frames);
-        seam.open(Begin::Exact);
+        seam.open(Begin::Warm);
         let mut rest = sine(3000..4000, 1e9);
         seam.pass(&mut rest);
         let mut after = sine(4000..5000, 1e9);

@@ -21,8 +21,6 @@ const ROUNDING_PART: i64 = 500;
 const PERIOD_PART: i64 = 20;
 /// Longest silence put for what is missing: half a second. A manifest that leaves out more is lying.
 const GAP_PART: i64 = 2;
-/// A decoder of Opus guesses for three packets of 20 ms: this part of a second.
-const OPUS_ROUGH_PART: i64 = 16;
 /// Longest overlap decoded and left out, in seconds: a segment of another representation may begin long before the one
 /// that it follows ends.
 const OVERLAP_SECONDS: i64 = 30;
@@ -66,8 +64,6 @@ pub struct Stretch {
     /// How it follows the one before, until its first packet is decoded.
     entrance: Option<Entrance>,
     has_new_decoder: bool,
-    /// The frames before it were those of the source.
-    was_exact: bool,
     resampler: Option<Resampler>,
     resampled: Vec<i32>,
     /// Frame of the entry where it ended, when its resampler is done.
@@ -89,7 +85,6 @@ impl Stretch {
             parameters,
             entrance: None,
             has_new_decoder: false,
-            was_exact: false,
             resampler: None,
             resampled: Vec::new(),
             left: None,
@@ -133,7 +128,6 @@ impl Stretch {
 
     /// A new decoder is used from now on.
     pub fn change(&mut self, parameters: AudioCodecParameters) {
-        self.was_exact = self.is_exact();
         self.parameters = parameters;
         self.has_new_decoder = true;
     }
@@ -183,31 +177,12 @@ impl Stretch {
             self.resampler = Some(Resampler::new(rate, kept, begin, out)?);
         }
         if std::mem::take(&mut self.has_new_decoder) && !entrance.is_restart {
-            let warmed = begin.saturating_sub(packets.position(rate));
-            self.seam.open(self.begins(warmed, rate, kept));
+            let is_exact = matches!(self.parameters.codec, CODEC_ID_FLAC | CODEC_ID_ALAC);
+            // A decoder that looks back has had what it needs where its packets overlap what was heard.
+            let is_warm = is_exact || begin.saturating_sub(packets.position(rate)) >= i64::from(rate) / GAP_PART / 4;
+            self.seam.open(if is_warm { Begin::Warm } else { Begin::Cold });
         }
         Ok(Some(begin))
-    }
-
-    fn is_exact(&self) -> bool {
-        matches!(self.parameters.codec, CODEC_ID_FLAC | CODEC_ID_ALAC)
-    }
-
-    /// How the new decoder's frames begin, when `warmed` frames of its packets at `rate` overlap what was heard: one that
-    /// looks back has had what it needs then.
-    fn begins(&self, warmed: i64, rate: u32, kept: u32) -> Begin {
-        if self.is_exact() && self.was_exact {
-            Begin::Exact
-        } else if self.is_exact() || warmed >= i64::from(rate) / GAP_PART / 4 {
-            Begin::Warm
-        } else if self.parameters.codec == CODEC_ID_OPUS {
-            let frames = i64::from(kept) / OPUS_ROUGH_PART;
-            Begin::Rough {
-                frames: usize::try_from(frames).unwrap_or(0),
-            }
-        } else {
-            Begin::Cold
-        }
     }
 
     /// Its samples have `bits`; those of the entry have `kept`.
@@ -228,7 +203,7 @@ impl Stretch {
         };
         let rate = i64::from(self.rate);
         let off = told.checked_sub(cursor)?;
-        if off.abs() <= rate / ROUNDING_PART && !self.seam.is_untouched() {
+        if off.abs() <= rate / ROUNDING_PART && !self.seam.is_open() {
             return Some(Joint::Adjoins(cursor));
         }
         match off {
