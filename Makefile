@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint bench fuzz hour format
+.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz hour format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ setup: ## check what a build needs; install what is missing (asks first unless r
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-bench:
+	@scripts/setup.sh bench
 
 demo: setup ## build and play: the speaker and a local playback service in one program
 	cargo build $(CARGO_FLAGS) --release
@@ -45,6 +48,11 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 
 bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from press to sound
 	cargo bench $(CARGO_FLAGS) --bench footprint
+
+# PARTS="frames instructions skips table" names what is to be measured again; the rest stays as it was.
+bench-audio: setup-bench ## every format and skips beside MPD, mpv, mpg123, into docs/audio.md; QUICK=1 measures less
+	cargo build $(CARGO_FLAGS) --release
+	QUICK=$(QUICK) python3 -B benches/peers/bench.py $(PARTS)
 
 # Seconds that each target of `make fuzz` goes on; FUZZ_SEED=n replays one run, FUZZ_TARGET=name takes one target.
 FUZZ_SECONDS ?= 600

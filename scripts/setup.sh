@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh          what `make demo` needs
 #   scripts/setup.sh test     what `make test` needs as well: clippy and rustfmt
+#   scripts/setup.sh bench    what `make bench-audio` needs as well: encoders, and the players to compare with
 #
 # Packages: root just installs; others are asked when a terminal is there. YES=1 answers every question with yes.
 # Without a terminal and without YES=1, it says the command and fails. The Rust toolchain is always asked for.
@@ -45,6 +46,17 @@ elif ! pkg-config --exists alsa; then
     need libasound2-dev
 fi
 
+# The encoders are needed; a player or valgrind that does not come is left out of the comparison.
+peers=
+if [ "${1:-}" = bench ]; then
+    for pair in python3:python3 ffmpeg:ffmpeg flac:flac lame:lame oggenc:vorbis-tools; do
+        has "${pair%%:*}" || need "${pair#*:}"
+    done
+    for peer in mpd mpv mpg123 valgrind; do
+        has "$peer" || peers="$peers${peers:+ }$peer"
+    done
+fi
+
 install_packages() {
     # shellcheck disable=SC2086 # a list of names, split on purpose
     set -- env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
@@ -62,6 +74,7 @@ install_packages() {
 }
 
 if [ -n "$packages" ]; then install_packages; fi
+if [ -n "$peers" ]; then (packages=$peers && install_packages) || say "left out of the comparison: $peers"; fi
 
 # ---- Rust ----
 

@@ -156,6 +156,18 @@ fn package_lists_that_cannot_be_renewed_do_not_stop_it() {
 }
 
 #[test]
+fn a_comparison_needs_encoders_and_goes_without_a_player_that_does_not_come() {
+    let apt = "case $* in *mpg123*) exit 100 ;; esac";
+    let machine = ["python3", "ffmpeg", "flac", "oggenc", "mpd", "mpv", "valgrind"]
+        .into_iter()
+        .fold(Machine::complete(), |machine, name| machine.with(name, ""));
+    let outcome = machine.with_noted("apt-get", apt).set_up(&["bench"]);
+    assert!(outcome.success, "{}", outcome.said);
+    assert_eq!(outcome.called[1], "apt-get install -y --no-install-recommends lame");
+    says(&outcome, "left out of the comparison: mpg123");
+}
+
+#[test]
 fn an_installation_that_fails_is_a_failure() {
     let outcome = Machine::complete()
         .without("make")
