@@ -226,7 +226,7 @@ fn a_tone_plays_without_a_service_through_any_device() {
     let chimes = speaker.command(&["play-tone", "--chime", "all", "--output", "null"]);
     assert_eq!(chimes.code, Some(0), "{}", chimes.errors);
     let names: Vec<_> = chimes.output.lines().collect();
-    assert!(names.len() == 8 && names.contains(&"refused"), "{names:?}");
+    assert!(names.len() == 9 && names.contains(&"refused"), "{names:?}");
     let nowhere = speaker.command(&["play-tone", "--seconds", "1", "--output", "hw:CARD=Nope"]);
     assert_eq!(nowhere.code, Some(1));
     assert!(nowhere.errors.contains("hw:CARD=Nope"), "{}", nowhere.errors);

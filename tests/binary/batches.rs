@@ -74,7 +74,12 @@ fn the_events_of_a_batch_that_is_refused_arrive_singly() {
     service.restart_with(&["--fault", "scope=events,kind=status,status=400,path=/batch"]);
     service.tells(&STORY);
     speaker.has_reported();
-    assert_eq!(batches(&service), [json!(400)]);
+    // Whatever was not recorded yet when the first was refused may come as another one.
+    let batches = batches(&service);
+    assert!(
+        !batches.is_empty() && batches.iter().all(|one| *one == 400),
+        "{batches:?}"
+    );
     assert_eq!(speaker.status()["outbox"]["set_aside"], 0);
     service.is_content();
 }
