@@ -136,7 +136,7 @@ class Player:
                 process.send_signal(signal.SIGTERM)
         for process in [self.process, *self.others]:
             try:
-                process and process.wait(15)
+                process and process.wait(60 if self.wrap else 15)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -226,6 +226,17 @@ class Mpd(Player):
         while not (line := self.lines.readline()).startswith("OK"):
             if line.startswith("ACK") or not line:
                 raise RuntimeError(f"MPD refuses {order}: {line.strip()}")
+
+    def end(self):
+        # Under valgrind it does not hear the signal.
+        if getattr(self, "lines", None):
+            self.look()
+            try:
+                self.socket.sendall(b"kill\n")
+                self.process.wait(30)
+            except (OSError, subprocess.TimeoutExpired):
+                pass
+        super().end()
 
     def skip(self, number):
         self.ask("next")
