@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz hour format
+.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,9 +70,16 @@ fuzz: setup-test ## what comes from outside and went wrong in every way, each ta
 	set -e; for tests in $(foreach target,$(FUZZ_TARGET),$(FUZZ_$(target))); do \
 		FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test $(CARGO_FLAGS) --bin tonearm $$tests -- --ignored --nocapture; done
 
+# Optimised, because it plays some 200,000 times 20 minutes.
+sweep: setup-test ## what the constants of the choice among representations come from: all of them over many links
+	cargo test $(CARGO_FLAGS) --release --bin tonearm media::dash::choice::links -- --ignored --nocapture
+
 hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
 	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \
 		cargo test $(CARGO_FLAGS) --bin tonearm contract::hour -- --nocapture
+
+lead: setup-test ## licences a second before and after the end of the usual 30 s in the clear, in real time
+	cargo test $(CARGO_FLAGS) --test binary dash:: -- --ignored
 
 format: setup-test ## format the code
 	cargo fmt

@@ -9,7 +9,7 @@ use tonearm_core::unit::Moment;
 
 use super::translate::Stamp;
 use super::{App, Exit, opened, presence, translate};
-use crate::audio::{Beginning, HeadKey, Preparation, Source, Stream};
+use crate::audio::{HeadKey, Preparation, Source};
 use crate::cdm::Terms;
 use crate::device::clock::{self, Trust};
 use crate::journal::{Checkpoint, Outcome, Record};
@@ -175,11 +175,7 @@ impl App {
             let peek = self.adapters.library.peek(wish.slot)?;
             Some(Preparation {
                 key: HeadKey(wish.entry.0),
-                peek: Box::new(move || {
-                    let (glance, hint) = peek.open()?;
-                    let stream = Stream::File(Box::new(glance));
-                    Some(Beginning { stream, hint })
-                }),
+                peek: Box::new(move || peek.open().map(opened::beginning)),
             })
         };
         let preparations = [near, current, far].into_iter().flatten();

@@ -3,8 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use crate::audio::{Segment, Segments, Stream};
-use crate::media::{self, Entry, Opening};
+use symphonia::core::io::MediaSource;
+
+use crate::audio::{Beginning, Segment, Segments, Stream};
+use crate::media::{self, Entry, Look, Opening};
 
 /// An opened entry as a stream. It is the decoding thread that waits for its first bytes.
 pub(super) fn stream(opening: Opening) -> Stream {
@@ -17,21 +19,28 @@ pub(super) fn stream(opening: Opening) -> Stream {
     Stream::Later(Box::new(ask))
 }
 
+/// What is loaded of an entry, to decode its head from.
+pub(super) fn beginning(look: Look) -> Beginning {
+    match look {
+        Look::File(glance, hint) => Beginning {
+            stream: Stream::File(Box::new(glance)),
+            hint,
+            version: None,
+        },
+        Look::Segments(glances) => Beginning {
+            version: Some(glances.version()),
+            stream: Stream::Segments(Box::new(Seen(glances))),
+            hint: None,
+        },
+    }
+}
+
 /// Segments by a manifest.
 struct Listed(media::Segments);
 
 impl Segments for Listed {
     fn next(&mut self) -> io::Result<Option<Segment>> {
-        let segment = self.0.next()?;
-        Ok(segment.map(|segment| Segment {
-            representation: segment.representation,
-            description: segment.description.unwrap_or_default(),
-            media: Box::new(segment.media),
-            begin: segment.begin,
-            origin_ticks: segment.origin_ticks,
-            timescale: segment.timescale,
-            pssh: segment.pssh,
-        }))
+        Ok(self.0.next()?.map(segment))
     }
 
     fn seek(&mut self, at: Duration) -> io::Result<bool> {
@@ -40,5 +49,34 @@ impl Segments for Listed {
 
     fn length(&self) -> Option<Duration> {
         self.0.length()
+    }
+}
+
+/// Those that are loaded.
+struct Seen(media::Glances);
+
+impl Segments for Seen {
+    fn next(&mut self) -> io::Result<Option<Segment>> {
+        Ok(self.0.next()?.map(segment))
+    }
+
+    fn seek(&mut self, at: Duration) -> io::Result<bool> {
+        self.0.seek(at)
+    }
+
+    fn length(&self) -> Option<Duration> {
+        self.0.length()
+    }
+}
+
+fn segment<M: MediaSource + 'static>(segment: media::Segment<M>) -> Segment {
+    Segment {
+        representation: segment.representation,
+        description: segment.description.unwrap_or_default(),
+        media: Box::new(segment.media),
+        begin: segment.begin,
+        origin_ticks: segment.origin_ticks,
+        timescale: segment.timescale,
+        pssh: segment.pssh,
     }
 }

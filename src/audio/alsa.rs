@@ -1,6 +1,7 @@
 //! The sound device through ALSA: opened with explicit sizes, written to without ever blocking, recovered or reported
 //! lost. Nothing here retries: whoever plays decides when to try again.
 
+mod mixer;
 mod negotiate;
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 
 use negotiate::{Negotiated, negotiate};
 
+pub use mixer::AlsaMixer;
 pub use negotiate::AlsaSettings;
 
 use super::output::{CHANNELS, Drained, Interest, Opened, Output, OutputError, nap};

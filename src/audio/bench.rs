@@ -38,6 +38,10 @@ pub struct State {
     pub vanish_after: Option<u64>,
     /// Times opening fails.
     pub refusals: u32,
+    /// Times it was given back.
+    pub closes: u32,
+    /// Frames ever written.
+    pub written: usize,
     /// Frames of filling that were heard.
     pub filled: Vec<i32>,
     queue: VecDeque<([i32; CHANNELS], Content)>,
@@ -192,7 +196,9 @@ impl Output for TestOutput {
             if content == Content::Entry {
                 state.bits.push(bits);
             }
-            Ok(state.queue.len() - before)
+            let taken = state.queue.len() - before;
+            state.written += taken;
+            Ok(taken)
         })
     }
 
@@ -229,6 +235,9 @@ impl Output for TestOutput {
     }
 
     fn close(&mut self) {
-        self.0.with(|state| state.queue.clear());
+        self.0.with(|state| {
+            state.queue.clear();
+            state.closes += 1;
+        });
     }
 }

@@ -194,6 +194,12 @@ impl Engine {
         self.wake();
     }
 
+    /// Gives the device back when nothing sounded for `after`; `None`: never. The next sound opens it again.
+    pub fn rest(&mut self, after: Option<Duration>) {
+        self.shared.set_rest(after);
+        self.shared.wake_output();
+    }
+
     /// Sets the volume, 0 to 100; more counts as 100. At 100 samples pass bit for bit.
     pub fn volume(&mut self, volume: u8) {
         self.shared.set_volume(volume.min(100));

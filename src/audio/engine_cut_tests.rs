@@ -78,3 +78,24 @@ fn what_is_cut_off_goes_down_from_the_frame_that_was_reached() {
     }
     rig.engine.close();
 }
+
+#[test]
+fn a_device_that_rested_in_a_pause_goes_on_with_the_frame_that_was_reached() {
+    let mut rig = Rig::new(0);
+    rig.engine.rest(Some(Duration::from_millis(5)));
+    rig.play(1, media!("album-1.flac"));
+    rig.bench.sound(1000);
+    assert_eq!(rig.bench.with(|state| state.closes), 0, "nothing rests while it sounds");
+    rig.engine.pause();
+    rig.told.until(ended(1, 22, 22, Ending::Cut));
+    rig.bench
+        .until("the device to be given back", |state| state.closes == 1);
+    rig.bench.with(|state| state.allowance = ENDLESS);
+    rig.engine.resume();
+    rig.told.until(ended(1, 179, 157, Ending::Finished));
+    is_same_but_ramps(&rig.heard(), &decoded(media!("album-1.flac")), &[1000]);
+    assert_eq!(rig.bench.with(|state| state.rates.clone()), [44_100, 44_100]);
+    rig.bench
+        .until("the device to be given back again", |state| state.closes == 2);
+    rig.engine.close();
+}

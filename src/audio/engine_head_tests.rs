@@ -47,6 +47,7 @@ fn prepare(engine: &mut Engine, bytes: &'static [u8]) {
             Some(Beginning {
                 stream: Stream::File(Box::new(Cursor::new(bytes))),
                 hint: None,
+                version: None,
             })
         }),
     };
@@ -151,7 +152,11 @@ fn thousands_of_entries_and_skips_leave_the_memory_as_it_was() {
         key: HeadKey(key),
         peek: Box::new(move || {
             let stream = Stream::File(Box::new(Cursor::new(entries[key as usize % 3])));
-            Some(Beginning { stream, hint: None })
+            Some(Beginning {
+                stream,
+                hint: None,
+                version: None,
+            })
         }),
     };
     let source = |key: u32| Source {

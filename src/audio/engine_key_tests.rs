@@ -82,3 +82,22 @@ fn a_licence_that_is_refused_or_of_another_key_ends_the_entry_as_locked() {
         }
     }
 }
+
+#[test]
+fn a_key_that_is_lost_for_a_moment_while_its_entry_sounds_is_not_heard() {
+    let mut rig = Rig::new(1000);
+    let licence = Arc::<Licence>::default();
+    licence.set(KeyState::Usable);
+    licence.lose_after(2);
+    play(&mut rig, ENTRY, &licence);
+    rig.told.until(began(1, 0));
+    while *licence.state.lock().unwrap() != Some(KeyState::Awaited) {
+        thread::yield_now();
+    }
+    licence.restore();
+    rig.bench.with(|state| state.allowance = ENDLESS);
+    rig.told.until(ended(1, 203, 203, Ending::Finished));
+    assert!(rig.heard() == decoded(media!("album-3.flac")));
+    assert_eq!(rig.engine.counters().stalls, 0);
+    rig.engine.close();
+}

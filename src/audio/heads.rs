@@ -35,6 +35,9 @@ pub struct Beginning {
     pub stream: Stream,
     /// File extension or media type, if known.
     pub hint: Option<String>,
+    /// Which bytes these are, where others of the same sound may take their place: its head is only good for them. `None`:
+    /// there are no others.
+    pub version: Option<u64>,
 }
 
 /// Opens the beginning of an entry; `None` while there is not enough of it.
@@ -56,6 +59,8 @@ pub struct Head {
     pub frames: Vec<i32>,
     /// They are all of it.
     pub is_whole: bool,
+    /// What they were decoded from; see [`Beginning::version`].
+    version: Option<u64>,
 }
 
 /// Heads, most urgent first.
@@ -107,10 +112,15 @@ impl Heads {
         }
     }
 
-    /// The head of an entry, if it is decoded.
+    /// The head of an entry, if it is decoded, and of the bytes that would follow it.
     pub fn get(&self, key: HeadKey) -> Option<Arc<Head>> {
-        match &self.candidates.get(self.place(key)?)?.state {
-            State::Ready(head) => Some(Arc::clone(head)),
+        let candidate = self.candidates.get(self.place(key)?)?;
+        match &candidate.state {
+            State::Ready(head) => {
+                let peek = &candidate.preparation.peek;
+                let is_good = head.version.is_none() || peek()?.version == head.version;
+                is_good.then(|| Arc::clone(head))
+            }
             State::Due(..) | State::LeftOut => None,
         }
     }
@@ -147,11 +157,12 @@ impl Heads {
             return false;
         };
         let key = candidate.preparation.key;
-        let open = |Beginning { stream, hint }: Beginning| {
-            guarded(|| Track::open(stream, hint.as_deref(), None, Millis::ZERO))?.ok()
+        let open = |Beginning { stream, hint, version }: Beginning| {
+            let track = guarded(|| Track::open(stream, hint.as_deref(), None, Millis::ZERO))?.ok()?;
+            Some((track, version))
         };
         match (candidate.preparation.peek)().and_then(open) {
-            Some(track) => {
+            Some((track, version)) => {
                 let shape = track.shape();
                 let frames = u64::from(shape.rate) * HEAD_MS / 1000;
                 let frames = usize::try_from(frames).unwrap_or(usize::MAX).min(HEADS_FRAMES_MAX);
@@ -164,6 +175,7 @@ impl Heads {
                         // At once: pieces that grow would leave holes in the memory.
                         frames: Vec::with_capacity(frames * CHANNELS),
                         is_whole: false,
+                        version,
                     },
                     wanted: frames * CHANNELS,
                 });
@@ -189,8 +201,13 @@ impl Heads {
                 head.is_whole = true;
                 head.frames.shrink_to_fit();
             }
-            // Heads are decoded without keys.
-            Step::Broken | Step::Awaiting | Step::Locked => {
+            // Heads are decoded without keys: up to there it is a head, if a short one.
+            Step::Awaiting | Step::Locked if head.frames.is_empty() => {
+                self.set(work.key, State::LeftOut);
+                return true;
+            }
+            Step::Awaiting | Step::Locked => head.frames.shrink_to_fit(),
+            Step::Broken => {
                 self.later(work.key, work.looks, now);
                 return true;
             }

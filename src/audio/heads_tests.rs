@@ -1,8 +1,10 @@
 //! Heads by themselves: what is decoded, in which order, how much of it is kept, and when it is tried again.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::super::listed::set;
+use super::super::stream::{Segment, Segments};
 use super::*;
 
 const ALBUM: &[u8] = include_bytes!("../../tests/media/album-1.flac");
@@ -26,6 +28,7 @@ fn entry(key: u32, bytes: &'static [u8]) -> Preparation {
             Some(Beginning {
                 stream: Stream::File(Box::new(Cursor::new(bytes))),
                 hint: None,
+                version: None,
             })
         }),
     }
@@ -70,6 +73,7 @@ fn the_most_urgent_heads_are_kept_within_the_bound() {
         },
         frames: vec![0; frames * CHANNELS],
         is_whole: false,
+        version: None,
     };
     heads.want((1..=5).map(|key| entry(key, ALBUM)).collect(), now);
     for key in [5, 4, 3, 2] {
@@ -149,6 +153,7 @@ fn a_beginning_that_breaks_off_is_tried_again_and_then_whole() {
             Some(Beginning {
                 stream: Stream::File(Box::new(Cursor::new(&ALBUM[..length.load(Ordering::Relaxed)]))),
                 hint: None,
+                version: None,
             })
         }),
     };
@@ -159,4 +164,103 @@ fn a_beginning_that_breaks_off_is_tried_again_and_then_whole() {
     loaded.store(ALBUM.len(), Ordering::Relaxed);
     settle(&mut heads, now + AGAIN_FIRST);
     assert!(heads.get(HeadKey(1)).unwrap().frames == decoded(ALBUM)[..HEAD_FRAMES * CHANNELS]);
+}
+
+#[test]
+fn a_head_is_of_no_use_once_other_bytes_have_taken_the_place_of_its_own() {
+    let version = Arc::new(AtomicUsize::new(1));
+    let now_there = Arc::clone(&version);
+    let chosen = Preparation {
+        key: HeadKey(1),
+        peek: Box::new(move || {
+            let version = now_there.load(Ordering::Relaxed);
+            (version > 0).then(|| Beginning {
+                stream: Stream::File(Box::new(Cursor::new(ALBUM))),
+                hint: None,
+                version: Some(version as u64),
+            })
+        }),
+    };
+    let (mut heads, now) = (Heads::default(), Instant::now());
+    heads.want(vec![chosen], now);
+    settle(&mut heads, now);
+    assert!(heads.get(HeadKey(1)).is_some());
+    for other in [2, 0] {
+        version.store(other, Ordering::Relaxed);
+        assert!(heads.get(HeadKey(1)).is_none(), "version {other}");
+    }
+}
+
+/// An entry of segments whose first ones only are there.
+struct Begun(Vec<Segment>);
+
+impl Segments for Begun {
+    fn next(&mut self) -> std::io::Result<Option<Segment>> {
+        self.0.pop().map(Some).ok_or_else(|| ErrorKind::WouldBlock.into())
+    }
+
+    fn seek(&mut self, _at: Duration) -> std::io::Result<bool> {
+        Ok(true)
+    }
+
+    fn length(&self) -> Option<Duration> {
+        None
+    }
+}
+
+fn head_of_first_segment(file: &'static [u8]) -> Option<Arc<Head>> {
+    let peek = move || {
+        let first = set(0, file, Duration::from_millis(200)).swap_remove(0);
+        let first = Segment {
+            representation: first.representation,
+            description: first.description,
+            media: Box::new(Cursor::new(first.media)),
+            begin: first.begin,
+            origin_ticks: first.origin_ticks,
+            timescale: first.timescale,
+            pssh: first.pssh,
+        };
+        Some(Beginning {
+            stream: Stream::Segments(Box::new(Begun(vec![first]))),
+            hint: None,
+            version: Some(1),
+        })
+    };
+    let peek = Box::new(peek);
+    let (mut heads, now) = (Heads::default(), Instant::now());
+    heads.want(vec![Preparation { key: HeadKey(1), peek }], now);
+    settle(&mut heads, now);
+    heads.get(HeadKey(1))
+}
+
+#[test]
+fn the_head_of_an_entry_in_segments_needs_no_more_than_the_first_of_them() {
+    for file in [
+        &include_bytes!("../../tests/media/set-fl44.mp4")[..],
+        include_bytes!("../../tests/media/set-aac96.mp4"),
+        include_bytes!("../../tests/media/set-op64.mp4"),
+    ] {
+        let head = head_of_first_segment(file).unwrap();
+        assert_eq!(head.frames.len(), head.shape.rate as usize * 120 / 1000 * CHANNELS);
+        assert!(head.frames == decoded(file)[..head.frames.len()]);
+    }
+}
+
+#[test]
+fn the_clear_beginning_of_an_encrypted_entry_is_its_head_and_without_one_there_is_none() {
+    let encrypted = include_bytes!("../../tests/media/clear-lead-flac.mp4");
+    let clear = decoded(include_bytes!("../../tests/media/album-3.flac"));
+    let (mut heads, now) = (Heads::default(), Instant::now());
+    heads.want(
+        vec![
+            entry(1, encrypted),
+            entry(2, include_bytes!("../../tests/media/cbcs-aac.mp4")),
+        ],
+        now,
+    );
+    settle(&mut heads, now);
+    let head = heads.get(HeadKey(1)).unwrap();
+    // Eight packets of 576 frames are in the clear.
+    assert!(!head.is_whole && head.frames == clear[..8 * 576 * CHANNELS]);
+    assert!(heads.get(HeadKey(2)).is_none());
 }

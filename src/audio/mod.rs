@@ -12,6 +12,7 @@
 
 mod aac;
 mod alsa;
+mod amplified;
 #[cfg(test)]
 mod bench;
 #[cfg(any(feature = "simulator", test))]
@@ -26,6 +27,7 @@ mod fader;
 mod fuzz;
 mod gain;
 mod heads;
+mod knob;
 #[cfg(test)]
 mod listed;
 mod mark;
@@ -55,7 +57,8 @@ use crate::keys;
 
 #[cfg(feature = "simulator")]
 pub use alsa::is_present;
-pub use alsa::{Alsa, AlsaSettings};
+pub use alsa::{Alsa, AlsaMixer, AlsaSettings};
+pub use amplified::{Amplified, Amplifier};
 #[cfg(feature = "simulator")]
 pub use capture::Capture;
 pub use chime::Chime;
@@ -65,6 +68,7 @@ pub use decode::Source;
 pub use engine::Engine;
 pub use fader::Fader;
 pub use heads::{Beginning, HeadKey, Preparation};
+pub use knob::Knob;
 pub use output::Output;
 pub use paced::Paced;
 pub use shared::{Counters, urge};

@@ -78,13 +78,22 @@ pub struct Pump {
     halt: Halt,
     /// Order of the last frame written: tells when another entry follows.
     last_written: Option<PlayId>,
+    /// Since when the device is open and sounds nothing.
+    idle_since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Device {
     Closed,
-    Open { rate: u32 },
-    Lost { rate: u32, retry_at: Instant },
+    /// Given back because nothing sounded: opened again when something is there to be sounded.
+    Resting,
+    Open {
+        rate: u32,
+    },
+    Lost {
+        rate: u32,
+        retry_at: Instant,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +171,7 @@ impl Pump {
             last_write: Instant::now(),
             halt: Halt::Nothing,
             last_written: None,
+            idle_since: None,
         }
     }
 
@@ -215,7 +225,8 @@ impl Pump {
         let stalled = self.note_stall(halt);
         if next == Next::Sleep {
             let chiming = self.chime_alone();
-            self.sleep(halt, available, stalled, chiming);
+            let rest = self.rest(halt, chiming);
+            self.sleep(halt, available, stalled.unwrap_or(NAP).min(rest), chiming);
         }
     }
 
@@ -314,15 +325,16 @@ impl Pump {
 
     // ---- sleeping ----
 
-    fn sleep(&mut self, halt: Halt, available: u64, stalled: Option<Duration>, chiming: Chiming) {
-        let is_full = halt == Halt::Full && self.is_running;
+    fn sleep(&mut self, halt: Halt, available: u64, due: Duration, chiming: Chiming) {
+        // Full and not running: an amplifier's silence is all that it holds yet.
+        let is_full = halt == Halt::Full;
         let interest = if is_full || chiming == Chiming::Full {
             Interest::Room
         } else {
             Interest::Nothing
         };
         let chime = if chiming == Chiming::Over { NAP } else { CHIME_LOOK };
-        let timeout = self.timeout(halt).min(stalled.unwrap_or(NAP)).min(chime);
+        let timeout = self.timeout(halt).min(due).min(chime);
         if !is_full {
             self.shared.set_hungry();
             let now = self.line.released() + (self.samples.slots() / CHANNELS) as u64;

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::thread::Thread;
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use tonearm_core::id::PlayId;
@@ -29,6 +30,8 @@ pub struct Shared {
     heard: AtomicU64,
     paused: AtomicBool,
     volume: AtomicU8,
+    /// Milliseconds without sound after which the device is given back; the most that fits: never.
+    rest_ms: AtomicU32,
     /// Number of the chime that is to sound, plus one. Written by the handle, taken by the output; a newer one takes the
     /// place of one that was not taken.
     chime: AtomicU8,
@@ -103,6 +106,7 @@ impl Shared {
             heard: AtomicU64::new(NONE),
             paused: AtomicBool::new(false),
             volume: AtomicU8::new(100),
+            rest_ms: AtomicU32::new(u32::MAX),
             chime: AtomicU8::new(0),
             quit: AtomicBool::new(false),
             hungry: AtomicBool::new(false),
@@ -141,6 +145,12 @@ impl Shared {
     /// 0 to 100.
     pub fn set_volume(&self, volume: u8) {
         self.volume.store(volume, Ordering::Relaxed);
+    }
+
+    /// A device that sounded nothing for `after` is given back; `None`: never.
+    pub fn set_rest(&self, after: Option<Duration>) {
+        let ms = after.map_or(u32::MAX, |after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX));
+        self.rest_ms.store(ms, Ordering::Relaxed);
     }
 
     /// Lets `chime` sound.
@@ -273,6 +283,12 @@ impl Shared {
     /// 0 to 100.
     pub fn volume(&self) -> u8 {
         self.volume.load(Ordering::Relaxed)
+    }
+
+    /// A device that sounded nothing for so long is given back.
+    pub fn rest(&self) -> Option<Duration> {
+        let ms = self.rest_ms.load(Ordering::Relaxed);
+        (ms != u32::MAX).then(|| Duration::from_millis(ms.into()))
     }
 
     /// The chime that was asked for since the last call.

@@ -22,12 +22,41 @@ pub struct Licence {
     pub asked: Mutex<Vec<Protection>>,
     /// How often somebody looked how it stands.
     pub looks: AtomicU32,
+    /// So many samples are decrypted yet, then the key is lost: what held it died.
+    left: Mutex<Option<u32>>,
 }
 
 impl Licence {
     /// It stands like this from now on.
     pub fn set(&self, state: KeyState) {
         *self.state.lock().unwrap() = Some(state);
+    }
+
+    /// The key is lost after `left` more samples, and awaited again.
+    pub fn lose_after(&self, left: u32) {
+        *self.left.lock().unwrap() = Some(left);
+    }
+
+    /// The key that was lost is there again.
+    pub fn restore(&self) {
+        *self.left.lock().unwrap() = None;
+        self.set(KeyState::Usable);
+    }
+
+    /// Counts a sample.
+    fn is_lost_now(&self) -> bool {
+        let mut left = self.left.lock().unwrap();
+        match *left {
+            None => false,
+            Some(0) => {
+                self.set(KeyState::Awaited);
+                true
+            }
+            Some(count) => {
+                *left = Some(count - 1);
+                false
+            }
+        }
     }
 
     /// Another key is given from now on.
@@ -51,7 +80,7 @@ impl Keys for RawKeys {
     }
 
     fn decrypt(&mut self, encryption: &Encryption<'_>, sample: &mut [u8]) -> Result<(), DecryptError> {
-        if encryption.key != ID {
+        if encryption.key != ID || self.0.is_lost_now() {
             return Err(DecryptError::NoKey(encryption.key));
         }
         let mode = match encryption.scheme {

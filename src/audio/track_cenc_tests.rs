@@ -143,6 +143,53 @@ fn a_licence_that_comes_late_loses_not_one_frame() {
 }
 
 #[test]
+fn a_key_that_is_lost_in_the_middle_and_found_again_loses_not_one_frame() {
+    for (number, case) in cases().iter().enumerate() {
+        // While the key is on trial, and when it is confirmed.
+        for after in [0, 1, 3, 7] {
+            let licence = Arc::<Licence>::default();
+            licence.lose_after(after);
+            let mut track = unlocked(case.bytes, Millis::ZERO, &licence).unwrap();
+            let (mut frames, mut losses) = (Vec::new(), 0);
+            while !track.is_ready().unwrap() {
+                losses += 1;
+                licence.restore();
+            }
+            let end = loop {
+                match track.step() {
+                    Step::Frames => frames.extend_from_slice(track.frames()),
+                    Step::Awaiting if losses == 0 => {
+                        assert_eq!(track.step(), Step::Awaiting, "asking again changes nothing");
+                        losses += 1;
+                        licence.restore();
+                    }
+                    end @ (Step::Awaiting | Step::Finished | Step::Broken | Step::Locked) => break end,
+                }
+            };
+            assert_eq!((losses, end), (1, Step::Finished), "{number} after {after}");
+            assert!(
+                frames == all(case.source.0, case.source.1),
+                "{number} after {after}: other frames"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_lost_for_good_ends_the_entry_as_locked() {
+    // The last one is over before its key is confirmed.
+    for (number, case) in cases().iter().filter(|case| case.clear > 0).enumerate() {
+        let licence = Arc::<Licence>::default();
+        let mut track = unlocked(case.bytes, Millis::ZERO, &licence).unwrap();
+        licence.lose_after(2);
+        while track.step() == Step::Frames {}
+        assert_eq!(track.step(), Step::Awaiting, "{number}");
+        licence.set(KeyState::Refused("the module is gone".into()));
+        assert_eq!(track.step(), Step::Locked, "{number}");
+    }
+}
+
+#[test]
 fn keys_are_asked_for_once_at_the_start_with_all_that_the_entry_tells() {
     for (bytes, scheme) in [
         (&media!("clear-lead-flac.mp4")[..], Scheme::Cenc),

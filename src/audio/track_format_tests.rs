@@ -109,6 +109,19 @@ fn what_tells_no_length_is_played_with_the_encoders_silence() {
     }
 }
 
+#[test]
+fn what_tells_no_length_and_is_cut_gives_what_is_there() {
+    let whole = all(media!("untagged.mp3"), "mp3");
+    for part in [7, 8, 9] {
+        let bytes = media!("untagged.mp3");
+        // Nothing in it says that there should be more: who loads it knows its bytes.
+        let (frames, end) = decode(open(&bytes[..bytes.len() * part / 10], "mp3", Millis::ZERO));
+        assert_eq!(end, Step::Finished);
+        assert!(!frames.is_empty() && frames.len() < whole.len(), "{part} tenths");
+        assert!(frames == whole[..frames.len()], "{part} tenths");
+    }
+}
+
 /// Raw AAC with spectral band replication added to its packets, as an encoder of HE-AAC lays it down.
 fn replicated(adts: &[u8]) -> Vec<u8> {
     let mut at = 0;

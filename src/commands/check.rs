@@ -50,6 +50,7 @@ fn examine(config: &Config, findings: &mut Vec<Finding>) {
     match Board::load(&config.board) {
         Ok(board) => {
             findings.extend(check::findings(&board));
+            findings.extend(sound::mixer_finding(&board.output));
             qualities = sound::qualities(&board.output);
         }
         Err(error) => findings.push(Finding::wrong("board", error.to_string())),

@@ -5,10 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::audio::{self, Alsa, AlsaSettings, Chimer, Converter, Fader, Output, Paced, Rates};
+use crate::audio::{
+    self, Alsa, AlsaMixer, AlsaSettings, Amplified, Amplifier, Chimer, Converter, Fader, Knob, Output, Paced, Rates,
+};
 use crate::cli::{ChimeChoice, PlayToneArgs};
 use crate::config::{Chimes, Config};
-use crate::device::board::{Board, OutputSetup, PACED};
+use crate::device::amplifier;
+use crate::device::board::{Board, MixerSetup, OutputSetup, PACED};
+use crate::device::check::Finding;
 use crate::device::sound::{self, DacRange};
 use crate::device::watch;
 use crate::media::dash::Limits;
@@ -33,13 +37,79 @@ pub fn output(setup: &OutputSetup, chimes: Chimes) -> Box<dyn Output + Send> {
             ..usual
         }))
     };
+    let device = match setup.amplifier.clone() {
+        Some(amplifier) => {
+            let wake = amplifier.wake;
+            let mut line = amplifier::Amplifier::new(amplifier);
+            let switch = Box::new(move |to| line.switch(to == Amplifier::On));
+            Box::new(Amplified::new(device, wake, switch))
+        }
+        None => device,
+    };
     let rates = setup.rate_hz.map_or(Rates::Reopen, Rates::Fixed);
     let device: Box<dyn Output + Send> = Box::new(Converter::new(device, rates));
     let device = match chimes {
         Chimes::On => Box::new(Chimer::new(device)),
         Chimes::Off => device,
     };
-    Box::new(Fader::new(device))
+    let device = Box::new(Fader::new(device));
+    match hardware_volume(setup) {
+        Some(Ok((control, min_db))) => match Knob::new(device, control, min_db) {
+            Ok(knob) => Box::new(knob),
+            Err(error) => in_software(setup, chimes, &error.to_string()),
+        },
+        Some(Err(error)) => {
+            log::warn!("{error}; the volume is set in software");
+            device
+        }
+        None => device,
+    }
+}
+
+fn in_software(setup: &OutputSetup, chimes: Chimes, error: &str) -> Box<dyn Output + Send> {
+    log::warn!("start the thread of the mixer: {error}; the volume is set in software");
+    let setup = OutputSetup {
+        mixer: MixerSetup::Software,
+        ..setup.clone()
+    };
+    output(&setup, chimes)
+}
+
+/// The control of the card that sets the volume, and the bottom of its scale, if the board names one.
+fn hardware_volume(setup: &OutputSetup) -> Option<Result<(Box<AlsaMixer>, f64), String>> {
+    let MixerSetup::Hardware {
+        control,
+        card,
+        range_db,
+    } = &setup.mixer
+    else {
+        return None;
+    };
+    // Without a device there is nothing to be quieter.
+    if setup.pcm == PACED {
+        return None;
+    }
+    let card = card.as_deref().unwrap_or_else(|| card_of(&setup.pcm));
+    let mixer = AlsaMixer::open(card, control);
+    Some(mixer.map(|mixer| (Box::new(mixer), -f64::from(*range_db))))
+}
+
+/// The name of the controls of a PCM's card.
+fn card_of(pcm: &str) -> &str {
+    let card = pcm.strip_prefix("plug").unwrap_or(pcm);
+    card.split_once(',').map_or(card, |(card, _)| card)
+}
+
+/// What `tonearm check` says of a volume in hardware; nothing where the board has none.
+pub fn mixer_finding(setup: &OutputSetup) -> Option<Finding> {
+    let MixerSetup::Hardware { control, range_db, .. } = &setup.mixer else {
+        return None;
+    };
+    Some(match hardware_volume(setup)? {
+        Ok(_) => Finding::well("mixer", format!("{control:?}, {range_db} dB")),
+        Err(error) => Finding::wrong("mixer", error)
+            .remedied("amixer -c CARD scontrols lists the controls; until then the volume is set in software"),
+    })
 }
 
 /// The output somebody asks for; else the board's if it is there; else the paced one. And what to tell about it.
@@ -163,5 +233,34 @@ mod tests {
             let asked = qualities(&OutputSetup::of(pcm));
             assert_eq!(asked, [Quality::Standard, Quality::High], "{pcm}");
         }
+    }
+
+    #[test]
+    fn the_controls_of_a_card_go_by_the_card_s_name() {
+        assert_eq!(card_of("hw:CARD=DAC"), "hw:CARD=DAC");
+        assert_eq!(card_of("plughw:CARD=DAC,DEV=0"), "hw:CARD=DAC");
+        assert_eq!(card_of("default"), "default");
+    }
+
+    #[test]
+    fn a_volume_in_hardware_that_is_not_there_is_wrong_and_the_sound_does_without() {
+        let setup = OutputSetup {
+            mixer: MixerSetup::Hardware {
+                control: "Digital".to_owned(),
+                card: None,
+                range_db: 60,
+            },
+            ..OutputSetup::of("hw:CARD=NoSuchCard")
+        };
+        let text = mixer_finding(&setup).unwrap().to_string();
+        assert!(
+            text.starts_with("WRONG mixer: open the mixer of hw:CARD=NoSuchCard: "),
+            "{text}"
+        );
+        assert!(
+            output(&setup, Chimes::Off).open(44_100).is_err(),
+            "there is no such card"
+        );
+        assert_eq!(mixer_finding(&OutputSetup::of("hw:0")), None);
     }
 }

@@ -62,7 +62,8 @@ impl Speaker {
         let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
         let bookmark = bookmark(&saved, &mut catalogue);
 
-        let engine = Engine::start(output, post.callback(News::Audio))?;
+        let mut engine = Engine::start(output, post.callback(News::Audio))?;
+        engine.rest(board.output.idle);
         let tls = tls(config)?;
         let memory = media::Settings {
             limits: sound::limits(&board.output),

@@ -12,6 +12,7 @@ use tonearm_core::input::Press;
 use crate::config::{BoardFile, Chosen};
 use crate::document::{self, DocumentError};
 
+mod output;
 mod pin;
 mod read;
 
@@ -49,6 +50,37 @@ pub struct OutputSetup {
     pub rate_max_hz: Option<u32>,
     /// Frames a second that it always runs at; `None`: each entry's own.
     pub rate_hz: Option<u32>,
+    /// Who sets the volume.
+    pub mixer: MixerSetup,
+    /// What is switched on while something sounds; `None`: nothing.
+    pub amplifier: Option<AmplifierSetup>,
+    /// After so long without sound the amplifier is switched off and the device given back; `None`: never.
+    pub idle: Option<Duration>,
+}
+
+/// Who sets the volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MixerSetup {
+    /// The speaker scales the samples.
+    Software,
+    /// The sound card.
+    Hardware {
+        /// The control of its mixer, as `amixer scontrols` names it.
+        control: String,
+        /// The card, as ALSA names its controls (`hw:CARD=DAC`); `None`: that of the PCM.
+        card: Option<String>,
+        /// Decibels between the loudest level and the quietest above silence.
+        range_db: u32,
+    },
+}
+
+/// An amplifier on a GPIO line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmplifierSetup {
+    /// The line, and its level while it is on.
+    pub line: GpioOutput,
+    /// How long it needs before what it is given is heard.
+    pub wake: Duration,
 }
 
 /// One button.
@@ -90,7 +122,7 @@ pub struct GpioInput {
 pub struct GpioOutput {
     /// Which line.
     pub pin: Pin,
-    /// Its level while the light is on.
+    /// Its level while the light, or the amplifier, is on.
     pub active: Level,
 }
 

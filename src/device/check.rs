@@ -5,7 +5,8 @@ use std::path::Path;
 
 use evdev::KeyCode;
 
-use super::board::{Board, ButtonSetup, LightSetup, Pin, Wiring};
+use super::amplifier::{self, AmplifierError};
+use super::board::{AmplifierSetup, Board, ButtonSetup, LightSetup, Pin, Wiring};
 use super::clock::{Reading, Trust};
 use super::evdev as keys;
 use super::gpio_cdev::{self, CdevError};
@@ -86,6 +87,7 @@ pub fn findings(board: &Board) -> Vec<Finding> {
         board.lights.len()
     );
     let mut findings = vec![Finding::well("board", counts), sound::finding(&board.output)];
+    findings.extend(board.output.amplifier.as_ref().map(amplifier));
     findings.extend(buttons(board));
     findings.extend(
         board
@@ -169,6 +171,18 @@ fn light(index: usize, setup: &LightSetup) -> Finding {
     match lamp::try_out(setup) {
         Ok(()) => Finding::well(what, text),
         Err(LampError::Cdev(error)) if is_held_by_us(&error) => {
+            Finding::well(what, format!("{text}, held by the running speaker"))
+        }
+        Err(error) => Finding::wrong(what, error.to_string()),
+    }
+}
+
+fn amplifier(setup: &AmplifierSetup) -> Finding {
+    let what = "amplifier";
+    let text = setup.line.pin.to_string();
+    match amplifier::try_out(setup) {
+        Ok(()) => Finding::well(what, text),
+        Err(AmplifierError::Cdev(error)) if is_held_by_us(&error) => {
             Finding::well(what, format!("{text}, held by the running speaker"))
         }
         Err(error) => Finding::wrong(what, error.to_string()),

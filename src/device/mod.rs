@@ -1,6 +1,7 @@
 //! The board: what it is made of (data), its buttons, lights, clock and keys. Adapters only: nothing here decides.
 
 pub mod action;
+pub mod amplifier;
 pub mod board;
 pub mod buttons;
 pub mod check;

@@ -389,8 +389,13 @@ fn ended(shared: &Shared, order: &Order, at: u64, end: Option<u64>) -> Outcome {
         return Outcome::Done;
     };
     let expected = end.or(part.file_total);
-    if expected.is_some_and(|expected| at < expected) {
-        return Outcome::Trouble(format!("cut at byte {at} of {}", expected.unwrap_or_default()), None);
+    if let Some(expected) = expected.filter(|expected| at < *expected) {
+        let reason = format!("cut at byte {at} of {expected}");
+        return if part.is_hollow(order.start, at) {
+            Outcome::Fault(MediaFault::Unplayable, reason)
+        } else {
+            Outcome::Trouble(reason, None)
+        };
     }
     if at <= base {
         return Outcome::Fault(MediaFault::Unplayable, "it is empty".to_owned());

@@ -65,6 +65,24 @@ fn a_host_that_cuts_every_answer_is_outlasted() {
 }
 
 #[test]
+fn a_host_that_announces_more_than_it_has_is_not_asked_for_ever() {
+    let song = song(300_000);
+    let server = Server::start(move |request, wire| {
+        let (first, _) = request.range().unwrap_or_default();
+        let has = &song[first..200_000];
+        wire.answer(206, &[("content-range", &format!("bytes {first}-299999/300000"))], has)
+    });
+    let (mut library, news) = library(MIB);
+    library.want(&[item(1, server.url("/a.mp3"))]);
+    let mut heard = Vec::new();
+    let error = open(&library, 1).read_to_end(&mut heard).unwrap_err();
+    assert_eq!((error.kind(), heard.len()), (ErrorKind::InvalidData, 200_000));
+    let told = news.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(told.fault, MediaFault::Unplayable);
+    assert!(server.requests().len() > 2, "once may be chance");
+}
+
+#[test]
 fn a_host_without_ranges_is_coped_with_even_when_it_cuts() {
     let song = song(700_000);
     let whole = Arc::clone(&song);

@@ -6,6 +6,7 @@ use std::thread;
 use symphonia::core::io::MediaSource;
 
 use super::super::fixture::*;
+use super::super::glance::Look;
 use super::*;
 
 #[test]
@@ -285,7 +286,9 @@ fn a_glance_reads_what_is_there_without_counting_as_a_reader() {
     library.want(&[item(1, server.url("/a.flac"))]);
     let peek = library.peek(SlotId(1)).unwrap();
     until("half of it is loaded", || level(&library, 1).bytes == (MIB / 2) as u64);
-    let (mut glance, hint) = peek.open().unwrap();
+    let Some(Look::File(mut glance, hint)) = peek.open() else {
+        panic!("it is a file")
+    };
     assert_eq!(hint.as_deref(), Some("flac"));
     assert_eq!(glance.byte_len(), Some(MIB as u64));
     let mut half = vec![0; MIB / 2];

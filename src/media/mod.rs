@@ -35,5 +35,6 @@ mod fixture;
 #[path = "../../tests/support/scripted.rs"]
 mod scripted;
 
+pub use glance::{Glances, Look};
 pub use library::{Item, Level, Library, News, Settings};
-pub use segments::{Entry, Opening, Segments};
+pub use segments::{Entry, Opening, Segment, Segments};

@@ -19,6 +19,10 @@ const KEY_MAX: u32 = u32::MAX >> (OFFSET_BITS - 32);
 /// The position behind the last byte of an entry.
 pub const END: u64 = u64::MAX;
 
+/// A host that announces bytes and ends well without one of them this often in a row does not have them: once or twice
+/// may be a host behind it that is not well, and each try waits longer than the one before.
+const EMPTY_ANSWERS_MAX: u8 = 4;
+
 /// Position of the first byte of a part.
 pub fn origin(key: u32) -> u64 {
     u64::from(key.min(KEY_MAX)) << OFFSET_BITS
@@ -60,6 +64,8 @@ pub struct Part {
     pub range: Option<Range<u64>>,
     /// Length of what is there, once an answer or its end told.
     pub file_total: Option<u64>,
+    /// Answers in a row that ended well, before the announced end, and without a byte.
+    pub empty_answers: u8,
     /// The head of an answer was seen, so what is not known now will not be known before the end.
     pub answered: bool,
     /// The version that the bytes belong to.
@@ -95,6 +101,7 @@ impl Part {
             url,
             range: None,
             file_total: None,
+            empty_answers: 0,
             answered: false,
             validator: Validator {
                 etag: None,
@@ -124,9 +131,21 @@ impl Part {
         self.sound.as_ref().map_or(END, |sound| sound.next)
     }
 
+    /// Takes in that an answer ended too early, at `at`, as if all was well. True: the host announces bytes that it does
+    /// not have.
+    pub fn is_hollow(&mut self, start: u64, at: u64) -> bool {
+        self.empty_answers = if at > start {
+            0
+        } else {
+            self.empty_answers.saturating_add(1)
+        };
+        self.empty_answers >= EMPTY_ANSWERS_MAX
+    }
+
     /// Nothing is known of its bytes any more.
     pub fn reset(&mut self) {
         self.file_total = None;
+        self.empty_answers = 0;
         self.validator = Validator::default();
         self.answered = false;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dash::{Chooser, Ladder, Limits, Presentation, Representation, Resource, Segment};
+use super::dash::{Chooser, Ladder, Limits, Moment, Presentation, Representation, Resource, Segment};
 use super::part::{END, Part, Ranges, Sound, key_at, origin, time_of};
 
 /// Bytes of a manifest. Those of services are some ten kilobytes; the longest lists of segments are below this.
@@ -25,8 +25,6 @@ pub struct Circumstances {
     pub link_bps: Option<u64>,
     /// Sound loaded behind what sounds.
     pub buffered: Duration,
-    /// A clock that only goes forward.
-    pub now: Duration,
 }
 
 /// Something small that is fetched whole and kept beside the chunks.
@@ -307,15 +305,18 @@ impl Plan {
         {
             return known;
         }
+        let before = parts.range(..key).next_back().and_then(|(_, part)| part.sound.as_ref());
+        let moment = Moment {
+            link_bps: about.link_bps,
+            buffered: about.buffered,
+            segment: before.and_then(|before| before.length),
+        };
         let ladder = self.ladders.get(period);
-        let place = ladder.map_or(0, |ladder| {
-            self.chooser.next(ladder, about.link_bps, about.buffered, about.now)
-        });
+        let place = ladder.map_or(0, |ladder| self.chooser.next(ladder, moment));
         let mut known = self.know(period, place);
         if !self.is_usable(known, period) {
             known = self.alternative(known).unwrap_or(known);
         }
-        let before = parts.range(..key).next_back().and_then(|(_, part)| part.sound.as_ref());
         if let Some(before) = before
             && before.representation != known
             && self.is_usable(before.representation, period)

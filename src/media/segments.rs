@@ -46,9 +46,7 @@ impl Opening {
         }
         let segments = Segments { seat: self.seat, at: 0 };
         let first = segments.announced()?;
-        // A manifest that names one file that stands for itself: it is that file.
-        let is_whole = |one: &Announced| one.description.is_none() && one.sound.next == END;
-        Ok(match first.filter(is_whole) {
+        Ok(match first.filter(Announced::is_whole) {
             Some(one) => Entry::File(Reader::new(segments.seat, one.key)),
             None => Entry::Segments(segments),
         })
@@ -61,14 +59,14 @@ impl Opening {
     }
 }
 
-/// One segment of an entry.
-pub struct Segment {
+/// One segment of an entry, its bytes to be read through `M`.
+pub struct Segment<M = Reader> {
     /// Number of its representation within the entry.
     pub representation: u32,
     /// The representation's description, whole. `None`: the segment brings it along.
     pub description: Option<Arc<[u8]>>,
-    /// Its bytes; reading them waits until they are there.
-    pub media: Reader,
+    /// Its bytes. A [`Reader`] waits until they are there.
+    pub media: M,
     /// Where it begins in the entry.
     pub begin: Duration,
     /// Time in the entry of media time 0, in ticks of `timescale`.
@@ -80,13 +78,33 @@ pub struct Segment {
 }
 
 /// What is known of a segment before its bytes.
-struct Announced {
-    key: u32,
-    sound: Sound,
+pub(super) struct Announced {
+    pub(super) key: u32,
+    pub(super) sound: Sound,
     description: Option<Arc<[u8]>>,
     origin_ticks: i64,
     timescale: u32,
     pssh: Vec<Arc<[u8]>>,
+}
+
+impl Announced {
+    /// The segment, with its bytes.
+    pub(super) fn into_segment<M>(self, media: M) -> Segment<M> {
+        Segment {
+            representation: self.sound.representation,
+            description: self.description,
+            media,
+            begin: self.sound.begin,
+            origin_ticks: self.origin_ticks,
+            timescale: self.timescale,
+            pssh: self.pssh,
+        }
+    }
+
+    /// A manifest that names one file that stands for itself: the entry is that file.
+    pub(super) fn is_whole(&self) -> bool {
+        self.description.is_none() && self.sound.next == END
+    }
 }
 
 /// The segments of an entry, in order.
@@ -109,15 +127,8 @@ impl Segments {
         let seat = self.seat.beside(origin(next.key))?;
         self.at = next.sound.next;
         self.stay()?;
-        Ok(Some(Segment {
-            representation: next.sound.representation,
-            description: next.description,
-            media: Reader::new(seat, next.key),
-            begin: next.sound.begin,
-            origin_ticks: next.origin_ticks,
-            timescale: next.timescale,
-            pssh: next.pssh,
-        }))
+        let media = Reader::new(seat, next.key);
+        Ok(Some(next.into_segment(media)))
     }
 
     /// Makes the segment that sounds at `time` the next one. False: the entry ends before.
@@ -148,7 +159,7 @@ impl Segments {
             return Ok(None);
         }
         self.seat.wait(at, |body| {
-            let found = Self::look(body, at)?;
+            let found = look(body, at)?;
             let at = found
                 .as_ref()
                 .ok()
@@ -159,43 +170,6 @@ impl Segments {
                 is_consumed: false,
             })
         })?
-    }
-
-    /// The segment at `at`, once it is decided on.
-    fn look(body: &Body, at: u64) -> Option<io::Result<Option<Announced>>> {
-        let plan = match &body.sort {
-            Sort::Plan(plan) => plan,
-            Sort::File => {
-                let error = "the entry was a manifest and is a file at its fresh address";
-                return Some(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
-            }
-            Sort::Unknown => return None,
-        };
-        if plan.end.is_some_and(|end| key_of(at) >= end) {
-            return Some(Ok(None));
-        }
-        let (key, part) = body.part_over(at)?;
-        let sound = part.sound.clone()?;
-        let end = sound.length.map(|length| sound.begin.saturating_add(length));
-        if sound.next == END && key_of(at) != key && end.is_some_and(|end| time_of(key_of(at)) >= end) {
-            return Some(Ok(None));
-        }
-        // A host that does not have it may make another representation take its place.
-        if !part.answered {
-            return None;
-        }
-        let representation = plan.representation(sound.representation)?;
-        Some(Ok(Some(Announced {
-            key,
-            description: plan.description(sound.representation)?,
-            origin_ticks: representation.origin_ticks,
-            timescale: representation.timescale,
-            pssh: representation
-                .encryption
-                .as_ref()
-                .map_or_else(Vec::new, |encryption| encryption.pssh.clone()),
-            sound,
-        })))
     }
 
     /// Says where it stands, so that what lies behind may give way.
@@ -209,6 +183,43 @@ impl Segments {
             })
         })
     }
+}
+
+/// The segment at `at`, once it is decided on; `None` inside: the entry ends before.
+pub(super) fn look(body: &Body, at: u64) -> Option<io::Result<Option<Announced>>> {
+    let plan = match &body.sort {
+        Sort::Plan(plan) => plan,
+        Sort::File => {
+            let error = "the entry was a manifest and is a file at its fresh address";
+            return Some(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        Sort::Unknown => return None,
+    };
+    if plan.end.is_some_and(|end| key_of(at) >= end) {
+        return Some(Ok(None));
+    }
+    let (key, part) = body.part_over(at)?;
+    let sound = part.sound.clone()?;
+    let end = sound.length.map(|length| sound.begin.saturating_add(length));
+    if sound.next == END && key_of(at) != key && end.is_some_and(|end| time_of(key_of(at)) >= end) {
+        return Some(Ok(None));
+    }
+    // A host that does not have it may make another representation take its place.
+    if !part.answered {
+        return None;
+    }
+    let representation = plan.representation(sound.representation)?;
+    Some(Ok(Some(Announced {
+        key,
+        description: plan.description(sound.representation)?,
+        origin_ticks: representation.origin_ticks,
+        timescale: representation.timescale,
+        pssh: representation
+            .encryption
+            .as_ref()
+            .map_or_else(Vec::new, |encryption| encryption.pssh.clone()),
+        sound,
+    })))
 }
 
 #[cfg(test)]

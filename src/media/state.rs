@@ -102,8 +102,6 @@ pub struct State {
     pub head_bytes: u64,
     /// What the link carries.
     pub throughput: Throughput,
-    /// When the clock of the choice of representations began.
-    born: Instant,
     /// Changes of representation in entries that are gone.
     pub switches: u64,
 }
@@ -120,7 +118,6 @@ impl State {
             closing: false,
             head_bytes,
             throughput: Throughput::default(),
-            born: Instant::now(),
             switches: 0,
         }
     }
@@ -173,7 +170,7 @@ impl State {
     pub fn pick(&mut self, now: Instant) -> Pick {
         for _ in 0..DECISIONS_MAX {
             let Some(best) = self.best(now) else { break };
-            if let Some(order) = self.order(best, now) {
+            if let Some(order) = self.order(best) {
                 return Pick::Fetch(order);
             }
         }
@@ -266,14 +263,13 @@ impl State {
     }
 
     /// The request for a candidate. `None`: there was nothing to request after all, so something else may be next.
-    fn order(&mut self, best: Candidate, now: Instant) -> Option<Order> {
+    fn order(&mut self, best: Candidate) -> Option<Order> {
         let Candidate {
             serial, start, limit, ..
         } = best;
         let about = Circumstances {
             link_bps: self.throughput.bps(),
             buffered: self.buffered(serial),
-            now: now.saturating_duration_since(self.born),
         };
         let body = self.body_mut(serial)?;
         let Sort::Plan(plan) = &mut body.sort else {

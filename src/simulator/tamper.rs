@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 
@@ -63,6 +63,23 @@ fn small(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// The range of an answer whose end is missing without anybody saying so: the file seems to be that much shorter.
+fn shorten_range(headers: &mut HeaderMap, by: i64) {
+    let said = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let numbers = said.and_then(|range| {
+        let (place, total) = range.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = place.split_once('-')?;
+        let numbers = [first, last, total].map(|number| number.parse::<u64>().ok());
+        Some((numbers[0]?, numbers[1]?, numbers[2]?))
+    });
+    let Some((first, last, total)) = numbers else { return };
+    let last = last.saturating_add_signed(by).max(first);
+    let range = format!("bytes {first}-{last}/{}", total.saturating_add_signed(by));
+    if let Ok(range) = HeaderValue::from_str(&range) {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
+}
+
 /// The same answer, spoiled as the fault says. Faults that do not touch the body leave it alone.
 pub fn spoil(response: Response, fault: &Fault) -> Response {
     let (mut left, mut step, mut by) = (None, None, 0);
@@ -86,6 +103,9 @@ pub fn spoil(response: Response, fault: &Fault) -> Response {
     if let Some(length) = said.or_else(|| body.size_hint().exact()) {
         let length = length.saturating_add_signed(by);
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if by < 0 {
+        shorten_range(&mut head.headers, by);
     }
     let spoiled = Spoiled {
         from: body.into_data_stream(),

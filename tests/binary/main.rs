@@ -11,6 +11,7 @@
 mod alsa;
 mod batches;
 mod commands;
+mod dash;
 mod expiry;
 mod going_on;
 mod kill;

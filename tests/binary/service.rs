@@ -213,6 +213,31 @@ impl Service {
         assert_eq!(self.get("/sim/violations")["records"], json!([]));
     }
 
+    /// The judge found nothing but that more sounded than time went by: what is captured does not take its time.
+    #[track_caller]
+    pub fn is_content_but_for_speed(&self) {
+        let found = self.get("/sim/violations");
+        let found = found["records"].as_array().unwrap().iter();
+        let others: Vec<_> = found.filter(|one| one["code"] != "duration_impossible").collect();
+        assert!(others.is_empty(), "{others:?}");
+    }
+
+    /// Every address that was handed out runs out now.
+    #[track_caller]
+    pub fn addresses_run_out(&self) {
+        let answer = self.agent.delete(format!("{}/sim/urls", self.address())).call();
+        assert!(answer.unwrap().status().is_success());
+    }
+
+    /// Paths of all requests, in order.
+    pub fn requested(&self) -> Vec<String> {
+        let ledger = self.get("/sim/ledger?kind=request");
+        let records = ledger["records"].as_array().unwrap().iter();
+        records
+            .map(|record| record["path"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
     /// All events, in order.
     pub fn heard(&self) -> Vec<Heard> {
         self.try_heard().unwrap()

@@ -187,6 +187,62 @@ fn a_card_of_one_rate_hears_an_album_of_another_converted_without_a_gap() {
     assert_eq!((sink.lines("START").len(), sink.lines("XRUN").len()), (1, 0));
 }
 
+/// The frames that are not silence.
+fn sounding(samples: &[i32]) -> Vec<i32> {
+    let frames = samples.chunks_exact(2).filter(|frame| frame != &[0, 0]);
+    frames.flatten().copied().collect()
+}
+
+#[test]
+fn where_frames_come_late_the_card_gets_silence_and_never_runs_dry() {
+    let (music, all) = album(&[5 * 44_100]);
+    let rig = Rig::start(music, "formats \"S16_LE\"", "");
+    // A second of sound has 176 kB.
+    rig.service
+        .fault(&json!({"scope": "media", "kind": "slow", "bytes_per_s": 140_000}));
+    rig.speaker.press("preset_1");
+    until("the end of the track", || {
+        let told = rig.service.story();
+        if told.iter().any(|event| event.ends_with("trackFinished")) {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
+    });
+    let (heard, sink, _folder) = rig.heard("S16_LE");
+    assert!(heard.len() > all.len(), "there was silence between");
+    is_same(&sounding(&heard), &sounding(&all));
+    assert_eq!(sink.lines("XRUN"), []);
+}
+
+#[test]
+fn an_amplifier_hears_silence_first_and_what_is_not_there_stops_no_sound() {
+    let (music, all) = album(&[30_000, 20_000]);
+    let more = "mixer = { control = \"Digital\" }\n\
+                amplifier = { chip = \"gpiochip999\", line = 25, wake_ms = 400 }\n\
+                idle_s = 1\n";
+    let rig = Rig::start(music, "formats \"S16_LE\"", more);
+    for round in 1..=2 {
+        rig.speaker.press("preset_1");
+        until("the end of the album, and the card's rest", || {
+            let closed = rig.sink.lines("CLOSE").len();
+            if rig.service.story().len() == round * 4 && closed == rig.sink.lines("OPEN").len() {
+                Ok(())
+            } else {
+                Err(format!("{:?}, closed {closed} times", rig.service.story()))
+            }
+        });
+    }
+    let log = rig.speaker.log();
+    assert!(log.contains("amplifier: gpio chip gpiochip999: there is none"), "{log}");
+    assert!(log.contains("the volume is set in software"), "{log}");
+    let (heard, sink, _folder) = rig.heard("S16_LE");
+    // More than the card's buffer holds.
+    let silence = vec![0; 2 * 17_640];
+    is_same(&heard, &[&silence, all.as_slice(), &silence, &all].concat());
+    assert_eq!((sink.lines("START").len(), sink.lines("XRUN").len()), (2, 0));
+}
+
 /// A tone of so many frames at half of full scale, beginning and ending in silence.
 #[expect(
     clippy::cast_possible_truncation,

@@ -172,11 +172,16 @@ impl Unlocked {
         let duration = (packet.duration, self.demuxer.movie().timescale);
         let (data, stretches) = self.demuxer.given();
         let witness = witness(&cipher, stretches, data, duration);
-        keys.decrypt(&encryption(&cipher, stretches), data)
-            .map_err(|error| match error {
-                DecryptError::Mismatch => Mp4Error::Damaged(super::boxes::FourCc(*b"senc")),
-                error @ (DecryptError::NoKey(_) | DecryptError::Module(_)) => Mp4Error::Decrypt(error),
-            })?;
+        match keys.decrypt(&encryption(&cipher, stretches), data) {
+            Ok(()) => {}
+            Err(DecryptError::Mismatch) => return Err(Mp4Error::Damaged(super::boxes::FourCc(*b"senc"))),
+            // Who held the key died, say: the sample is as it was, and the next look shows whether the key comes again.
+            Err(DecryptError::NoKey(key)) => {
+                self.waiting = Some(packet);
+                return Err(Mp4Error::KeyAwaited(key));
+            }
+            Err(error @ DecryptError::Module(_)) => return Err(Mp4Error::Decrypt(error)),
+        }
         let first = data.first().copied();
         if let Some(witness) = witness {
             self.try_key(cipher.key, &witness)?;

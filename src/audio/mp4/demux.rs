@@ -20,6 +20,8 @@ use crate::keys::{KeyId, Subsample};
 
 /// Largest packet: a block of lossless stereo has at most half of it.
 const SAMPLE_BYTES_MAX: u32 = 1 << 20;
+/// Room for a packet from the start: any lossy one, and most of CD rate that are lossless, fit without more being taken.
+const SAMPLE_BYTES_USUAL: usize = 16 * 1024;
 /// Boxes between two fragments: an index, an event, free space.
 const BETWEEN_MAX: u32 = 256;
 
@@ -107,7 +109,7 @@ impl Demuxer {
             walked: 0,
             longest: 0,
             end: None,
-            data: Vec::new(),
+            data: Vec::with_capacity(SAMPLE_BYTES_USUAL),
         })
     }
 

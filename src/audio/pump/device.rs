@@ -7,7 +7,9 @@ use tonearm_core::id::PlayId;
 use tonearm_core::input::{AudioNews, Ending};
 
 use super::filling::SILENCE_MAX;
-use super::{CHIME_RATE_HZ, Device, Halt, LULL, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, WRITE_TRIES, samples};
+use super::{
+    CHIME_RATE_HZ, Device, Halt, LULL, NAP, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, WRITE_TRIES, samples,
+};
 use crate::audio::output::{Chiming, Drained, OutputError};
 use crate::audio::shared::count;
 
@@ -59,10 +61,15 @@ impl Pump {
             let Some(shape) = region.shape else {
                 return Halt::Nothing;
             };
+            let end = region.end.map_or(available, |(end, _)| end.min(available));
+            let ready = end.saturating_sub(self.line.next());
+            let is_start = !self.is_running || self.filling.is_last();
+            let is_thin = ready == 0 || (is_start && region.end.is_none() && ready < self.threshold(shape.rate));
             match self.device {
                 Device::Open { rate } if rate == shape.rate => {}
+                Device::Resting if is_thin => return Halt::Starving,
                 Device::Open { .. } if self.is_running => return Halt::Rate(shape.rate),
-                Device::Open { .. } | Device::Closed => self.open(shape.rate),
+                Device::Open { .. } | Device::Closed | Device::Resting => self.open(shape.rate),
                 Device::Lost { retry_at, .. } => {
                     self.device = Device::Lost {
                         rate: shape.rate,
@@ -74,13 +81,7 @@ impl Pump {
             if !matches!(self.device, Device::Open { .. }) {
                 return Halt::Held;
             }
-            let end = region.end.map_or(available, |(end, _)| end.min(available));
-            let ready = end.saturating_sub(self.line.next());
-            let is_start = !self.is_running || self.filling.is_last();
-            if ready == 0 || (is_start && region.end.is_none() && ready < self.threshold(shape.rate)) {
-                return Halt::Starving;
-            }
-            if self.filling.is_in_the_way() {
+            if is_thin || self.filling.is_in_the_way() {
                 return Halt::Starving;
             }
             if !self.line.can_write() {
@@ -197,7 +198,7 @@ impl Pump {
         let chimed = match self.device {
             Device::Lost { .. } => return Chiming::Over,
             Device::Open { .. } => self.output.chime_on(),
-            Device::Closed => self.output.open(CHIME_RATE_HZ).and_then(|_| {
+            Device::Closed | Device::Resting => self.output.open(CHIME_RATE_HZ).and_then(|_| {
                 count(&self.shared.tally.opens);
                 self.device = Device::Open { rate: CHIME_RATE_HZ };
                 self.output.chime_on()
@@ -209,6 +210,28 @@ impl Pump {
             self.device = Device::Closed;
             Chiming::Over
         })
+    }
+
+    /// Gives back a device that sounded nothing for long enough. Returns how long until it has.
+    pub(super) fn rest(&mut self, halt: Halt, chiming: Chiming) -> Duration {
+        let is_idle = !self.is_running && halt != Halt::Full && chiming == Chiming::Over;
+        let after = self
+            .shared
+            .rest()
+            .filter(|_| is_idle && matches!(self.device, Device::Open { .. }));
+        let Some(after) = after else {
+            self.idle_since = None;
+            return NAP;
+        };
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
+        let left = after.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            self.output.close();
+            self.device = Device::Resting;
+            self.idle_since = None;
+            return NAP;
+        }
+        left
     }
 
     pub(super) fn fail(&mut self, error: &OutputError) {

@@ -1,11 +1,11 @@
 //! From a board file's document to its meaning: which keys there are and which values they take.
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use evdev::KeyCode;
 use tonearm_core::limits::BUTTONS_MAX;
 
+use super::output::output;
 use super::pin::{active, input, pin};
 use super::{Board, ButtonSetup, GpioOutput, Level, LightSetup, OutputSetup, Pin, Wiring};
 use crate::device::action;
@@ -13,21 +13,14 @@ use crate::document::{Table, nearest};
 
 /// Lights of a board; each is one write per change of scene.
 const LIGHTS_MAX: usize = 8;
-/// Shorter periods wake the processor more than a thousand times a second, longer ones delay a skip.
-const PERIOD_FRAMES: RangeInclusive<u32> = 64..=16_384;
-/// Two is the least that ALSA can play from without a gap.
-const PERIODS: RangeInclusive<u32> = 2..=32;
-/// Bits of a sample, from a CD's to what a sample of the audio path has.
-const BITS: RangeInclusive<u32> = 16..=32;
-/// Rates of music, from a CD's to the highest that music comes in.
-const RATE_HZ: RangeInclusive<u32> = 44_100..=192_000;
 /// Codes of the kernel's keys and buttons (`KEY_MAX`).
 const KEY_CODE_MAX: u16 = 0x2ff;
 
 /// What the document means; what makes no sense is noted as a mistake.
 pub fn board(root: &Table) -> Board {
     let name = root.text_required("name", "the name of the product");
-    let output = root.table("output").map(|table| output(&table));
+    let mut taken = Taken::default();
+    let output = root.table("output").map(|table| output(&table, &mut taken));
     if output.is_none() && !root.has("output") {
         root.refuse_whole("no [output]: which sound device?");
     }
@@ -39,7 +32,6 @@ pub fn board(root: &Table) -> Board {
     if let Some(excess) = lights.get(LIGHTS_MAX) {
         excess.refuse_whole(format!("at most {LIGHTS_MAX} lights"));
     }
-    let mut taken = Taken::default();
     Board {
         name: name.map(|found| found.value).unwrap_or_default(),
         output: output.unwrap_or_else(|| OutputSetup::of("")),
@@ -48,53 +40,19 @@ pub fn board(root: &Table) -> Board {
     }
 }
 
-impl OutputSetup {
-    /// The device `pcm` with the buffer of the program's choice.
-    pub fn of(pcm: impl Into<String>) -> Self {
-        Self {
-            pcm: pcm.into(),
-            period_frames: None,
-            periods: None,
-            bits_max: None,
-            rate_max_hz: None,
-            rate_hz: None,
-        }
-    }
-}
-
-fn output(table: &Table) -> OutputSetup {
-    let pcm = table.text_required(
-        "pcm",
-        "the name of an ALSA device, such as \"default\" or \"hw:CARD=DAC\"",
-    );
-    let mut output = OutputSetup::of(pcm.map(|found| found.value).unwrap_or_default());
-    output.period_frames = table.whole("period_frames", &PERIOD_FRAMES, "frames");
-    output.periods = table.whole("periods", &PERIODS, "periods");
-    output.bits_max = table.whole("bits_max", &BITS, "bits");
-    output.rate_max_hz = table.whole("rate_max_hz", &RATE_HZ, "Hz");
-    if !table.is_text("rates", "reopen") {
-        output.rate_hz = table.whole("rates", &RATE_HZ, "Hz, or \"reopen\": each entry's own rate");
-    }
-    table.refuse_unsupported("formats", "what the device can do is asked of the device; leave it out");
-    if !table.is_text("mixer", "software") {
-        table.refuse_unsupported(
-            "mixer",
-            "the volume is set in software: mixer = \"software\", or leave it out",
-        );
-    }
-    table.refuse_unsupported(
-        "amplifier",
-        "switch the amplifier on at boot, on a Raspberry Pi by a line such as gpio=25=op,dh in config.txt",
-    );
-    output
-}
-
 /// What is used already: a contact has one button, a line one purpose.
 #[derive(Default)]
-struct Taken {
+pub struct Taken {
     pins: Vec<Pin>,
     keys: Vec<KeyCode>,
     leds: Vec<PathBuf>,
+}
+
+impl Taken {
+    /// `pin` is used by `table`, and by nobody else.
+    pub fn claim_pin(&mut self, pin: &Pin, table: &Table) {
+        claim(&mut self.pins, pin, table, "this gpio line");
+    }
 }
 
 fn claim<T: PartialEq + Clone>(taken: &mut Vec<T>, new: &T, table: &Table, what: &str) {
@@ -130,7 +88,7 @@ fn button(table: &Table, taken: &mut Taken) -> Option<ButtonSetup> {
     }?;
     match &wiring {
         Wiring::Key(key) => claim(&mut taken.keys, key, table, "this key"),
-        Wiring::Gpio(input) => claim(&mut taken.pins, &input.pin, table, "this gpio line"),
+        Wiring::Gpio(input) => taken.claim_pin(&input.pin, table),
     }
     let press = press?;
     let hold = if says_hold { hold } else { action::usual_hold(press) };
@@ -194,7 +152,7 @@ fn light(table: &Table, taken: &mut Taken) -> Option<LightSetup> {
                 pin: pin(&gpio)?,
                 active,
             };
-            claim(&mut taken.pins, &output.pin, table, "this gpio line");
+            taken.claim_pin(&output.pin, table);
             Some(LightSetup::Gpio(output))
         }
         (Some(_), Some(_)) => {
@@ -261,66 +219,6 @@ mod tests {
         assert_eq!(hold("hold_action = \"shuffle\""), Some(Press::Shuffle));
         assert_eq!(hold("hold_action = \"none\""), None);
         assert_eq!(hold(""), Some(Press::ScrubForward));
-    }
-
-    #[test]
-    fn what_this_version_cannot_do_is_refused() {
-        let output = |line: &str| {
-            let text = format!("name = \"Test\"\n[output]\npcm = \"default\"\n{line}\n");
-            Board::parse(Path::new("b.toml"), &text).map_err(|error| error.to_string())
-        };
-        assert!(output("mixer = \"software\"").is_ok());
-        for line in [
-            "mixer = { control = \"Digital\" }",
-            "formats = [\"S16_LE\"]",
-            "amplifier = { pin = 25 }",
-            "mixer = \"hardware\"",
-        ] {
-            assert!(
-                output(line).unwrap_err().contains("not supported by this version"),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_buffer_of_the_device_may_be_set() {
-        let text = "name = \"Test\"\n[output]\npcm = \"hw:0\"\nperiod_frames = 480\nperiods = 4\n";
-        let output = Board::parse(Path::new("b.toml"), text).unwrap().output;
-        assert_eq!((output.period_frames, output.periods), (Some(480), Some(4)));
-        for (right, wrong) in [("480\n", "7\n"), ("periods = 4", "periods = 1")] {
-            assert!(
-                Board::parse(Path::new("b.toml"), &text.replace(right, wrong)).is_err(),
-                "{wrong}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_device_runs_at_each_entry_s_rate_or_always_at_one() {
-        let rate = |line: &str| {
-            let text = format!("name = \"Test\"\n[output]\npcm = \"hw:0\"\n{line}\n");
-            Board::parse(Path::new("b.toml"), &text).map(|board| board.output.rate_hz)
-        };
-        assert_eq!(rate("").unwrap(), None);
-        assert_eq!(rate("rates = \"reopen\"").unwrap(), None);
-        assert_eq!(rate("rates = 48000").unwrap(), Some(48_000));
-        for wrong in ["rates = 8000", "rates = [44100]", "rates = \"fixed\""] {
-            assert!(rate(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_the_converter_plays_may_be_limited() {
-        let text = "name = \"Test\"\n[output]\npcm = \"hw:0\"\nbits_max = 16\nrate_max_hz = 96000\n";
-        let output = Board::parse(Path::new("b.toml"), text).unwrap().output;
-        assert_eq!((output.bits_max, output.rate_max_hz), (Some(16), Some(96_000)));
-        for (right, wrong) in [("= 16", "= 8"), ("96000", "22050")] {
-            assert!(
-                Board::parse(Path::new("b.toml"), &text.replace(right, wrong)).is_err(),
-                "{wrong}"
-            );
-        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Which representation the next segment is taken from: what can be played here, best last, and when to step. Pure. What its
-//! constants come to over several links is compared in `choice_tests` (the table of docs/audio.md); they are not tuned to it.
+//! Which representation the next segment is taken from: what can be played here, best last, and when to step. Pure. Its
+//! constants are those that came out best of a sweep over many links (`choice_links`, the table of docs/audio.md).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,18 +9,34 @@ use thiserror::Error;
 use super::presentation::Representation;
 use super::protection::Scheme;
 
-/// So much of the measured link is counted on, in percent.
-const SAFETY_PERCENT: u64 = 80;
-/// So much of it has to be enough for a better representation, in percent: what is between the two is no reason to move.
-const UP_PERCENT: u64 = 65;
-/// With less sound than this loaded, a representation that the link does not carry is left at once, as far as needed.
+/// What of the link a representation may take, by how much sound is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tuning {
+    /// Percent of the measured link, with nothing loaded.
+    empty_percent: u64,
+    /// The same with `full` or more loaded, between the two in proportion. Above 100, what is loaded pays for the rest.
+    full_percent: u64,
+    /// Seconds of sound.
+    full: Duration,
+    /// The present representation may take so much of what a new one may, in percent: against flapping.
+    keep_percent: u64,
+}
+
+/// The best of the sweep: `make sweep`.
+const TUNED: Tuning = Tuning {
+    empty_percent: 30,
+    full_percent: 150,
+    full: Duration::from_secs(60),
+    keep_percent: 160,
+};
+/// So much of the link a first segment may take in any case, in percent: nothing sounds that could be interrupted.
+const FIRST_PERCENT: u64 = 80;
+/// The next segment has to arrive while this part of what is loaded sounds: long segments need more in hand.
+const ARRIVAL_SHARE: u32 = 2;
+/// With less sound than this loaded, no more is to be lost by a change of the sampling rate.
 const DRY: Duration = Duration::from_secs(8);
-/// With less than this, it is left by one step.
-const LOW: Duration = Duration::from_secs(20);
-/// With no less than this, a better one is tried.
-const HIGH: Duration = Duration::from_secs(24);
-/// So long after a step none goes up: against flapping.
-const HOLD: Duration = Duration::from_secs(12);
+/// Length of a segment that is not told: the longest of what packagers usually make.
+const SEGMENT: Duration = Duration::from_secs(10);
 
 /// What the converter plays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,100 +136,109 @@ fn named(one: &Representation) -> String {
     text
 }
 
+/// What a step depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// [`Throughput::bps`](super::Throughput::bps). `None`: nothing was measured yet.
+    pub link_bps: Option<u64>,
+    /// How much sound is loaded behind what sounds now, across entries too.
+    pub buffered: Duration,
+    /// How long the segments are, as far as known.
+    pub segment: Option<Duration>,
+}
+
 /// Chooses for one entry, segment by segment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Chooser {
+    tuning: Tuning,
     /// What the segment before was taken from.
     last: Option<Rung>,
-    /// When it was changed.
-    stepped: Option<Duration>,
+}
+
+impl Default for Chooser {
+    fn default() -> Self {
+        Self::tuned(TUNED)
+    }
 }
 
 impl Chooser {
+    fn tuned(tuning: Tuning) -> Self {
+        Self { tuning, last: None }
+    }
+
     /// Number (in its period) of the representation that the next segment is taken from.
-    ///
-    /// `link_bps` is [`Throughput::bps`](super::Throughput::bps); `buffered` is how much sound is loaded behind what
-    /// sounds now, across entries too; `now` is any clock that only goes forward.
-    pub fn next(&mut self, ladder: &Ladder, link_bps: Option<u64>, buffered: Duration, now: Duration) -> usize {
-        let sustained = link_bps.map(|bps| percent(bps, SAFETY_PERCENT));
+    pub fn next(&mut self, ladder: &Ladder, moment: Moment) -> usize {
         let at = self
             .last
             .and_then(|last| ladder.rungs.iter().position(|rung| rung.is(last)));
-        let next = match (at, sustained, link_bps) {
-            (Some(at), Some(sustained), Some(link)) => {
-                let margin = percent(link, UP_PERCENT);
-                self.stepped_from(ladder, at, sustained, margin, buffered, now)
-            }
-            (Some(at), ..) => at,
+        let next = match (at, moment.link_bps) {
+            (Some(at), Some(link_bps)) => self.stepped_from(ladder, at, link_bps, moment),
+            (Some(at), None) => at,
             // A first segment: the best that the link carries; an unmeasured one is believed to carry the best.
-            (None, Some(sustained), _) => ladder.sustained(sustained),
-            (None, None, _) => ladder.rungs.len().saturating_sub(1),
+            (None, Some(link_bps)) => {
+                let is_slow = |rung: &Rung| rung.bandwidth_bps <= percent(link_bps, FIRST_PERCENT);
+                ladder.best(
+                    |_| true,
+                    |rung| is_slow(rung) || self.may_take(rung, 100, link_bps, moment),
+                )
+            }
+            (None, None) => ladder.rungs.len().saturating_sub(1),
         };
         let Some(rung) = ladder.rungs.get(next) else {
             return 0;
         };
-        if self.last.is_some_and(|last| !rung.is(last)) {
-            self.stepped = Some(now);
-        }
         self.last = Some(*rung);
         rung.number
     }
 
-    fn stepped_from(
-        &self,
-        ladder: &Ladder,
-        at: usize,
-        sustained: u64,
-        margin: u64,
-        buffered: Duration,
-        now: Duration,
-    ) -> usize {
+    fn stepped_from(&self, ladder: &Ladder, at: usize, link_bps: u64, moment: Moment) -> usize {
         let Some(here) = ladder.rungs.get(at) else {
             return at;
         };
-        if here.bandwidth_bps > sustained {
-            if buffered < DRY {
-                return ladder.sustained(sustained).min(at);
-            }
-            let same_clock = |below: &usize| {
-                ladder
-                    .rungs
-                    .get(*below)
-                    .is_some_and(|rung| rung.rate_hz == here.rate_hz)
-            };
-            return match (0..at).rev().find(same_clock) {
-                Some(below) if buffered < LOW => below,
-                Some(_) | None => at,
-            };
+        if !self.may_take(here, self.tuning.keep_percent, link_bps, moment) {
+            let is_open = |rung: &Rung| rung.rate_hz == here.rate_hz || moment.buffered < DRY;
+            return ladder.best(is_open, |rung| self.may_take(rung, 100, link_bps, moment));
         }
-        let is_held = self.stepped.is_some_and(|stepped| now.saturating_sub(stepped) < HOLD);
-        if buffered < HIGH || is_held {
-            return at;
-        }
-        let above = ladder
-            .rungs
-            .iter()
-            .enumerate()
-            .skip(at + 1)
-            .find(|(_, rung)| rung.rate_hz == here.rate_hz);
-        match above {
-            Some((above, rung)) if rung.bandwidth_bps <= margin => above,
+        let mut above = ladder.rungs.iter().enumerate().skip(at + 1);
+        match above.find(|(_, rung)| rung.rate_hz == here.rate_hz) {
+            Some((above, rung)) if self.may_take(rung, 100, link_bps, moment) => above,
             Some(_) | None => at,
         }
+    }
+
+    /// Whether a link of `link_bps` and what is loaded carry a representation. `keep_percent`: 100 for a new one.
+    fn may_take(&self, rung: &Rung, keep_percent: u64, link_bps: u64, moment: Moment) -> bool {
+        let Tuning {
+            empty_percent,
+            full_percent,
+            full,
+            ..
+        } = self.tuning;
+        if rung.bandwidth_bps <= percent(link_bps, empty_percent) {
+            return true;
+        }
+        let loaded_ms = moment.buffered.min(full).as_millis();
+        let more = u128::from(full_percent.saturating_sub(empty_percent)).saturating_mul(loaded_ms);
+        let more = u64::try_from(more / full.as_millis().max(1)).unwrap_or_default();
+        let share = percent(empty_percent.saturating_add(more), keep_percent);
+        // segment * bandwidth / link, the time it needs, against a part of what is loaded.
+        let segment_ms = moment.segment.unwrap_or(SEGMENT).as_millis();
+        let arrives = segment_ms.saturating_mul(rung.bandwidth_bps.into())
+            <= (moment.buffered / ARRIVAL_SHARE)
+                .as_millis()
+                .saturating_mul(link_bps.into());
+        rung.bandwidth_bps <= percent(link_bps, share) && arrives
     }
 }
 
 impl Ladder {
-    /// The best rung that so much carries; else the one that takes least.
-    fn sustained(&self, bps: u64) -> usize {
-        let best = self.rungs.iter().rposition(|rung| rung.bandwidth_bps <= bps);
+    /// The best rung of those that are open and fit; else the open one that takes least.
+    fn best(&self, is_open: impl Fn(&Rung) -> bool, is_fit: impl Fn(&Rung) -> bool) -> usize {
         let least = || {
-            self.rungs
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, rung)| rung.bandwidth_bps)
-                .map(|(at, _)| at)
+            let open = self.rungs.iter().enumerate().filter(|(_, rung)| is_open(rung));
+            open.min_by_key(|(_, rung)| rung.bandwidth_bps).map(|(at, _)| at)
         };
+        let best = self.rungs.iter().rposition(|rung| is_open(rung) && is_fit(rung));
         best.or_else(least).unwrap_or_default()
     }
 }
@@ -226,9 +251,12 @@ impl Rung {
 }
 
 fn percent(bps: u64, percent: u64) -> u64 {
-    bps / 100 * percent
+    bps.saturating_mul(percent) / 100
 }
 
+#[cfg(test)]
+#[path = "choice_links.rs"]
+mod links;
 #[cfg(test)]
 #[path = "choice_tests.rs"]
 mod tests;

@@ -29,7 +29,7 @@ mod fuzz;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Chooser, Ladder, Limits};
+pub use choice::{Chooser, Ladder, Limits, Moment};
 pub use presentation::{Presentation, Representation, Resource, Segment};
 pub use read::parse;
 pub use throughput::Throughput;

@@ -2,29 +2,47 @@
 
 use std::time::Duration;
 
-/// After so much time of transfers, a measurement counts half: one segment of usual length
-/// on a link that is just good enough, so that a link that breaks down is known after one or two.
-const HALF_LIFE: Duration = Duration::from_secs(4);
+/// After so much time of transfers, a measurement counts half. The best of the sweep that the choice's constants come from
+/// (`make sweep`); a link that breaks down is known at once all the same, because its transfers take long.
+pub(super) const HALF_LIFE: Duration = Duration::from_secs(12);
+/// A transfer that took so long tells of the link, however few its bytes.
+const LONG: Duration = Duration::from_secs(4);
 /// Fewer bytes than this say more of the way there and back than of the link.
 const BYTES_MIN: u64 = 16 * 1024;
 
 /// Estimate of what the link carries. One for all transfers over it; times are of the transfers only, so an idle link
 /// does not look slow.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Throughput {
+    half_life: Duration,
     /// Bits, and the seconds they took, both weighted.
     bits: f64,
     seconds: f64,
 }
 
+impl Default for Throughput {
+    fn default() -> Self {
+        Self::forgetting(HALF_LIFE)
+    }
+}
+
 impl Throughput {
+    /// One that counts a measurement half after so much time of transfers.
+    pub(super) fn forgetting(half_life: Duration) -> Self {
+        Self {
+            half_life,
+            bits: 0.0,
+            seconds: 0.0,
+        }
+    }
+
     /// A transfer, or a part of one: `bytes` came within `took`, counted from the request, or from the part before.
     pub fn add(&mut self, bytes: u64, took: Duration) {
-        if bytes < BYTES_MIN && took < HALF_LIFE {
+        if bytes < BYTES_MIN && took < LONG {
             return;
         }
         let took = took.as_secs_f64().max(1e-6);
-        let kept = 0.5_f64.powf(took / HALF_LIFE.as_secs_f64());
+        let kept = 0.5_f64.powf(took / self.half_life.as_secs_f64());
         // Bits of less than 2^53 bytes are exact; more never come in one piece.
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let bits = bytes as f64 * 8.0;
@@ -62,7 +80,7 @@ mod tests {
     fn after_a_half_life_the_past_counts_half() {
         let mut link = Throughput::default();
         (0..100).for_each(|_| link.add(250_000, Duration::from_secs(1)));
-        (0..4).for_each(|_| link.add(125_000, Duration::from_secs(1)));
+        (0..12).for_each(|_| link.add(125_000, Duration::from_secs(1)));
         let bps = link.bps().unwrap();
         assert!(bps.abs_diff(1_500_000) < 60_000, "{bps}");
     }
