@@ -227,17 +227,6 @@ class Mpd(Player):
             if line.startswith("ACK") or not line:
                 raise RuntimeError(f"MPD refuses {order}: {line.strip()}")
 
-    def end(self):
-        # Under valgrind it does not hear the signal.
-        if getattr(self, "lines", None):
-            self.look()
-            try:
-                self.socket.sendall(b"kill\n")
-                self.process.wait(30)
-            except (OSError, subprocess.TimeoutExpired):
-                pass
-        super().end()
-
     def skip(self, number):
         self.ask("next")
 
