@@ -136,7 +136,7 @@ class Player:
                 process.send_signal(signal.SIGTERM)
         for process in [self.process, *self.others]:
             try:
-                process and process.wait(15)
+                process and process.wait(60 if self.wrap else 15)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
