@@ -60,6 +60,10 @@ impl Speaker {
         let mut catalogue = Catalogue::new(config.presets.iter().map(play_params).collect());
         let mut saved = dir.session();
         let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
+        if saved.volume > config.start_volume_max {
+            log::info!("the volume was {}; starting with {}", saved.volume, config.start_volume_max);
+            saved.volume = config.start_volume_max;
+        }
         let bookmark = bookmark(&saved, &mut catalogue);
 
         let mut engine = Engine::start(output, post.callback(News::Audio))?;
@@ -210,6 +214,12 @@ pub async fn close_open_start(
             "journal: {} was damaged; {} events were rescued from it",
             damaged.file,
             damaged.rescued
+        );
+    }
+    if recovered.folded > 0 {
+        log::warn!(
+            "journal: {} pairs of start and stop were let go for want of room since this device was new",
+            recovered.folded
         );
     }
     let Some(open) = &recovered.open else {

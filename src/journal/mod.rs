@@ -45,7 +45,9 @@
 //! 4 KiB in place and syncs: no new blocks and no new file size, about 35 MiB a day of continuous music.
 
 mod aside;
+mod body;
 mod checkpoint;
+mod fold;
 mod frame;
 mod listing;
 mod memory;
@@ -55,16 +57,21 @@ mod segment;
 mod segments;
 mod storage;
 mod worker;
+mod writer;
 
+#[cfg(test)]
+mod cost_tests;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 pub mod faulty;
+#[cfg(test)]
+mod full_tests;
 #[cfg(test)]
 mod simulation_tests;
 #[cfg(test)]
 mod worker_tests;
 
 pub use listing::list;
-pub use record::{Boot, Checkpoint, Outcome, Record, Recovered};
+pub use record::{Boot, Checkpoint, Found, Outcome, Record, Recovered};
 pub use worker::{Journal, Oldest, Stored};

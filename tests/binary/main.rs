@@ -15,11 +15,13 @@ mod dash;
 mod expiry;
 mod going_on;
 mod kill;
+mod kills;
 mod mistakes;
 mod music;
 mod offline;
 mod playing;
 mod process;
+mod promises;
 mod queue;
 #[path = "../support/scripted.rs"]
 mod scripted;

@@ -82,6 +82,11 @@ impl Setup {
         self
     }
 
+    /// Port of the page.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where the speaker keeps its state.
     pub fn state(&self) -> PathBuf {
         self.folder.join("state")
