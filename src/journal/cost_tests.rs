@@ -11,7 +11,7 @@ use super::recover::restart;
 use super::segments::Batch;
 use super::storage::{Folder, Storage};
 use super::writer::Writer;
-use super::{Checkpoint, Journal, Outcome, Record};
+use super::{Checkpoint, Journal, Outcome, Record, list};
 use tonearm_core::id::Seq;
 use tonearm_core::limits::CHECKPOINT_EVERY;
 use tonearm_core::unit::{Millis, Moment};
@@ -166,4 +166,61 @@ fn the_committed_journal_of_this_version_is_read() {
     let recovered = reopen(&disk).recovered;
     assert_eq!((recovered.next, recovered.settled, recovered.waiting), (Seq(7), Seq(1), 5));
     assert_eq!(waiting(&disk), of_version_2());
+}
+
+/// A journal as a program wrote it whose format was version 1: refused, accepted, waiting and sounding.
+const VERSION_1: [(&str, &[u8]); 3] = [
+    (
+        "00000001-0000000000000001.seg",
+        include_bytes!("fixtures/v1/00000001-0000000000000001.seg"),
+    ),
+    ("aside-00000001.log", include_bytes!("fixtures/v1/aside-00000001.log")),
+    ("checkpoint", include_bytes!("fixtures/v1/checkpoint")),
+];
+/// What that program said is in it.
+const LISTING_1: &str = include_str!("fixtures/v1/listing.json");
+
+/// How far it knew the sounding entry to be.
+const OPEN_AT_1: Millis = Millis(9_929);
+
+/// A folder with it.
+fn of_version_1() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in VERSION_1 {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn a_journal_of_the_version_before_is_read_as_its_own_program_read_it() {
+    let dir = of_version_1();
+    let found = list(dir.path()).unwrap().to_json();
+    let expected: serde_json::Value = serde_json::from_str(LISTING_1).unwrap();
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(found[name], *value, "{name}");
+    }
+    assert_eq!((&found["next"], &found["settled"]), (&8.into(), &3.into()));
+}
+
+#[test]
+fn a_journal_of_the_version_before_goes_on_in_this_one() {
+    let dir = of_version_1();
+    let storage: Arc<dyn Storage> = Arc::new(Folder::own(dir.path()).unwrap());
+    let found = restart(&storage).unwrap();
+    let open = found.recovered.open.clone().unwrap();
+    assert_eq!(open.start.seq, Seq(7));
+    assert_eq!(open.checkpoint.unwrap().position, OPEN_AT_1);
+    assert_eq!((found.recovered.set_aside, found.recovered.lost, found.recovered.quarantined.len()), (1, 0, 0));
+    let stop = open.stop(found.recovered.next);
+    let before = std::fs::read(dir.path().join(VERSION_1[0].0)).unwrap();
+    let (journal, mut writer, _) = Journal::assemble(storage, found, Arc::new(|_| {}));
+    journal.append(stop.clone());
+    writer.step();
+    assert_eq!(std::fs::read(dir.path().join(VERSION_1[0].0)).unwrap(), before, "versions are not mixed in a file");
+    drop((journal, writer));
+    let listing = list(dir.path()).unwrap();
+    let seqs: Vec<u64> = listing.waiting.iter().map(|record| record.seq.0).collect();
+    assert_eq!(seqs, [4, 5, 6, 7, 8]);
+    assert_eq!(listing.waiting.last(), Some(&stop));
 }

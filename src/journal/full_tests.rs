@@ -15,8 +15,8 @@ use super::{Found, Journal, Outcome, Record, Recovered};
 use tonearm_core::event::What;
 use tonearm_core::id::Seq;
 
-/// The smallest size that leaves a fold something to take.
-const SMALL: u64 = 6 * SEGMENT_BYTES_MAX;
+/// Room for the events that are never folded, also for bulky ones, and for some more.
+const SMALL: u64 = 12 * SEGMENT_BYTES_MAX;
 
 struct Life {
     journal: Journal,
@@ -71,7 +71,7 @@ fn a_full_journal_keeps_the_oldest_it_may_have_sent_and_all_of_the_newest() {
     life.record(1..=10_001, sample);
     assert!(disk.bytes() <= SMALL, "{}", disk.bytes());
     let summary = life.journal.summary();
-    assert!(summary.folded > 3_000, "{summary:?}");
+    assert!(summary.folded > 1_500, "{summary:?}");
     assert_eq!(summary.waiting + 2 * summary.folded, 10_001);
     assert_eq!((summary.unstored, summary.folded_waiting), (0, 2 * summary.folded));
     let kept = waiting(&disk);
@@ -88,10 +88,10 @@ fn a_full_journal_keeps_the_oldest_it_may_have_sent_and_all_of_the_newest() {
 fn what_was_let_go_is_passed_in_order_and_never_asked_for_again() {
     let disk = Arc::new(Disk::default());
     let mut life = begin(&disk);
-    life.record(1..=6_000, sample);
+    life.record(1..=8_000, sample);
     let folded = 2 * life.journal.summary().folded;
     let (mut seq, mut sent, mut passed) = (1, 0, 0);
-    while seq <= 6_000 {
+    while seq <= 8_000 {
         match life.journal.read(Seq(seq)) {
             Found::Event(record) => {
                 assert_eq!(record, sample(seq));
@@ -107,22 +107,22 @@ fn what_was_let_go_is_passed_in_order_and_never_asked_for_again() {
         life.writer.step();
         seq += 1;
     }
-    assert_eq!((sent, passed), (6_000 - folded, folded));
+    assert_eq!((sent, passed), (8_000 - folded, folded));
     life.writer.step();
     let after = begin(&disk).recovered;
-    assert_eq!((after.waiting, after.settled, after.lost, 2 * after.folded), (0, Seq(6_000), 0, folded));
+    assert_eq!((after.waiting, after.settled, after.lost, 2 * after.folded), (0, Seq(8_000), 0, folded));
 }
 
 #[test]
 fn a_restart_knows_what_was_let_go_also_when_all_older_files_are_gone() {
     let disk = Arc::new(Disk::default());
     let mut life = begin(&disk);
-    life.record(1..=6_000, sample);
+    life.record(1..=8_000, sample);
     let folded = life.journal.summary().folded;
-    life.journal.settle(Seq(6_000), Outcome::Accepted);
+    life.journal.settle(Seq(8_000), Outcome::Accepted);
     life.writer.step();
-    life.record(6_001..=9_000, sample);
-    life.journal.settle(Seq(9_000), Outcome::Accepted);
+    life.record(8_001..=16_000, sample);
+    life.journal.settle(Seq(16_000), Outcome::Accepted);
     life.writer.step();
     let after = begin(&disk).recovered;
     assert_eq!((after.folded, after.lost), (life.journal.summary().folded, 0));
@@ -137,7 +137,7 @@ fn an_event_that_was_asked_for_is_never_let_go_nor_its_other_half() {
     for seq in 1..=75 {
         assert_eq!(life.journal.read(Seq(seq)), Found::Event(sample(seq)));
     }
-    life.record(101..=5_000, sample);
+    life.record(101..=8_000, sample);
     assert!(life.journal.summary().folded > 0);
     let kept = waiting(&disk);
     assert!((1..=76).all(|seq| kept.contains(&sample(seq))));
@@ -147,7 +147,7 @@ fn an_event_that_was_asked_for_is_never_let_go_nor_its_other_half() {
 #[test]
 fn a_power_cut_at_any_moment_of_folding_leaves_whole_pairs_and_loses_none_in_silence() {
     // Enough for several folds.
-    let events = 70;
+    let events = 100;
     let whole = Arc::new(Disk::default());
     let mut life = begin(&whole);
     life.record(1..=events, bulky);

@@ -201,6 +201,11 @@ impl Memory {
         true
     }
 
+    /// Takes note of what the newest segment says was folded; the rest is to be noted there.
+    pub fn folds_on_disk(&mut self, folds: &Folds) {
+        self.is_fold_new = self.folds != *folds;
+    }
+
     /// What was folded.
     pub fn folds(&self) -> &Folds {
         &self.folds

@@ -30,6 +30,8 @@ pub struct Restart {
     pub asides: Asides,
     /// Where checkpoints go.
     pub checkpoints: Checkpoints,
+    /// What was folded.
+    pub folds: Folds,
     /// What was found.
     pub recovered: Recovered,
     /// Numbers without an event after `settled`, as inclusive ranges in order.
@@ -57,12 +59,12 @@ pub struct History {
     pub next: u64,
     /// All events up to here are settled.
     pub settled: u64,
-    /// All events up to here are settled according to the segments; those set aside beyond it are still to be noted.
-    pub noted: u64,
     /// Clocks, the first of each boot.
     pub clocks: Vec<Clock>,
     /// What was folded.
     pub folds: Folds,
+    /// Settled and folded as the newest segment alone has it.
+    newest_notes: (u64, Folds),
     /// Numbers without an event after `settled`, and not folded.
     pub holes: Vec<(u64, u64)>,
     /// Numbers that have an event.
@@ -142,7 +144,6 @@ pub fn look(storage: &dyn Storage, names: &[String], asides: &aside::Found) -> H
     let surplus = history.clocks.len().saturating_sub(CLOCKS_MAX);
     history.clocks.drain(..surplus);
     history.pass_folds();
-    history.noted = history.settled;
     for item in &asides.items {
         let is_next = item.seq.0 == history.settled.saturating_add(1);
         let refused = item.record.as_ref().filter(|_| is_next);
@@ -169,6 +170,7 @@ impl History {
         self.settled = self.settled.max(contents.settled);
         self.next = self.next.max(begun).max(contents.last.saturating_add(1));
         self.folds.merge(&contents.folds);
+        self.newest_notes = (contents.settled, contents.folds.clone());
         // Events may be folded that never reached the disk; their numbers are used all the same.
         let folded_to = self.folds.newest().iter().map(|fold| fold.to).max();
         self.next = self.next.max(folded_to.map_or(0, |to| to.saturating_add(1)));
@@ -279,7 +281,9 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
     let lost = history.lost();
     let open = open(&**storage, &history);
     let mut segments = segments(storage, &names, &history, is_synced);
-    segments.restore(history.next, history.noted, history.clocks.clone(), history.folds.clone());
+    // Only what the newest segment says by itself survives when older ones are removed; the rest is noted there first.
+    let (noted, folds_noted) = history.newest_notes.clone();
+    segments.restore(history.next, noted, history.clocks.clone(), folds_noted);
     let quarantined = quarantine(storage, &names, &history, lost, &mut segments);
     segments.forget();
     let recovered = Recovered {
@@ -294,6 +298,7 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
     };
     Ok(Restart {
         segments,
+        folds: history.folds,
         asides: Asides::open(Arc::clone(storage), &asides),
         checkpoints: Checkpoints::open(Arc::clone(storage)),
         recovered,

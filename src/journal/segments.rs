@@ -123,10 +123,6 @@ impl Segments {
         total + batch.bytes() + FOLD_BYTES <= self.bytes_max
     }
 
-    /// What was folded, as far as it is on disk.
-    pub fn folds(&self) -> &Folds {
-        &self.folds
-    }
 
     /// All segments, oldest first.
     pub fn row(&self) -> &[Segment] {
@@ -136,6 +132,11 @@ impl Segments {
     /// Clocks known.
     pub fn clocks(&self) -> &[Clock] {
         &self.clocks
+    }
+
+    /// What was folded, as far as the newest segment says it.
+    pub fn folds(&self) -> &Folds {
+        &self.folds
     }
 
     /// Takes a segment out of the row without touching its file.

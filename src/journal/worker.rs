@@ -203,11 +203,13 @@ impl Journal {
             segments,
             asides,
             checkpoints,
+            folds,
             recovered,
             holes,
         } = found;
-        let (clocks, folds) = (segments.clocks().to_vec(), segments.folds().clone());
+        let clocks = segments.clocks().to_vec();
         let mut memory = Memory::new(&recovered, holes, clocks, folds);
+        memory.folds_on_disk(segments.folds());
         memory.row(segments.row());
         let shared = Arc::new(Shared {
             memory: Mutex::new(memory),

@@ -12,6 +12,7 @@ mod alsa;
 mod batches;
 mod commands;
 mod dash;
+mod disk;
 mod expiry;
 mod going_on;
 mod kill;

@@ -44,7 +44,7 @@ impl World {
                 let verdict = self.report(first, last)?;
                 let failure = match verdict {
                     Verdict::Failed(failure) => Some(failure),
-                    Verdict::Accepted | Verdict::Refused => None,
+                    Verdict::Accepted | Verdict::Refused | Verdict::Folded(_) => None,
                 };
                 (Back::Events(last, verdict), failure)
             }
