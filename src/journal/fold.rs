@@ -102,6 +102,12 @@ impl Folds {
         self.newest.iter().find(holds).map(|fold| fold.to)
     }
 
+    /// The first number after `seq` that was folded; the greatest there is if there is none.
+    fn next_after(&self, seq: u64) -> u64 {
+        let starts = self.newest.iter().map(|fold| fold.from).filter(|from| *from > seq);
+        starts.min().unwrap_or(u64::MAX)
+    }
+
     /// Whether every number from `first` to `last` was folded or is up to `settled`.
     pub fn cover(&self, first: u64, last: u64, settled: u64) -> bool {
         let mut seq = first.max(settled.saturating_add(1));
@@ -122,25 +128,27 @@ impl Folds {
 }
 
 /// The first piece of `events` after `keep` that can be let go: it begins with a start, holds every stop of its starts
-/// and no other, and reaches to `free` if it can. `events` are in order, each once.
-pub fn plan(events: &[&Record], keep: u64, free: u64) -> Option<Fold> {
+/// and no other, and reaches to where `free` says for its first if it can. `events` are in order, each once, and none of
+/// them was folded.
+pub fn plan(events: &[&Record], folds: &Folds, keep: u64, free: impl Fn(u64) -> u64) -> Option<Fold> {
     let after = events.partition_point(|record| record.seq.0 <= keep);
     let mut rest = events.get(after..)?;
     loop {
-        let (_, others) = rest.split_first()?;
-        if let Some(fold) = piece(rest, free) {
-            return Some(fold);
+        let (first, others) = rest.split_first()?;
+        let end = folds.next_after(first.seq.0);
+        if piece(rest, end, 0).is_some() {
+            return piece(rest, end, free(first.seq.0));
         }
         rest = others;
     }
 }
 
-/// The piece that begins with the first of `events`, if there is one.
-fn piece(events: &[&Record], free: u64) -> Option<Fold> {
+/// The piece that begins with the first of `events`, if there is one. It reaches to `free` if it can, and not to `end`.
+fn piece(events: &[&Record], end: u64, free: u64) -> Option<Fold> {
     let mut open: Bounded<&Record, OPEN_MAX> = Bounded::new();
     let mut fold: Option<Fold> = None;
     let (from, mut pairs) = (events.first()?.seq.0, 0);
-    for record in events {
+    for record in events.iter().take_while(|record| record.seq.0 < end) {
         let is_late = |start: &&Record| record.seq.0 > start.seq.0 + SPAN_EVENTS_MAX;
         if open.first().is_some_and(is_late) {
             break;
@@ -180,7 +188,7 @@ mod tests {
     fn planned(seqs: impl IntoIterator<Item = u64>, keep: u64, free: u64) -> Option<(u64, u64, u64)> {
         let records: Vec<Record> = seqs.into_iter().map(sample).collect();
         let events: Vec<&Record> = records.iter().collect();
-        plan(&events, keep, free).map(|fold| (fold.from, fold.to, fold.pairs))
+        plan(&events, &Folds::default(), keep, |_| free).map(|fold| (fold.from, fold.to, fold.pairs))
     }
 
     #[test]
@@ -211,8 +219,19 @@ mod tests {
         let order = [1, 3, 2, 4, 5, 6];
         let records: Vec<Record> = (1..).zip(order).map(|(seq, of)| Record { seq: tonearm_core::id::Seq(seq), ..sample(of) }).collect();
         let events: Vec<&Record> = records.iter().collect();
-        assert_eq!(plan(&events, 0, 1), Some(Fold { from: 1, to: 4, pairs: 2 }));
-        assert_eq!(plan(&events, 1, 1), Some(Fold { from: 5, to: 6, pairs: 1 }));
+        let planned = |keep| plan(&events, &Folds::default(), keep, |_| 1);
+        assert_eq!(planned(0), Some(Fold { from: 1, to: 4, pairs: 2 }));
+        assert_eq!(planned(1), Some(Fold { from: 5, to: 6, pairs: 1 }));
+    }
+
+    #[test]
+    fn what_was_folded_already_is_not_folded_over() {
+        let mut folds = Folds::default();
+        assert!(folds.add(Fold { from: 21, to: 30, pairs: 5 }, 0));
+        let records: Vec<Record> = (1..=20).chain(31..=40).map(sample).collect();
+        let events: Vec<&Record> = records.iter().collect();
+        assert_eq!(plan(&events, &folds, 10, |_| 40), Some(Fold { from: 11, to: 20, pairs: 5 }));
+        assert_eq!(plan(&events, &folds, 30, |_| 40), Some(Fold { from: 31, to: 40, pairs: 5 }));
     }
 
     #[test]

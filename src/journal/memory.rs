@@ -150,9 +150,8 @@ impl Memory {
     /// Lets the oldest events go that only memory has.
     fn fold_unstored(&mut self) -> bool {
         let unstored: Vec<&Record> = self.records.range(self.durable.saturating_add(1)..).map(|(_, record)| &**record).collect();
-        let keep = self.kept_through();
-        let free = unstored.first().map_or(0, |record| record.seq.0.max(keep)).saturating_add(FOLD_EVENTS);
-        let Some(fold) = plan(&unstored, keep, free) else {
+        let free = |from: u64| from.saturating_add(FOLD_EVENTS - 1);
+        let Some(fold) = plan(&unstored, &self.folds, self.kept_through(), free) else {
             return false;
         };
         if !self.folded(fold) {

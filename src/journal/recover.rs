@@ -65,6 +65,8 @@ pub struct History {
     pub folds: Folds,
     /// Settled and folded as the newest segment alone has it.
     newest_notes: (u64, Folds),
+    /// No other segment has a later note.
+    newest_says_all: bool,
     /// Numbers without an event after `settled`, and not folded.
     pub holes: Vec<(u64, u64)>,
     /// Numbers that have an event.
@@ -136,6 +138,7 @@ pub fn look(storage: &dyn Storage, names: &[String], asides: &aside::Found) -> H
         history.learn((index, next, name), contents, bytes);
     }
     history.present.tidy();
+    history.newest_says_all = history.newest_notes == (history.settled, history.folds.clone());
     if !history.is_settled_known {
         // Every note is damaged. Segments are removed only when they are settled, so what came before the first is.
         let first = history.present.first().unwrap_or(u64::MAX).min(history.begun_first);
@@ -285,7 +288,9 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
     let (noted, folds_noted) = history.newest_notes.clone();
     segments.restore(history.next, noted, history.clocks.clone(), folds_noted);
     let quarantined = quarantine(storage, &names, &history, lost, &mut segments);
-    segments.forget();
+    if history.newest_says_all {
+        segments.forget();
+    }
     let recovered = Recovered {
         next: Seq(history.next),
         settled: Seq(history.settled),
@@ -402,6 +407,7 @@ fn quarantine(
         let batch = Batch {
             events,
             settled: history.settled,
+            folds: Some(history.folds.clone()),
             ..Batch::default()
         };
         let moved = segments

@@ -170,20 +170,29 @@ impl Writer {
 
     /// The oldest pairs that may go, to the end of a segment. From here on nobody is given one of them.
     fn foldable(&self) -> Option<Fold> {
-        let keep = self.shared.memory().kept_through();
+        let (keep, folds) = {
+            let memory = self.shared.memory();
+            (memory.kept_through(), memory.folds().clone())
+        };
         let (_, older) = self.segments.row().split_last()?;
-        let free = older.iter().map(|segment| segment.last).filter(|last| *last > keep).min()?;
-        let mut row: Vec<&Segment> = self.segments.row().iter().filter(|segment| segment.last > keep).collect();
+        // Nothing is gained by letting go what is in the newest segment: that one stays.
+        let free = |from: u64| older.iter().map(|segment| segment.last).filter(|last| *last >= from).min();
+        let has_any = |segment: &&Segment| !folds.cover(segment.first, segment.last, keep);
+        let mut row: Vec<&Segment> = self.segments.row().iter().filter(has_any).collect();
         row.sort_by_key(|segment| segment.first);
         let mut known: BTreeMap<u64, Record> = BTreeMap::new();
         for segment in row {
-            let found = segment::load(&*self.shared.storage, segment).records;
-            known.extend(found.into_iter().map(|record| (record.seq.0, record)));
+            let found = segment::load(&*self.shared.storage, segment).records.into_iter();
+            let is_there = |record: &Record| folds.end_of(record.seq.0).is_none();
+            known.extend(found.filter(is_there).map(|record| (record.seq.0, record)));
             let events: Vec<&Record> = known.values().collect();
             let last = events.last().map_or(0, |last| last.seq.0);
+            let Some(fold) = plan(&events, &folds, keep, |from| free(from).unwrap_or(0)) else {
+                continue;
+            };
+            let free = free(fold.from)?;
             // The stop of a start at the end of a segment is in the next one.
-            let is_whole = |fold: &Fold| fold.to >= free || fold.to.saturating_add(SPAN_EVENTS_MAX) < last;
-            if let Some(fold) = plan(&events, keep, free).filter(is_whole) {
+            if fold.to >= free || fold.to.saturating_add(SPAN_EVENTS_MAX) < last {
                 return self.shared.memory().fence(fold.from).then_some(fold);
             }
         }
