@@ -61,7 +61,11 @@ impl Speaker {
         let mut saved = dir.session();
         let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
         if saved.volume > config.start_volume_max {
-            log::info!("the volume was {}; starting with {}", saved.volume, config.start_volume_max);
+            log::info!(
+                "the volume was {}; starting with {}",
+                saved.volume,
+                config.start_volume_max
+            );
             saved.volume = config.start_volume_max;
         }
         let bookmark = bookmark(&saved, &mut catalogue);

@@ -40,7 +40,11 @@ pub const PACED: &str = "paced";
 pub fn pace(pcm: &str) -> Option<u32> {
     match pcm.strip_prefix(PACED)? {
         "" => Some(1),
-        faster => faster.strip_prefix(':')?.parse().ok().filter(|times| (1..=PACE_MAX).contains(times)),
+        faster => faster
+            .strip_prefix(':')?
+            .parse()
+            .ok()
+            .filter(|times| (1..=PACE_MAX).contains(times)),
     }
 }
 
@@ -233,7 +237,13 @@ mod tests {
 
     #[test]
     fn a_paced_device_may_be_faster_than_real_time() {
-        for (pcm, times) in [("paced", Some(1)), ("paced:20", Some(20)), ("paced:0", None), ("paced:x", None), ("hw:0", None)] {
+        for (pcm, times) in [
+            ("paced", Some(1)),
+            ("paced:20", Some(20)),
+            ("paced:0", None),
+            ("paced:x", None),
+            ("hw:0", None),
+        ] {
             assert_eq!(pace(pcm), times, "{pcm}");
         }
     }

@@ -126,7 +126,10 @@ fn memory_does_not_grow_with_the_backlog() {
     let (few, many) = (peaks(2_000), peaks(20_000));
     println!("memory at its highest, opening and reading 2,000 and 20,000 events: {few:?}, {many:?} bytes");
     for (few, many) in [(few.0, many.0), (few.1, many.1)] {
-        assert!(many < few + 64 * 1024, "{few} bytes for 2,000 events, {many} for 20,000");
+        assert!(
+            many < few + 64 * 1024,
+            "{few} bytes for 2,000 events, {many} for 20,000"
+        );
     }
 }
 
@@ -164,7 +167,10 @@ fn the_committed_journal_of_this_version_is_read() {
     let disk = Arc::new(Disk::default());
     disk.put(VERSION_2.0, VERSION_2.1);
     let recovered = reopen(&disk).recovered;
-    assert_eq!((recovered.next, recovered.settled, recovered.waiting), (Seq(7), Seq(1), 5));
+    assert_eq!(
+        (recovered.next, recovered.settled, recovered.waiting),
+        (Seq(7), Seq(1), 5)
+    );
     assert_eq!(waiting(&disk), of_version_2());
 }
 
@@ -211,13 +217,24 @@ fn a_journal_of_the_version_before_goes_on_in_this_one() {
     let open = found.recovered.open.clone().unwrap();
     assert_eq!(open.start.seq, Seq(7));
     assert_eq!(open.checkpoint.unwrap().position, OPEN_AT_1);
-    assert_eq!((found.recovered.set_aside, found.recovered.lost, found.recovered.quarantined.len()), (1, 0, 0));
+    assert_eq!(
+        (
+            found.recovered.set_aside,
+            found.recovered.lost,
+            found.recovered.quarantined.len()
+        ),
+        (1, 0, 0)
+    );
     let stop = open.stop(found.recovered.next);
     let before = std::fs::read(dir.path().join(VERSION_1[0].0)).unwrap();
     let (journal, mut writer, _) = Journal::assemble(storage, found, Arc::new(|_| {}));
     journal.append(stop.clone());
     writer.step();
-    assert_eq!(std::fs::read(dir.path().join(VERSION_1[0].0)).unwrap(), before, "versions are not mixed in a file");
+    assert_eq!(
+        std::fs::read(dir.path().join(VERSION_1[0].0)).unwrap(),
+        before,
+        "versions are not mixed in a file"
+    );
     drop((journal, writer));
     let listing = list(dir.path()).unwrap();
     let seqs: Vec<u64> = listing.waiting.iter().map(|record| record.seq.0).collect();

@@ -72,14 +72,22 @@ impl Folds {
     pub fn body(&self) -> FoldsBody {
         FoldsBody {
             pairs: self.pairs,
-            newest: self.newest.iter().map(|fold| (fold.from, fold.to, fold.pairs)).collect(),
+            newest: self
+                .newest
+                .iter()
+                .map(|fold| (fold.from, fold.to, fold.pairs))
+                .collect(),
         }
     }
 
     /// Notes a fold; one that goes on where the last ended becomes one with it. `false`, and nothing noted: too many
     /// that are not settled yet.
     pub fn add(&mut self, fold: Fold, settled: u64) -> bool {
-        if let Some(last) = self.newest.last_mut().filter(|last| last.to.saturating_add(1) == fold.from) {
+        if let Some(last) = self
+            .newest
+            .last_mut()
+            .filter(|last| last.to.saturating_add(1) == fold.from)
+        {
             (last.to, last.pairs) = (fold.to, last.pairs.saturating_add(fold.pairs));
         } else {
             if self.newest.is_full() {
@@ -122,7 +130,11 @@ impl Folds {
 
     /// Numbers after `settled` that were folded.
     pub fn after(&self, settled: u64) -> u64 {
-        let count = |fold: &Fold| fold.to.saturating_add(1).saturating_sub(fold.from.max(settled.saturating_add(1)));
+        let count = |fold: &Fold| {
+            fold.to
+                .saturating_add(1)
+                .saturating_sub(fold.from.max(settled.saturating_add(1)))
+        };
         self.newest.iter().map(count).sum()
     }
 }
@@ -195,7 +207,11 @@ mod tests {
     fn whole_pairs_after_what_is_kept_are_folded_as_far_as_space_is_needed() {
         assert_eq!(planned(1..=40, 10, 20), Some((11, 20, 5)));
         assert_eq!(planned(1..=40, 10, 19), Some((11, 20, 5)), "not half a pair");
-        assert_eq!(planned(1..=40, 11, 20), Some((13, 20, 4)), "12 is the stop of a start that is kept");
+        assert_eq!(
+            planned(1..=40, 11, 20),
+            Some((13, 20, 4)),
+            "12 is the stop of a start that is kept"
+        );
     }
 
     #[test]
@@ -217,31 +233,96 @@ mod tests {
     fn spans_that_overlap_are_folded_together() {
         // The stop of the first comes after the start of the second.
         let order = [1, 3, 2, 4, 5, 6];
-        let records: Vec<Record> = (1..).zip(order).map(|(seq, of)| Record { seq: tonearm_core::id::Seq(seq), ..sample(of) }).collect();
+        let records: Vec<Record> = (1..)
+            .zip(order)
+            .map(|(seq, of)| Record {
+                seq: tonearm_core::id::Seq(seq),
+                ..sample(of)
+            })
+            .collect();
         let events: Vec<&Record> = records.iter().collect();
         let planned = |keep| plan(&events, &Folds::default(), keep, |_| 1);
-        assert_eq!(planned(0), Some(Fold { from: 1, to: 4, pairs: 2 }));
-        assert_eq!(planned(1), Some(Fold { from: 5, to: 6, pairs: 1 }));
+        assert_eq!(
+            planned(0),
+            Some(Fold {
+                from: 1,
+                to: 4,
+                pairs: 2
+            })
+        );
+        assert_eq!(
+            planned(1),
+            Some(Fold {
+                from: 5,
+                to: 6,
+                pairs: 1
+            })
+        );
     }
 
     #[test]
     fn what_was_folded_already_is_not_folded_over() {
         let mut folds = Folds::default();
-        assert!(folds.add(Fold { from: 21, to: 30, pairs: 5 }, 0));
+        assert!(folds.add(
+            Fold {
+                from: 21,
+                to: 30,
+                pairs: 5
+            },
+            0
+        ));
         let records: Vec<Record> = (1..=20).chain(31..=40).map(sample).collect();
         let events: Vec<&Record> = records.iter().collect();
-        assert_eq!(plan(&events, &folds, 10, |_| 40), Some(Fold { from: 11, to: 20, pairs: 5 }));
-        assert_eq!(plan(&events, &folds, 30, |_| 40), Some(Fold { from: 31, to: 40, pairs: 5 }));
+        assert_eq!(
+            plan(&events, &folds, 10, |_| 40),
+            Some(Fold {
+                from: 11,
+                to: 20,
+                pairs: 5
+            })
+        );
+        assert_eq!(
+            plan(&events, &folds, 30, |_| 40),
+            Some(Fold {
+                from: 31,
+                to: 40,
+                pairs: 5
+            })
+        );
     }
 
     #[test]
     fn folds_that_touch_are_one_and_the_total_only_grows() {
         let mut folds = Folds::default();
-        assert!(folds.add(Fold { from: 33, to: 40, pairs: 4 }, 0));
-        assert!(folds.add(Fold { from: 41, to: 50, pairs: 5 }, 0));
-        assert!(folds.add(Fold { from: 61, to: 62, pairs: 1 }, 0));
+        assert!(folds.add(
+            Fold {
+                from: 33,
+                to: 40,
+                pairs: 4
+            },
+            0
+        ));
+        assert!(folds.add(
+            Fold {
+                from: 41,
+                to: 50,
+                pairs: 5
+            },
+            0
+        ));
+        assert!(folds.add(
+            Fold {
+                from: 61,
+                to: 62,
+                pairs: 1
+            },
+            0
+        ));
         assert_eq!((folds.pairs(), folds.newest().len()), (10, 2));
-        assert_eq!((folds.end_of(33), folds.end_of(32), folds.end_of(50)), (Some(50), None, Some(50)));
+        assert_eq!(
+            (folds.end_of(33), folds.end_of(32), folds.end_of(50)),
+            (Some(50), None, Some(50))
+        );
         assert_eq!((folds.after(0), folds.after(45), folds.after(62)), (20, 7, 0));
         assert!(folds.cover(30, 50, 32) && !folds.cover(30, 50, 31) && !folds.cover(50, 61, 0));
         let mut read = Folds::default();
@@ -255,11 +336,25 @@ mod tests {
     fn only_folds_that_are_settled_are_forgotten() {
         let mut folds = Folds::default();
         for at in 0..FOLDS_MAX as u64 {
-            assert!(folds.add(Fold { from: 10 * at + 1, to: 10 * at + 2, pairs: 1 }, 0));
+            assert!(folds.add(
+                Fold {
+                    from: 10 * at + 1,
+                    to: 10 * at + 2,
+                    pairs: 1
+                },
+                0
+            ));
         }
-        let more = Fold { from: 1_001, to: 1_002, pairs: 1 };
+        let more = Fold {
+            from: 1_001,
+            to: 1_002,
+            pairs: 1,
+        };
         assert!(!folds.add(more, 1));
         assert!(folds.add(more, 2));
-        assert_eq!((folds.newest().len(), folds.end_of(1), folds.pairs()), (FOLDS_MAX, None, 17));
+        assert_eq!(
+            (folds.newest().len(), folds.end_of(1), folds.pairs()),
+            (FOLDS_MAX, None, 17)
+        );
     }
 }

@@ -110,7 +110,10 @@ fn what_was_let_go_is_passed_in_order_and_never_asked_for_again() {
     assert_eq!((sent, passed), (8_000 - folded, folded));
     life.writer.step();
     let after = begin(&disk).recovered;
-    assert_eq!((after.waiting, after.settled, after.lost, 2 * after.folded), (0, Seq(8_000), 0, folded));
+    assert_eq!(
+        (after.waiting, after.settled, after.lost, 2 * after.folded),
+        (0, Seq(8_000), 0, folded)
+    );
 }
 
 #[test]
@@ -168,7 +171,14 @@ fn a_power_cut_at_any_moment_of_folding_leaves_whole_pairs_and_loses_none_in_sil
         let mut life = begin(&disk);
         disk.cut_after(cut);
         life.record(1..=events, bulky);
-        let durable = life.told.lock().unwrap().iter().filter(|stored| stored.durable).map(|stored| stored.seq.0).max();
+        let durable = life
+            .told
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|stored| stored.durable)
+            .map(|stored| stored.seq.0)
+            .max();
         for remains in REMAINS {
             let case = format!("cut at change {cut}, {remains:?} remains");
             let disk = Arc::new(disk.after_power_cut(remains));
@@ -178,7 +188,11 @@ fn a_power_cut_at_any_moment_of_folding_leaves_whole_pairs_and_loses_none_in_sil
             assert!(found.next.0 > durable.unwrap_or(0), "{case}: a number is used again");
             is_paired(&kept, &case);
             assert!(kept.iter().all(|event| *event == bulky(event.seq.0)), "{case}");
-            assert_eq!(kept.len() as u64 + 2 * found.folded, found.next.0 - 1, "{case}: lost in silence");
+            assert_eq!(
+                kept.len() as u64 + 2 * found.folded,
+                found.next.0 - 1,
+                "{case}: lost in silence"
+            );
             with_folds += u64::from(found.folded > 0);
         }
     }
@@ -201,14 +215,25 @@ fn a_fold_that_may_be_on_disk_keeps_its_events_back_until_that_is_certain() {
         life.record(seq + 1..=seq + 15, bulky);
         let from = Seq(2 * before + RESERVE + 1);
         assert_eq!(life.journal.read(from), Found::Later, "{health:?}");
-        assert_eq!(life.journal.read(Seq(1)), Found::Event(bulky(1)), "{health:?}: the others go on");
+        assert_eq!(
+            life.journal.read(Seq(1)),
+            Found::Event(bulky(1)),
+            "{health:?}: the others go on"
+        );
         assert_eq!(life.journal.summary().folded, before, "{health:?}");
         disk.set(Health::Good);
         life.told.lock().unwrap().clear();
         life.writer.step();
-        assert!(!life.told.lock().unwrap().is_empty(), "{health:?}: whoever waits is told");
+        assert!(
+            !life.told.lock().unwrap().is_empty(),
+            "{health:?}: whoever waits is told"
+        );
         assert!(matches!(life.journal.read(from), Found::Folded(_)), "{health:?}");
-        assert_eq!(waiting(&disk.after_power_cut(Remains::Nothing)), waiting(&disk), "{health:?}");
+        assert_eq!(
+            waiting(&disk.after_power_cut(Remains::Nothing)),
+            waiting(&disk),
+            "{health:?}"
+        );
         is_paired(&waiting(&disk), "the disk works again");
     }
 }

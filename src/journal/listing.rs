@@ -176,7 +176,11 @@ impl fmt::Display for Listing {
             writeln!(f, "lost to damage: {}", self.lost)?;
         }
         if self.folded_pairs > 0 {
-            writeln!(f, "let go for want of room: {} pairs of start and stop", self.folded_pairs)?;
+            writeln!(
+                f,
+                "let go for want of room: {} pairs of start and stop",
+                self.folded_pairs
+            )?;
         }
         for fold in &self.folds {
             writeln!(f, "  {} to {}: {} pairs", fold.from, fold.to, fold.pairs)?;

@@ -143,13 +143,19 @@ impl Memory {
 
     fn has_room(&self, more: usize) -> bool {
         let unstored = self.records.range(self.durable.saturating_add(1)..);
-        let (count, bytes) = unstored.fold((0, more), |(count, bytes), (_, record)| (count + 1, bytes + record.text_bytes()));
+        let (count, bytes) = unstored.fold((0, more), |(count, bytes), (_, record)| {
+            (count + 1, bytes + record.text_bytes())
+        });
         count < UNSTORED_MAX && bytes <= UNSTORED_TEXT_BYTES_MAX
     }
 
     /// Lets the oldest events go that only memory has.
     fn fold_unstored(&mut self) -> bool {
-        let unstored: Vec<&Record> = self.records.range(self.durable.saturating_add(1)..).map(|(_, record)| &**record).collect();
+        let unstored: Vec<&Record> = self
+            .records
+            .range(self.durable.saturating_add(1)..)
+            .map(|(_, record)| &**record)
+            .collect();
         let free = |from: u64| from.saturating_add(FOLD_EVENTS - 1);
         let Some(fold) = plan(&unstored, &self.folds, self.kept_through(), free) else {
             return false;
@@ -419,7 +425,12 @@ impl Memory {
     /// The first event that waits.
     pub fn first_waiting(&self) -> Option<Seq> {
         let mut seq = self.settled.saturating_add(1);
-        let hole = |seq: u64| self.holes.iter().find(|(from, to)| (*from..=*to).contains(&seq)).map(|(_, to)| *to);
+        let hole = |seq: u64| {
+            self.holes
+                .iter()
+                .find(|(from, to)| (*from..=*to).contains(&seq))
+                .map(|(_, to)| *to)
+        };
         while let Some(end) = hole(seq).or_else(|| self.folds.end_of(seq)) {
             seq = end.saturating_add(1);
         }

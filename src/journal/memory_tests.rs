@@ -48,7 +48,11 @@ fn of_a_full_memory_whole_pairs_of_the_oldest_go_and_none_that_may_have_been_sen
     assert_eq!(memory.ask(33), Ok(Found::Event(sample(33))));
     assert!(memory.append(sample(UNSTORED_MAX as u64 + 1)));
     let fold = memory.folds().newest()[0];
-    assert_eq!((fold.from, fold.to, fold.pairs), (35, 98, 32), "34 is the stop of a start that was asked for");
+    assert_eq!(
+        (fold.from, fold.to, fold.pairs),
+        (35, 98, 32),
+        "34 is the stop of a start that was asked for"
+    );
     assert_eq!(memory.ask(34), Ok(Found::Event(sample(34))));
     assert_eq!(memory.ask(35), Ok(Found::Folded(Seq(98))));
     assert_eq!(memory.ask(99), Ok(Found::Event(sample(99))));
@@ -59,7 +63,11 @@ fn what_was_folded_in_memory_is_noted_with_the_next_write() {
     let mut memory = memory(UNSTORED_MAX as u64 + 1);
     let work = memory.work();
     assert_eq!(work.folds.as_ref(), Some(memory.folds()));
-    assert!(work.events.iter().all(|record| memory.folds().end_of(record.seq.0).is_none()));
+    assert!(
+        work.events
+            .iter()
+            .all(|record| memory.folds().end_of(record.seq.0).is_none())
+    );
     memory.written(&work, 0, &[]);
     assert_eq!(memory.work().folds, None);
 }

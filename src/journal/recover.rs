@@ -236,7 +236,12 @@ impl History {
         let candidates = self.reads.iter().map(|read| &read.segment);
         candidates
             .filter(|segment| segment.may_hold(event.seq.0))
-            .any(|segment| segment::load(storage, segment).records.iter().any(|record| record.is_same_event(event)))
+            .any(|segment| {
+                segment::load(storage, segment)
+                    .records
+                    .iter()
+                    .any(|record| record.is_same_event(event))
+            })
     }
 
     /// Events that are to be reported.

@@ -3,8 +3,8 @@
 use tonearm_core::id::Seq;
 use tonearm_core::unit::{Millis, Moment};
 
-use super::fold::Folds;
 use super::body::{Clock, Entry, EventBody, Head, Names, Spelled};
+use super::fold::Folds;
 use super::frame::{Family, Owner, scan};
 use super::record::Record;
 use super::segments::Segment;

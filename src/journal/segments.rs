@@ -4,8 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::fold::Folds;
 use super::body::{Clock, Entry, Head, Names, Spelled};
+use super::fold::Folds;
 use super::frame::{FRAME_HEAD_BYTES, header, put, seal};
 use super::record::Record;
 use super::segment;
@@ -122,7 +122,6 @@ impl Segments {
         let total: u64 = self.row.iter().map(|segment| segment.bytes).sum();
         total + batch.bytes() + FOLD_BYTES <= self.bytes_max
     }
-
 
     /// All segments, oldest first.
     pub fn row(&self) -> &[Segment] {

@@ -221,7 +221,10 @@ fn the_next_event_is_given_out_once_the_one_before_is_settled_on_disk() {
     journal.settle(Seq(1), Outcome::Accepted);
     assert_eq!(journal.read(Seq(2)), Found::Later);
     writer.step();
-    assert!(told.try_recv().is_ok(), "whoever was told to wait is told when to ask again");
+    assert!(
+        told.try_recv().is_ok(),
+        "whoever was told to wait is told when to ask again"
+    );
     assert_eq!(journal.read(Seq(2)), Found::Event(sample(2)));
     // A disk that takes nothing holds up nobody.
     disk.set(Health::Full);
@@ -236,7 +239,8 @@ fn the_next_event_is_given_out_once_the_one_before_is_settled_on_disk() {
 fn after_a_power_cut_only_what_was_given_out_last_can_be_unsettled() {
     let disk = written(20, 0, sample);
     let storage: Arc<dyn Storage> = disk.clone();
-    let (journal, mut writer, _) = Journal::assemble(Arc::clone(&storage), restart(&storage).unwrap(), Arc::new(|_| {}));
+    let (journal, mut writer, _) =
+        Journal::assemble(Arc::clone(&storage), restart(&storage).unwrap(), Arc::new(|_| {}));
     for seq in 1..=20 {
         while journal.read(Seq(seq)) == Found::Later {
             writer.step();

@@ -176,7 +176,13 @@ impl Writer {
         };
         let (_, older) = self.segments.row().split_last()?;
         // Nothing is gained by letting go what is in the newest segment: that one stays.
-        let free = |from: u64| older.iter().map(|segment| segment.last).filter(|last| *last >= from).min();
+        let free = |from: u64| {
+            older
+                .iter()
+                .map(|segment| segment.last)
+                .filter(|last| *last >= from)
+                .min()
+        };
         let has_any = |segment: &&Segment| !folds.cover(segment.first, segment.last, keep);
         let mut row: Vec<&Segment> = self.segments.row().iter().filter(has_any).collect();
         row.sort_by_key(|segment| segment.first);

@@ -108,7 +108,11 @@ fn waiting(folder: &std::path::Path, speaker: &Speaker) -> Vec<String> {
     );
     let listing: Value = serde_json::from_str(&outcome.output).unwrap_or_else(|_| panic!("{}", outcome.errors));
     let kind = |event: &Value| {
-        let what = if event["type"] == "start" { &event["type"] } else { &event["reason"] };
+        let what = if event["type"] == "start" {
+            &event["type"]
+        } else {
+            &event["reason"]
+        };
         what.as_str().unwrap().to_owned()
     };
     listing["waiting"].as_array().unwrap().iter().map(kind).collect()
@@ -143,7 +147,11 @@ fn plays_on_and_stores_later(way: Way) {
     let metrics = speaker.metrics();
     assert!(metrics.contains("tonearm_events_unstored 4\n"), "{metrics}");
     let state = way.state(&speaker);
-    assert_eq!(waiting(&state, &speaker), Vec::<String>::new(), "{way:?}: nothing of it is on disk");
+    assert_eq!(
+        waiting(&state, &speaker),
+        Vec::<String>::new(),
+        "{way:?}: nothing of it is on disk"
+    );
     way.take_all(&speaker);
     // Without a press: it tries by itself.
     speaker.shows("the disk to be trusted again", |status| {

@@ -40,7 +40,10 @@ impl Dice {
 /// A number from the environment.
 fn asked(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?} and no number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is {text:?} and no number")),
+    )
 }
 
 /// The speaker as something that is killed.
@@ -85,7 +88,10 @@ impl Victim {
             17 => ("/api/press/shuffle".to_owned(), json!({})),
             _ => (format!("/api/press/preset_{album}"), json!({})),
         };
-        let request = self.agent.post(self.page(&path)).header("content-type", "application/json");
+        let request = self
+            .agent
+            .post(self.page(&path))
+            .header("content-type", "application/json");
         drop(request.send(body.to_string()));
     }
 
@@ -116,15 +122,33 @@ fn fault(dice: &mut Dice) -> (Value, bool) {
     let count = 1 + dice.roll(2);
     match dice.roll(12) {
         0..=2 => (json!({"scope": "events", "kind": "answer_lost", "count": count}), true),
-        3 => (json!({"scope": "events", "kind": "cut", "bytes": 1, "count": count}), true),
+        3 => (
+            json!({"scope": "events", "kind": "cut", "bytes": 1, "count": count}),
+            true,
+        ),
         4 => (json!({"scope": "events", "kind": "close", "count": count}), false),
         5 => (json!({"scope": "events", "kind": "refuse", "count": count}), false),
-        6 => (json!({"scope": "events", "kind": "status", "status": 503, "count": count}), false),
-        7 => (json!({"scope": "events", "kind": "delay", "ms": 5 + dice.roll(200), "count": count}), false),
-        8 => (json!({"scope": "events", "kind": "status", "status": 400, "code": "BAD_REQUEST", "count": 1}), false),
+        6 => (
+            json!({"scope": "events", "kind": "status", "status": 503, "count": count}),
+            false,
+        ),
+        7 => (
+            json!({"scope": "events", "kind": "delay", "ms": 5 + dice.roll(200), "count": count}),
+            false,
+        ),
+        8 => (
+            json!({"scope": "events", "kind": "status", "status": 400, "code": "BAD_REQUEST", "count": 1}),
+            false,
+        ),
         9 => (json!({"scope": "queue", "kind": "answer_lost", "count": count}), false),
-        10 => (json!({"scope": "queue", "kind": "status", "status": 503, "count": count}), false),
-        _ => (json!({"scope": "media", "kind": "cut", "bytes": 20_000, "count": count}), false),
+        10 => (
+            json!({"scope": "queue", "kind": "status", "status": 503, "count": count}),
+            false,
+        ),
+        _ => (
+            json!({"scope": "media", "kind": "cut", "bytes": 20_000, "count": count}),
+            false,
+        ),
     }
 }
 
@@ -174,7 +198,9 @@ fn live(victim: &Victim, service: &Service, dice: &mut Dice, album: usize, total
         if !is_up {
             let Some(status) = victim.status() else { continue };
             is_up = true;
-            totals.starts_ms.push(u64::try_from(begin.elapsed().as_millis()).unwrap());
+            totals
+                .starts_ms
+                .push(u64::try_from(begin.elapsed().as_millis()).unwrap());
             if status["state"] != "playing" && status["state"] != "buffering" {
                 let request = victim.agent.post(victim.page(&format!("/api/press/preset_{album}")));
                 drop(request.header("content-type", "application/json").send("{}"));
@@ -198,7 +224,11 @@ fn rest(victim: &Victim) {
     let mut program = victim.start();
     let begin = Instant::now();
     loop {
-        assert!(begin.elapsed() < Duration::from_secs(120), "events wait for ever: {}", victim.log());
+        assert!(
+            begin.elapsed() < Duration::from_secs(120),
+            "events wait for ever: {}",
+            victim.log()
+        );
         std::thread::sleep(Duration::from_millis(50));
         let Some(status) = victim.status() else { continue };
         match status["state"].as_str() {
@@ -210,7 +240,11 @@ fn rest(victim: &Victim) {
             Some(_) | None => {}
         }
     }
-    rustix::process::kill_process(rustix::process::Pid::from_child(&program), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&program),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
     assert_eq!(program.wait().unwrap().code(), Some(0), "{}", victim.log());
 }
 
@@ -242,7 +276,9 @@ fn no_kill_loses_reorders_or_repeats_an_event() {
     for kill in 1..=kills {
         live(&victim, &service, &mut dice, album, &mut totals);
         service.clear_faults();
-        let kept = promises.read(&service).and_then(|()| promises.compare(&victim.journal()));
+        let kept = promises
+            .read(&service)
+            .and_then(|()| promises.compare(&victim.journal()));
         if let Err(wrong) = kept {
             panic!(
                 "kill {kill} of seed {seed} (TONEARM_KILL_SEED={seed} TONEARM_KILLS={kill} replays it): {wrong}\n{}",

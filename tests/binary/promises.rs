@@ -47,7 +47,8 @@ impl Promises {
             self.read_to = record["n"].as_u64().ok_or("a record without a number")?;
             let body = &record["body"];
             match record["outcome"].as_str() {
-                Some("repeat") if *body == self.last_body => self.repeats += 1,
+                // A fault may refuse what was taken in before.
+                Some("repeat" | "refused") if *body == self.last_body => self.repeats += 1,
                 Some("repeat") => return Err(format!("{body} came again, but {} came after it", self.last_body)),
                 Some("accepted") => self.tell(body),
                 Some("refused") => {
@@ -64,7 +65,9 @@ impl Promises {
         match wrong {
             Some((seq, fact)) => {
                 let told = &self.told[usize::try_from(*seq - 1).unwrap()];
-                Err(format!("event {seq} is {fact:?} on disk, and the service was told {told:?}"))
+                Err(format!(
+                    "event {seq} is {fact:?} on disk, and the service was told {told:?}"
+                ))
             }
             None => Ok(()),
         }
@@ -91,7 +94,9 @@ impl Promises {
             return Err(format!("{settled} events are settled, and the service was told {told}"));
         }
         if next <= told {
-            return Err(format!("the next event is number {next}, and the service was told {told}"));
+            return Err(format!(
+                "the next event is number {next}, and the service was told {told}"
+            ));
         }
         let waiting = journal["waiting"].as_array().ok_or("no waiting events")?;
         self.waiting_most = self.waiting_most.max(waiting.len() as u64);
@@ -108,7 +113,9 @@ impl Promises {
             let seq = event["seq"].as_u64().unwrap_or_default();
             match self.stored.insert(seq, fact.clone()) {
                 Some(before) if before != fact => {
-                    return Err(format!("number {seq} was {before:?} at an earlier kill and is {fact:?} now"));
+                    return Err(format!(
+                        "number {seq} was {before:?} at an earlier kill and is {fact:?} now"
+                    ));
                 }
                 Some(_) | None => {}
             }
@@ -120,7 +127,10 @@ impl Promises {
     pub fn are_kept(&self, journal: &Value) -> Result<(), String> {
         let numbered = journal["next"].as_u64().unwrap_or_default() - 1;
         if journal["waiting"] != serde_json::json!([]) || self.told() != numbered {
-            return Err(format!("{numbered} events were numbered, and the service was told {}", self.told()));
+            return Err(format!(
+                "{numbered} events were numbered, and the service was told {}",
+                self.told()
+            ));
         }
         if self.stored.keys().next_back().is_some_and(|last| *last > numbered) {
             return Err("an event that was on disk at a kill is gone".to_owned());
