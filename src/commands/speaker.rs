@@ -60,14 +60,7 @@ impl Speaker {
         let mut catalogue = Catalogue::new(config.presets.iter().map(play_params).collect());
         let mut saved = dir.session();
         let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
-        if saved.volume > config.start_volume_max {
-            log::info!(
-                "the volume was {}; starting with {}",
-                saved.volume,
-                config.start_volume_max
-            );
-            saved.volume = config.start_volume_max;
-        }
+        soften(&mut saved, config.start_volume_max);
         let bookmark = bookmark(&saved, &mut catalogue);
 
         let mut engine = Engine::start(output, post.callback(News::Audio))?;
@@ -252,6 +245,14 @@ pub async fn close_open_start(
         }
     }
     seq.next()
+}
+
+/// Nobody may be near a speaker that comes back, so it is never very loud.
+fn soften(saved: &mut Saved, volume_max: u8) {
+    if saved.volume > volume_max {
+        log::info!("the volume was {}; starting with {volume_max}", saved.volume);
+        saved.volume = volume_max;
+    }
 }
 
 pub fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {

@@ -26,6 +26,16 @@ pub const RECENT_MAX: usize = 256;
 /// Settlements "set aside" kept while the disk does not take them.
 pub const ASIDES_MAX: usize = 1024;
 
+/// What the disk does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It takes what is written.
+    #[default]
+    Takes,
+    /// It is full, read-only or broken.
+    Refuses,
+}
+
 /// The journal's memory.
 #[derive(Default)]
 pub struct Memory {
@@ -49,16 +59,16 @@ pub struct Memory {
     holes: Vec<(u64, u64)>,
     /// What was folded, on disk or not yet.
     folds: Folds,
-    /// Whether the disk has not heard of the newest fold.
-    is_fold_new: bool,
+    /// The same as the newest segment has it.
+    folds_noted: Folds,
     /// Events up to here were asked for, to be sent.
     asked: u64,
     /// Events from here on are not given out: they may be let go any moment.
     fence: Option<u64>,
     /// Somebody was told "later" and waits for news.
     awaited: bool,
-    /// The disk took nothing the last time.
-    failing: bool,
+    /// What the disk did the last time.
+    health: Health,
     row: Vec<Segment>,
     set_aside: u64,
     /// There is something to do that was not tried yet.
@@ -169,7 +179,6 @@ impl Memory {
             fold.to,
             fold.pairs
         );
-        self.is_fold_new = true;
         true
     }
 
@@ -208,7 +217,7 @@ impl Memory {
 
     /// Takes note of what the newest segment says was folded; the rest is to be noted there.
     pub fn folds_on_disk(&mut self, folds: &Folds) {
-        self.is_fold_new = self.folds != *folds;
+        self.folds_noted.clone_from(folds);
     }
 
     /// What was folded.
@@ -232,7 +241,7 @@ impl Memory {
     /// one piece last, and nothing before it. A disk that takes nothing holds up nobody.
     pub fn ask(&mut self, seq: u64) -> Result<Found, ()> {
         let is_fenced = self.fence.is_some_and(|from| seq >= from);
-        let is_unsettled = self.settled > self.settled_durable && !self.failing;
+        let is_unsettled = self.settled > self.settled_durable && self.health == Health::Takes;
         if is_fenced || is_unsettled {
             self.awaited = true;
             return Ok(Found::Later);
@@ -245,8 +254,8 @@ impl Memory {
     }
 
     /// Takes note of whether the disk took the last work. Says whether somebody waits for the news of it.
-    pub fn tried(&mut self, failing: bool) -> bool {
-        self.failing = failing;
+    pub fn tried(&mut self, health: Health) -> bool {
+        self.health = health;
         std::mem::take(&mut self.awaited)
     }
 
@@ -341,7 +350,7 @@ impl Memory {
             settled: self.settled,
             is_settled_new: self.settled > self.settled_durable,
             clocks: self.clocks_new.clone(),
-            folds: self.is_fold_new.then(|| self.folds.clone()),
+            folds: (self.folds != self.folds_noted).then(|| self.folds.clone()),
             checkpoint: self.checkpoint,
         }
     }
@@ -356,7 +365,9 @@ impl Memory {
         self.durable = self.durable.max(work.newest);
         self.settled_durable = self.settled_durable.max(settled);
         self.clocks_new.retain(|clock| !work.clocks.contains(clock));
-        self.is_fold_new &= work.folds.as_ref() != Some(&self.folds);
+        if let Some(folds) = &work.folds {
+            self.folds_noted.merge(folds);
+        }
         self.row(row);
         self.evict();
     }

@@ -135,7 +135,7 @@ pub fn look(storage: &dyn Storage, names: &[String], asides: &aside::Found) -> H
                 )
             }
         };
-        history.learn((index, next, name), contents, bytes);
+        history.learn((index, next, name), &contents, bytes);
     }
     history.present.tidy();
     history.newest_says_all = history.newest_notes == (history.settled, history.folds.clone());
@@ -162,7 +162,7 @@ pub fn look(storage: &dyn Storage, names: &[String], asides: &aside::Found) -> H
 
 impl History {
     /// Takes in one segment: its number, the next event by its name, its name, its length.
-    fn learn(&mut self, (index, next, name): (u32, u64, &String), contents: Contents, bytes: u64) {
+    fn learn(&mut self, (index, next, name): (u32, u64, &String), contents: &Contents, bytes: u64) {
         // The name is believed only where the head is damaged: it has no checksum.
         let begun = contents
             .head

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::aside::Asides;
 use super::checkpoint::Checkpoints;
 use super::fold::{Fold, SPAN_EVENTS_MAX, plan};
-use super::memory::Work;
+use super::memory::{Health, Work};
 use super::record::Record;
 use super::segment;
 use super::segments::{Batch, Segment, Segments};
@@ -221,6 +221,7 @@ impl Writer {
         })?;
         let mut memory = self.shared.memory();
         let _ = memory.folded(fold);
+        memory.folds_on_disk(self.segments.folds());
         memory.row(self.segments.row());
         Ok(true)
     }
@@ -241,7 +242,8 @@ impl Writer {
     fn report(&mut self, work: &Work, result: io::Result<()>) {
         let durable = self.shared.memory().is_durable(work.newest);
         let seq = Seq(work.newest);
-        let awaited = self.shared.memory().tried(result.is_err());
+        let health = if result.is_ok() { Health::Takes } else { Health::Refuses };
+        let awaited = self.shared.memory().tried(health);
         if awaited || (work.is_event_new && (durable || seq > self.told)) {
             self.told = self.told.max(seq);
             (self.shared.news)(Stored { seq, durable });
