@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead format
+.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead kill-test format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with 
 
 lead: setup-test ## licences a second before and after the end of the usual 30 s in the clear, in real time
 	cargo test $(CARGO_FLAGS) --test binary dash:: -- --ignored
+
+kill-test: setup-test ## KILLS=10000 SEED=1: the program is killed at random under load; no event is lost, reordered or doubled
+	TONEARM_KILLS=$(or $(KILLS),10000) TONEARM_KILL_SEED=$(or $(SEED),1) \
+		cargo test $(CARGO_FLAGS) --test binary kills:: -- --nocapture
 
 format: setup-test ## format the code
 	cargo fmt

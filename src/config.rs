@@ -23,6 +23,10 @@ pub const PATH: &str = "/etc/tonearm/tonearm.toml";
 /// Environment variable that names another file.
 pub const ENVIRONMENT: &str = "TONEARM_CONFIG";
 
+/// Loudest volume that the speaker starts with unless told otherwise: half of the scale. After a power cut nobody may be
+/// near who could turn it down, and whoever had it louder is there to turn it up again.
+const START_VOLUME_MAX: u8 = 50;
+
 /// All that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -42,6 +46,8 @@ pub struct Config {
     pub cdm: Cdm,
     /// Whether the speaker tells by sound what no screen shows.
     pub chimes: Chimes,
+    /// Loudest volume that the speaker starts with, of 100.
+    pub start_volume_max: u8,
     /// What the preset buttons start, in their order.
     pub presets: Vec<Preset>,
 }
@@ -260,6 +266,7 @@ impl Default for Config {
             },
             cdm: Cdm::default(),
             chimes: Chimes::On,
+            start_volume_max: START_VOLUME_MAX,
             presets: Vec::new(),
         }
     }

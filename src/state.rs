@@ -105,15 +105,22 @@ pub struct StateDir {
 impl StateDir {
     /// The folder, created if there is none, for its owner only.
     pub fn open(dir: &Path) -> Result<Self, StateError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|source| StateError::Folder {
+        let state = Self { dir: dir.to_owned() };
+        match state.create() {
+            // That may pass, and is no reason to be silent: it is tried again with each file.
+            Err(source) if takes_nothing(&source) => {
+                log::error!("create state folder {}: {source}; going on without", dir.display());
+            }
+            created => created.map_err(|source| StateError::Folder {
                 path: dir.to_owned(),
                 source,
-            })?;
-        Ok(Self { dir: dir.to_owned() })
+            })?,
+        }
+        Ok(state)
+    }
+
+    fn create(&self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)
     }
 
     /// Where a file of that name is.
@@ -142,6 +149,9 @@ impl StateDir {
     }
 
     fn replace(&self, name: &str, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if !self.dir.exists() {
+            self.create()?;
+        }
         let new = self.path(&format!(".{name}.new"));
         // One that a power cut left behind may have other permissions; a new one is made.
         match fs::remove_file(&new) {
@@ -200,7 +210,15 @@ impl StateDir {
         let mut random = [0_u8; 16];
         getrandom::fill(&mut random).map_err(StateError::Random)?;
         let id = format!("{:032x}", u128::from_be_bytes(random));
-        self.write(DEVICE_ID, format!("{id}\n").as_bytes())?;
+        match self.write(DEVICE_ID, format!("{id}\n").as_bytes()) {
+            Err(StateError::Write { path, source }) if takes_nothing(&source) => {
+                log::error!(
+                    "write {}: {source}; this run has an identity of its own",
+                    path.display()
+                );
+            }
+            written => written?,
+        }
         Ok(id)
     }
 
@@ -231,6 +249,14 @@ impl StateDir {
     pub fn save_session(&self, saved: &Saved) -> Result<(), StateError> {
         self.write_json(SESSION, saved)
     }
+}
+
+/// Whether a disk is full or read-only, which may pass.
+fn takes_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 fn parse_device_id(bytes: &[u8]) -> Option<String> {

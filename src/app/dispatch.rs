@@ -12,7 +12,7 @@ use super::{App, Exit, opened, presence, translate};
 use crate::audio::{HeadKey, Preparation, Source};
 use crate::cdm::Terms;
 use crate::device::clock::{self, Trust};
-use crate::journal::{Checkpoint, Outcome, Record};
+use crate::journal::{Checkpoint, Found, Outcome, Record};
 use crate::media::Item;
 use crate::service::EventReport;
 
@@ -107,23 +107,39 @@ impl App {
     }
 
     fn report(&mut self, first: Seq, last: Seq) {
-        let events: Option<Vec<EventReport>> = (first.0..=last.0).map(|seq| self.event(Seq(seq))).collect();
-        let Some(events) = events else {
-            return self.unreported(last, Verdict::Refused);
-        };
+        let mut events = Vec::new();
+        for seq in first.0..=last.0 {
+            match self.adapters.journal.read(Seq(seq)) {
+                Found::Event(record) => events.push(self.dated(record)),
+                Found::Folded(through) if seq == first.0 => return self.unreported(last, Verdict::Folded(through)),
+                // Refused together, they are sent singly: those before it, then it is the first.
+                Found::Folded(_) => return self.unreported(last, Verdict::Refused),
+                Found::Later => {
+                    self.held = Some((first, last));
+                    return;
+                }
+                Found::Nothing => {
+                    log::error!("event {seq} cannot be read back from the journal; it is set aside");
+                    return self.unreported(last, Verdict::Refused);
+                }
+            }
+        }
         if self.adapters.service.report(last, events).is_err() {
             self.unreported(last, Verdict::Failed(Failure::Unreachable));
         }
     }
 
+    /// What the journal could not give out yet, once it has news.
+    pub(super) fn report_held(&mut self) {
+        if let Some((first, last)) = self.held.take() {
+            self.report(first, last);
+        }
+    }
+
     /// A stored event as it is reported.
-    fn event(&mut self, seq: Seq) -> Option<EventReport> {
-        let Some(record) = self.adapters.journal.read(seq) else {
-            log::error!("event {} cannot be read back from the journal; it is set aside", seq.0);
-            return None;
-        };
+    fn dated(&mut self, record: Record) -> EventReport {
         let wall_ms = record.wall_ms.unwrap_or_else(|| self.likely_wall_ms(&record));
-        Some(translate::report(record, wall_ms))
+        translate::report(record, wall_ms)
     }
 
     /// Once the clock is known to be right, earlier events of this boot get their true time, too.

@@ -62,13 +62,19 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "events_waiting",
         "gauge",
         "Events to be reported to the service.",
-        view.waiting,
+        view.waiting.saturating_sub(outbox.folded_waiting),
     );
     figure(
         "events_set_aside",
         "gauge",
         "Events the service refused for good.",
         outbox.set_aside,
+    );
+    figure(
+        "event_pairs_folded",
+        "gauge",
+        "Pairs of start and stop that were let go for want of room since the device was new.",
+        outbox.folded,
     );
     figure(
         "events_unstored",

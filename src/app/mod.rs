@@ -135,6 +135,8 @@ pub struct App {
     wished: Option<Wishes>,
     /// Inputs that the loop itself gives next: what could not even be tried.
     own: Vec<Input>,
+    /// Events that are to be sent and that the journal keeps back until it has news.
+    held: Option<(Seq, Seq)>,
     boot: journal::Boot,
     /// Dates events.
     calendar: clock::Calendar,
@@ -199,6 +201,7 @@ impl App {
             calls: HashMap::new(),
             wished: None,
             own: Vec::new(),
+            held: None,
             boot,
             calendar: clock::Calendar::default(),
             clock: Trust::Doubtful,
@@ -240,10 +243,13 @@ impl App {
             #[cfg(feature = "simulator")]
             News::Press(press) => Input::Press(press),
             News::Audio(news) => Input::Audio(news),
-            News::Stored(stored) => Input::Stored {
-                seq: stored.seq,
-                durable: stored.durable,
-            },
+            News::Stored(stored) => {
+                self.report_held();
+                Input::Stored {
+                    seq: stored.seq,
+                    durable: stored.durable,
+                }
+            }
             News::Media(media::News { slot, entry, fault }) => Input::Media { slot, entry, fault },
             News::Service(service::News::Reported { last, verdict }) => Input::Reported { last, verdict },
             News::Service(service::News::Said(said)) => {

@@ -216,8 +216,9 @@ fn outbox(view: &View<'_>, adapters: &Adapters, boot: journal::Boot, now: Moment
     };
     let oldest = summary.oldest.filter(|_| view.waiting > 0);
     Outbox {
-        waiting: view.waiting,
+        waiting: view.waiting.saturating_sub(summary.folded_waiting),
         set_aside: summary.set_aside,
+        folded: summary.folded,
         oldest_age_s: oldest.and_then(age).map(|age| age.as_secs()),
     }
 }

@@ -103,7 +103,11 @@ fn events(config: &Config) -> Finding {
     match journal::list(&folder) {
         Ok(listing) if listing.damaged.is_empty() => {
             let (waiting, set_aside) = (listing.waiting.len(), listing.set_aside_total);
-            Finding::well("events", format!("{waiting} waiting, {set_aside} set aside"))
+            let let_go = match listing.folded_pairs {
+                0 => String::new(),
+                pairs => format!(", {pairs} pairs let go for want of room"),
+            };
+            Finding::well("events", format!("{waiting} waiting, {set_aside} set aside{let_go}"))
         }
         Ok(listing) => Finding::wrong("events", format!("damaged files: {}", listing.damaged.join(", ")))
             .remedied("what could be read was rescued; look at them and delete them"),

@@ -11,7 +11,7 @@ use crate::audio::{
 use crate::cli::{ChimeChoice, PlayToneArgs};
 use crate::config::{Chimes, Config};
 use crate::device::amplifier;
-use crate::device::board::{Board, MixerSetup, OutputSetup, PACED};
+use crate::device::board::{Board, MixerSetup, OutputSetup, pace};
 use crate::device::check::Finding;
 use crate::device::sound::{self, DacRange};
 use crate::device::watch;
@@ -27,8 +27,8 @@ const USUAL_BITS_MAX: u32 = 16;
 
 /// The output a board names, with its volume, and with chimes behind that: they are heard at volume 0, too.
 pub fn output(setup: &OutputSetup, chimes: Chimes) -> Box<dyn Output + Send> {
-    let device: Box<dyn Output + Send> = if setup.pcm == PACED {
-        Box::new(Paced::new(1))
+    let device: Box<dyn Output + Send> = if let Some(times) = pace(&setup.pcm) {
+        Box::new(Paced::new(times))
     } else {
         let usual = AlsaSettings::new(&setup.pcm);
         Box::new(Alsa::new(AlsaSettings {
@@ -86,7 +86,7 @@ fn hardware_volume(setup: &OutputSetup) -> Option<Result<(Box<AlsaMixer>, f64), 
         return None;
     };
     // Without a device there is nothing to be quieter.
-    if setup.pcm == PACED {
+    if pace(&setup.pcm).is_some() {
         return None;
     }
     let card = card.as_deref().unwrap_or_else(|| card_of(&setup.pcm));
@@ -115,6 +115,7 @@ pub fn mixer_finding(setup: &OutputSetup) -> Option<Finding> {
 /// The output somebody asks for; else the board's if it is there; else the paced one. And what to tell about it.
 #[cfg(feature = "simulator")]
 pub fn output_or_paced(asked: Option<&str>, setup: &OutputSetup, chimes: Chimes) -> (Box<dyn Output + Send>, String) {
+    use crate::device::board::PACED;
     let asked_pcm = asked.unwrap_or(&setup.pcm);
     let (pcm, told) = if asked_pcm == PACED {
         (PACED, "none, at the pace of one (--output paced)".to_owned())
@@ -215,6 +216,7 @@ pub fn watch_buttons(config: Option<&Path>) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::board::PACED;
 
     #[test]
     fn a_quality_is_asked_for_only_if_all_that_comes_in_it_is_played() {

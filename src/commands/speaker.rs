@@ -60,6 +60,7 @@ impl Speaker {
         let mut catalogue = Catalogue::new(config.presets.iter().map(play_params).collect());
         let mut saved = dir.session();
         let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
+        soften(&mut saved, config.start_volume_max);
         let bookmark = bookmark(&saved, &mut catalogue);
 
         let mut engine = Engine::start(output, post.callback(News::Audio))?;
@@ -212,6 +213,12 @@ pub async fn close_open_start(
             damaged.rescued
         );
     }
+    if recovered.folded > 0 {
+        log::warn!(
+            "journal: {} pairs of start and stop were let go for want of room since this device was new",
+            recovered.folded
+        );
+    }
     let Some(open) = &recovered.open else {
         return recovered.next;
     };
@@ -238,6 +245,14 @@ pub async fn close_open_start(
         }
     }
     seq.next()
+}
+
+/// Nobody may be near a speaker that comes back, so it is never very loud.
+fn soften(saved: &mut Saved, volume_max: u8) {
+    if saved.volume > volume_max {
+        log::info!("the volume was {}; starting with {volume_max}", saved.volume);
+        saved.volume = volume_max;
+    }
 }
 
 pub fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {

@@ -24,6 +24,8 @@ const MEMORY_MIB: RangeInclusive<u32> = 4..=1024;
 const HEAD_S_MAX: u32 = 600;
 /// Bytes of a socket's path; the kernel takes no more.
 const SOCKET_PATH_MAX: usize = 107;
+/// A volume that can be heard, to the loudest.
+const VOLUME: RangeInclusive<u32> = 1..=100;
 /// Longest time between two heartbeats.
 const HEARTBEAT_S_MAX: u32 = 3600;
 
@@ -57,11 +59,8 @@ pub fn config(root: &Table, folder: &Path) -> Config {
     if let Some(table) = root.table("cdm") {
         read_cdm(&table, folder, &mut config.cdm);
     }
-    if let Some(chimes) = root
-        .table("sound")
-        .and_then(|table| table.either("chimes", Chimes::On, Chimes::Off))
-    {
-        config.chimes = chimes;
+    if let Some(table) = root.table("sound") {
+        read_sound(&table, &mut config);
     }
     let presets = root.tables("preset");
     if let Some(excess) = presets.get(PRESETS_MAX) {
@@ -69,6 +68,16 @@ pub fn config(root: &Table, folder: &Path) -> Config {
     }
     config.presets = presets.iter().map(preset).collect();
     config
+}
+
+fn read_sound(table: &Table, config: &mut Config) {
+    if let Some(chimes) = table.either("chimes", Chimes::On, Chimes::Off) {
+        config.chimes = chimes;
+    }
+    let volume = table.whole("start_volume_max", &VOLUME, "of 100");
+    if let Some(volume) = volume.and_then(|volume| u8::try_from(volume).ok()) {
+        config.start_volume_max = volume;
+    }
 }
 
 fn path_in(table: &Table, key: &'static str, expected: &str, folder: &Path) -> Option<PathBuf> {

@@ -231,6 +231,8 @@ pub enum Verdict {
     Accepted,
     /// A refusal that repeating cannot cure: the event is set aside, counted and logged.
     Refused,
+    /// Nothing was sent: all events up to this one were let go together, for want of room.
+    Folded(Seq),
     /// Not now: it stays first in line.
     Failed(Failure),
 }

@@ -35,6 +35,22 @@ pub struct Board {
 /// In place of a PCM's name: no device at all, but its pace. For machines without a sound card.
 pub const PACED: &str = "paced";
 
+/// How many times as fast as real time a device named so plays, if it is none: `paced`, or `paced:20` for tests that have
+/// no time.
+pub fn pace(pcm: &str) -> Option<u32> {
+    match pcm.strip_prefix(PACED)? {
+        "" => Some(1),
+        faster => faster
+            .strip_prefix(':')?
+            .parse()
+            .ok()
+            .filter(|times| (1..=PACE_MAX).contains(times)),
+    }
+}
+
+/// Faster than any processor decodes.
+const PACE_MAX: u32 = 1_000;
+
 /// The sound device. Its formats and rates are asked of the device itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSetup {
@@ -218,6 +234,19 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_paced_device_may_be_faster_than_real_time() {
+        for (pcm, times) in [
+            ("paced", Some(1)),
+            ("paced:20", Some(20)),
+            ("paced:0", None),
+            ("paced:x", None),
+            ("hw:0", None),
+        ] {
+            assert_eq!(pace(pcm), times, "{pcm}");
+        }
+    }
 
     fn board_files() -> Vec<PathBuf> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("board");

@@ -9,7 +9,7 @@ use alsa::{Direction, Output};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::board::{OutputSetup, PACED};
+use super::board::{OutputSetup, pace};
 use super::check::Finding;
 
 /// The formats that the audio path can write, best first, with the bits of a sample that reach the converter.
@@ -99,7 +99,7 @@ pub fn dac_range(setup: &OutputSetup) -> Result<DacRange, RangeError> {
 /// Opens the device and says what it can do.
 pub fn finding(setup: &OutputSetup) -> Finding {
     let what = "sound";
-    if setup.pcm == PACED {
+    if pace(&setup.pcm).is_some() {
         return Finding::well(what, "no device: plays silently at the pace of one");
     }
     // libasound writes its own lines to the terminal unless somebody else takes them.
@@ -166,6 +166,7 @@ fn remedy(number: Errno) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::board::PACED;
     use crate::device::check::State;
 
     #[test]

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::frame::{AsideBody, Entry, Family, Names, Owner, encode, header, scan};
+use super::body::{AsideBody, Entry, Names};
+use super::frame::{Family, Owner, VERSION, encode, header, scan};
 use super::record::{Record, SetAside};
 use super::segment;
 use super::storage::Storage;
@@ -79,7 +80,7 @@ pub fn look(storage: &dyn Storage, names: &[String]) -> Found {
         let bytes = storage.read(&name(index)).unwrap_or_default();
         let scanned = scan(owner(index), &bytes);
         found.files.push((index, bytes.len() as u64));
-        found.intact = scanned.damaged_bytes == 0 && scanned.torn_bytes == 0;
+        found.intact = (scanned.version, scanned.damaged_bytes, scanned.torn_bytes) == (Some(VERSION), 0, 0);
         found.damaged_bytes += scanned.damaged_bytes;
         for entry in scanned.entries {
             if let Entry::Aside(body) = entry {

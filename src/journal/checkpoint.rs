@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::frame::{CheckpointBody, Entry, Family, Owner, decode, encode};
+use super::body::{CheckpointBody, Entry};
+use super::frame::{Family, Owner, decode, encode};
 use super::record::Checkpoint;
 use super::storage::Storage;
 
@@ -35,9 +36,14 @@ fn newest(storage: &dyn Storage) -> Option<CheckpointBody> {
     let places = [0, usize::try_from(PLACE_BYTES).ok()?];
     let found = places
         .into_iter()
-        .filter_map(|place| match decode(OWNER, bytes.get(place..)?)?.0 {
+        .filter_map(|place| match decode(OWNER, bytes.get(place..)?)?.0.pop()? {
             Entry::Checkpoint(body) => Some(body),
-            Entry::Head(_) | Entry::Event(_) | Entry::Settled(_) | Entry::Aside(_) | Entry::Clock(_) => None,
+            Entry::Head(_)
+            | Entry::Event(_)
+            | Entry::Settled(_)
+            | Entry::Aside(_)
+            | Entry::Clock(_)
+            | Entry::Folds(_) => None,
         });
     found.max_by_key(|body| body.turn)
 }

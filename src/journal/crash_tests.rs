@@ -13,10 +13,19 @@ use super::{Checkpoint, Record, Recovered, aside, list};
 use tonearm_core::id::Seq;
 use tonearm_core::unit::{Millis, Moment};
 
-const REMAINS: [Remains; 4] = [Remains::Nothing, Remains::All, Remains::Half, Remains::Zeros];
+pub const REMAINS: [Remains; 8] = [
+    Remains::Nothing,
+    Remains::All,
+    Remains::Half,
+    Remains::Zeros,
+    Remains::Scattered(1),
+    Remains::Scattered(2),
+    Remains::Scattered(3),
+    Remains::Scattered(4),
+];
 
 /// A sample with strings so long that a segment holds a dozen.
-fn bulky(seq: u64) -> Record {
+pub fn bulky(seq: u64) -> Record {
     let mut record = sample(seq);
     record.reference = format!(
         "{}{}",
@@ -35,7 +44,7 @@ fn note(seq: u64) -> Checkpoint {
     }
 }
 
-fn reopen(disk: &Arc<Disk>) -> Restart {
+pub fn reopen(disk: &Arc<Disk>) -> Restart {
     let storage: Arc<dyn Storage> = disk.clone();
     restart(&storage).unwrap()
 }
@@ -43,22 +52,14 @@ fn reopen(disk: &Arc<Disk>) -> Restart {
 /// Events of a disk that are to be reported, as a restart would find them.
 pub fn waiting(disk: &Disk) -> Vec<Record> {
     let names = disk.list().unwrap();
-    let history = look(disk, &names, &aside::look(disk, &names));
-    let mut records: Vec<Record> = history
-        .records()
-        .filter(|record| record.seq.0 > history.settled)
-        .cloned()
-        .collect();
-    records.sort_by_key(|record| record.seq);
-    records.dedup_by_key(|record| record.seq);
-    records
+    look(disk, &names, &aside::look(disk, &names)).records(disk)
 }
 
 fn batch(events: impl IntoIterator<Item = Record>, settled: u64) -> Batch {
     Batch {
         events: events.into_iter().map(Arc::new).collect(),
         settled,
-        clocks: Vec::new(),
+        ..Batch::default()
     }
 }
 
@@ -442,7 +443,7 @@ fn a_settlement_noted_only_in_a_damaged_file_is_not_forgotten() {
     // A segment begun in a moment when the settlement had failed to be written.
     let (index, next, family) = (2, 4, super::frame::Family::Segment);
     let mut begun = super::frame::header();
-    let head = super::frame::Entry::Head(super::frame::Head {
+    let head = super::body::Entry::Head(super::body::Head {
         next,
         settled: 0,
         clocks: Vec::new(),

@@ -17,6 +17,22 @@ pub enum Remains {
     Half,
     /// The length of the file, but zeros in place of the bytes.
     Zeros,
+    /// Any sectors and any names, as this seed has it: a disk writes in the order it likes. A sector that was not written
+    /// has what was there before, or zeros.
+    Scattered(u64),
+}
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
+/// A coin for each thing that may or may not have reached the disk: the same for the same seed and thing.
+fn is_written(seed: u64, thing: &str, number: usize) -> bool {
+    let mut hash = seed ^ 0x9E37_79B9_7F4A_7C15;
+    for byte in thing.bytes().chain(number.to_le_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        hash ^= hash >> 29;
+    }
+    hash & 1 == 1
 }
 
 /// What the disk does.
@@ -52,6 +68,20 @@ struct Inner {
     is_dead: bool,
     /// Number of a change that fails, once.
     failing_change: Option<u64>,
+    costs: Costs,
+}
+
+/// What was done to the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Calls that write.
+    pub writes: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Syncs of a file.
+    pub syncs: u64,
+    /// Syncs of the folder.
+    pub syncs_of_names: u64,
 }
 
 /// The disk.
@@ -80,6 +110,11 @@ impl Disk {
         self.0.lock().unwrap().changes
     }
 
+    /// Writes, bytes in them, and syncs of files since the last time this was asked.
+    pub fn costs(&self) -> Costs {
+        std::mem::take(&mut self.0.lock().unwrap().costs)
+    }
+
     /// Bytes in all files.
     pub fn bytes(&self) -> u64 {
         let inner = self.0.lock().unwrap();
@@ -105,13 +140,21 @@ impl Disk {
     /// The disk after a power cut and a restart.
     pub fn after_power_cut(&self, remains: Remains) -> Disk {
         let inner = self.0.lock().unwrap();
-        let names = if remains == Remains::All {
-            &inner.current
-        } else {
-            &inner.synced
+        let mut names = match remains {
+            Remains::All => inner.current.clone(),
+            Remains::Nothing | Remains::Half | Remains::Zeros | Remains::Scattered(_) => inner.synced.clone(),
         };
+        if let Remains::Scattered(seed) = remains {
+            for name in inner.current.keys().chain(inner.synced.keys()) {
+                match inner.current.get(name) {
+                    Some(inode) if is_written(seed, name, 0) => names.insert(name.clone(), *inode),
+                    None if is_written(seed, name, 0) => names.remove(name),
+                    Some(_) | None => None,
+                };
+            }
+        }
         let disk = Disk::default();
-        for (name, inode) in names {
+        for (name, inode) in &names {
             let Inode { current, synced } = &inner.inodes[*inode];
             let mut bytes = synced.clone();
             let end = current.get(synced.len()..).unwrap_or_default();
@@ -120,6 +163,14 @@ impl Disk {
                 Remains::All => bytes.clone_from(current),
                 Remains::Half => bytes.extend_from_slice(&end[..end.len() / 2]),
                 Remains::Zeros => bytes.extend(end.iter().map(|_| 0)),
+                Remains::Scattered(seed) => {
+                    bytes.resize(current.len(), 0);
+                    for (number, sector) in current.chunks(SECTOR_BYTES).enumerate() {
+                        if is_written(seed, name, number + 1) {
+                            bytes[number * SECTOR_BYTES..][..sector.len()].copy_from_slice(sector);
+                        }
+                    }
+                }
             }
             disk.put(name, &bytes);
         }
@@ -193,6 +244,8 @@ impl Storage for Disk {
         self.change(
             |inner| add(inner, &bytes[..bytes.len() / 2]),
             |inner| {
+                inner.costs.writes += 1;
+                inner.costs.bytes += bytes.len() as u64;
                 add(inner, bytes);
                 Ok(())
             },
@@ -204,6 +257,8 @@ impl Storage for Disk {
         self.change(
             |inner| inner.write(name, offset, &bytes[..bytes.len() / 2]),
             |inner| {
+                inner.costs.writes += 1;
+                inner.costs.bytes += bytes.len() as u64;
                 inner.write(name, offset, bytes);
                 Ok(())
             },
@@ -217,6 +272,7 @@ impl Storage for Disk {
                 if inner.health == Health::NoSync {
                     return Err(io::Error::other("sync failed"));
                 }
+                inner.costs.syncs += 1;
                 let inode = inner.inode(name);
                 inode.synced.clone_from(&inode.current);
                 Ok(())
@@ -228,6 +284,7 @@ impl Storage for Disk {
         self.change(
             |_| {},
             |inner| {
+                inner.costs.syncs_of_names += 1;
                 inner.synced = inner.current.clone();
                 Ok(())
             },

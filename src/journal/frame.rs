@@ -1,15 +1,14 @@
 //! Bytes of the journal: frames with a checksum, and the search for the valid ones. No files, no decisions.
 
-use serde::{Deserialize, Serialize};
-use tonearm_core::event::{Claim, StopReason, What};
-use tonearm_core::unit::Millis;
-
-use super::record::{Boot, Checkpoint};
+use super::body::Entry;
 
 /// First bytes of every segment and aside file.
 pub const MAGIC: &[u8; 8] = b"tonearmJ";
-/// Version of the format. Part of every checksum, so that frames of another version are never misread.
-pub const VERSION: u32 = 1;
+/// Version of the format that is written. Part of every checksum, so that frames of another version are never misread.
+pub const VERSION: u32 = 2;
+/// Versions that are read, the likeliest first. What each brought stands in `docs/journal.md`; one leaves this list no
+/// sooner than nobody can have a card with it.
+const VERSIONS: [u32; 2] = [VERSION, 1];
 /// Length of magic and version.
 pub const HEADER_BYTES: usize = 12;
 /// First bytes of a frame. E7 begins a three-byte UTF-8 character and 4A cannot continue it.
@@ -18,6 +17,8 @@ const MARKER: [u8; 2] = [0xE7, 0x4A];
 pub const FRAME_HEAD_BYTES: usize = 10;
 /// Longest body. The strings of an event come from one answer of the service, which is far smaller.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
 
 /// Family of a file: part of the checksum, so that a frame of one is not valid in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,183 +40,6 @@ pub struct Owner {
     pub index: u32,
 }
 
-/// One body. The order of variants is part of the format: add at the end only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entry {
-    /// First frame of a segment: what must not be forgotten when older segments are removed.
-    Head(Head),
-    /// A start or stop.
-    Event(EventBody),
-    /// All events up to this number are settled.
-    Settled(u64),
-    /// An event set aside.
-    Aside(AsideBody),
-    /// How far the sounding entry is.
-    Checkpoint(CheckpointBody),
-    /// What time it was when a boot began.
-    Clock(Clock),
-}
-
-/// See [`Entry::Head`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
-    /// Number of the next event when the segment was begun.
-    pub next: u64,
-    /// Settled then.
-    pub settled: u64,
-    /// Clocks known then.
-    pub clocks: Vec<Clock>,
-}
-
-/// What time it was when a boot began. The first one said for a boot stays, so a repeated report is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clock {
-    /// Which boot.
-    pub boot: Boot,
-    /// Milliseconds since 1970 at the boot's moment zero.
-    pub epoch_ms: i64,
-}
-
-/// See [`super::Record`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventBody {
-    /// Its number.
-    pub seq: u64,
-    /// Its strings, or where they are.
-    pub names: Names,
-    /// Milliseconds within its boot.
-    pub at_ms: u64,
-    /// Milliseconds since 1970.
-    pub wall_ms: Option<i64>,
-    /// Offset from UTC.
-    pub zone_minutes: i16,
-    /// From request to sound.
-    pub initial_delay_ms: u32,
-    /// What happened.
-    pub what: WhatBody,
-}
-
-/// Strings of an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Names {
-    /// Spelled out.
-    Own(Spelled),
-    /// Those of the event with this number, spelled out earlier in the same file.
-    Of(u64),
-}
-
-/// Strings spelled out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spelled {
-    /// Boot.
-    pub boot: Boot,
-    /// Session.
-    pub session: String,
-    /// Entry.
-    pub reference: String,
-    /// Metric identifier.
-    pub metric_id: Option<String>,
-}
-
-/// The core's [`What`] and [`Claim`] as they are stored. The order of variants is part of the format: add at the end only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WhatBody {
-    /// Offset.
-    Start(u32),
-    /// Reason, played, progress, rebuffers.
-    Stop(ReasonBody, u32, u32, u16),
-    /// Offset of a start that takes the stream over.
-    TakingStart(u32),
-}
-
-/// The core's [`StopReason`] as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ReasonBody {
-    TrackFinished,
-    UserStop,
-    UserNext,
-    UserPrev,
-    TrackScrub,
-    SystemStop,
-}
-
-/// See [`super::record::SetAside`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AsideBody {
-    /// How many were set aside on this device, with this one.
-    pub count: u64,
-    /// Which event.
-    pub seq: u64,
-    /// Why.
-    pub reason: String,
-    /// The event, with its strings spelled out.
-    pub event: Option<EventBody>,
-}
-
-/// See [`Checkpoint`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointBody {
-    /// Counts up; the greater of the two places is the newer.
-    pub turn: u64,
-    /// The start it belongs to.
-    pub start: u64,
-    /// What is known.
-    pub checkpoint: Checkpoint,
-}
-
-impl From<(What, Claim)> for WhatBody {
-    fn from((what, claim): (What, Claim)) -> Self {
-        match what {
-            What::Start { offset } => match claim {
-                Claim::Held => Self::Start(offset.0),
-                Claim::TakesOver => Self::TakingStart(offset.0),
-            },
-            What::Stop {
-                reason,
-                played,
-                progress,
-                rebuffers,
-            } => {
-                let reason = match reason {
-                    StopReason::TrackFinished => ReasonBody::TrackFinished,
-                    StopReason::UserStop => ReasonBody::UserStop,
-                    StopReason::UserNext => ReasonBody::UserNext,
-                    StopReason::UserPrev => ReasonBody::UserPrev,
-                    StopReason::TrackScrub => ReasonBody::TrackScrub,
-                    StopReason::SystemStop => ReasonBody::SystemStop,
-                };
-                Self::Stop(reason, played.0, progress.0, rebuffers)
-            }
-        }
-    }
-}
-
-impl From<WhatBody> for (What, Claim) {
-    fn from(body: WhatBody) -> Self {
-        match body {
-            WhatBody::Start(offset) => (What::Start { offset: Millis(offset) }, Claim::Held),
-            WhatBody::TakingStart(offset) => (What::Start { offset: Millis(offset) }, Claim::TakesOver),
-            WhatBody::Stop(reason, played, progress, rebuffers) => {
-                let reason = match reason {
-                    ReasonBody::TrackFinished => StopReason::TrackFinished,
-                    ReasonBody::UserStop => StopReason::UserStop,
-                    ReasonBody::UserNext => StopReason::UserNext,
-                    ReasonBody::UserPrev => StopReason::UserPrev,
-                    ReasonBody::TrackScrub => StopReason::TrackScrub,
-                    ReasonBody::SystemStop => StopReason::SystemStop,
-                };
-                let stop = What::Stop {
-                    reason,
-                    played: Millis(played),
-                    progress: Millis(progress),
-                    rebuffers,
-                };
-                (stop, Claim::Held)
-            }
-        }
-    }
-}
-
 /// Magic and version: the start of a new file.
 pub fn header() -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
@@ -223,31 +47,59 @@ pub fn header() -> Vec<u8> {
     bytes
 }
 
-/// Appends one frame to `out`. `None`, and nothing appended, if the body is longer than [`BODY_BYTES_MAX`].
-pub fn encode(owner: Owner, entry: &Entry, out: &mut Vec<u8>) -> Option<()> {
-    let body = postcard::to_stdvec(entry).ok()?;
+/// Adds an entry to the body of a frame. `None`, and nothing added, if it is longer than [`BODY_BYTES_MAX`].
+pub fn put(entry: &Entry, body: &mut Vec<u8>) -> Option<()> {
+    let bytes = postcard::to_stdvec(entry).ok()?;
+    if bytes.len() > BODY_BYTES_MAX {
+        return None;
+    }
+    body.extend_from_slice(&bytes);
+    Some(())
+}
+
+/// Appends a frame with this body to `out`. What is in one frame is found together or not at all, so one write is one
+/// frame. `None`, and nothing appended, if the body is longer than [`BODY_BYTES_MAX`].
+pub fn seal(owner: Owner, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    seal_as(VERSION, owner, body, out)
+}
+
+fn seal_as(version: u32, owner: Owner, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if body.len() > BODY_BYTES_MAX {
         return None;
     }
     let length = u32::try_from(body.len()).ok()?;
     out.extend_from_slice(&MARKER);
     out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&checksum(owner, length, &body).to_le_bytes());
-    out.extend_from_slice(&body);
+    out.extend_from_slice(&checksum(version, owner, length, body).to_le_bytes());
+    out.extend_from_slice(body);
     Some(())
 }
 
-/// Entry at the very start of `bytes` and the length of its frame, if there is a valid one.
-pub fn decode(owner: Owner, bytes: &[u8]) -> Option<(Entry, usize)> {
+/// Appends a frame with one entry.
+pub fn encode(owner: Owner, entry: &Entry, out: &mut Vec<u8>) -> Option<()> {
+    let mut body = Vec::new();
+    put(entry, &mut body)?;
+    seal(owner, &body, out)
+}
+
+/// Entries of the frame at the very start of `bytes` and its length, if there is a valid one of any version.
+pub fn decode(owner: Owner, bytes: &[u8]) -> Option<(Vec<Entry>, usize)> {
     let length = claimed_length(bytes)?;
     let (_, rest) = bytes.split_at_checked(6)?;
     let (crc, rest) = rest.split_first_chunk::<4>()?;
     let body = rest.get(..usize::try_from(length).ok()?)?;
-    if checksum(owner, length, body) != u32::from_le_bytes(*crc) {
-        return None;
+    let crc = u32::from_le_bytes(*crc);
+    VERSIONS
+        .into_iter()
+        .find(|version| checksum(*version, owner, length, body) == crc)?;
+    let mut entries = Vec::new();
+    let mut left = body;
+    while !left.is_empty() {
+        let (entry, rest) = postcard::take_from_bytes(left).ok()?;
+        entries.push(entry);
+        left = rest;
     }
-    let (entry, left) = postcard::take_from_bytes(body).ok()?;
-    left.is_empty().then_some((entry, FRAME_HEAD_BYTES + body.len()))
+    Some((entries, FRAME_HEAD_BYTES + body.len()))
 }
 
 /// What was found in a file.
@@ -259,6 +111,8 @@ pub struct Scan {
     pub damaged_bytes: u64,
     /// Bytes at the end that look like a write that a power cut interrupted.
     pub torn_bytes: u64,
+    /// Version in the header, if that is intact.
+    pub version: Option<u32>,
 }
 
 /// Finds all valid frames of a file, also those after damage.
@@ -268,7 +122,8 @@ pub fn scan(owner: Owner, bytes: &[u8]) -> Scan {
         found.torn_bytes = bytes.len() as u64;
         return found;
     }
-    let mut rest = match bytes.strip_prefix(header().as_slice()) {
+    found.version = version(bytes);
+    let mut rest = match bytes.get(HEADER_BYTES..).filter(|_| found.version.is_some()) {
         Some(rest) => rest,
         None if bytes.iter().all(|byte| *byte == 0) => {
             found.torn_bytes = bytes.len() as u64;
@@ -277,8 +132,8 @@ pub fn scan(owner: Owner, bytes: &[u8]) -> Scan {
         None => bytes,
     };
     while !rest.is_empty() {
-        if let Some((entry, length)) = decode(owner, rest) {
-            found.entries.push(entry);
+        if let Some((entries, length)) = decode(owner, rest) {
+            found.entries.extend(entries);
             rest = rest.get(length..).unwrap_or_default();
             continue;
         }
@@ -287,7 +142,7 @@ pub fn scan(owner: Owner, bytes: &[u8]) -> Scan {
             rest = rest.get(skipped..).unwrap_or_default();
             continue;
         }
-        if is_torn(rest) {
+        if is_torn(bytes.len() - rest.len(), rest) {
             found.torn_bytes = rest.len() as u64;
         } else {
             found.damaged_bytes += rest.len() as u64;
@@ -295,10 +150,16 @@ pub fn scan(owner: Owner, bytes: &[u8]) -> Scan {
         break;
     }
     // A damaged header before intact frames is damage, too.
-    if !bytes.starts_with(&header()) && found.damaged_bytes == 0 {
+    if found.version.is_none() && found.damaged_bytes == 0 && !found.entries.is_empty() {
         found.damaged_bytes = HEADER_BYTES as u64;
     }
     found
+}
+
+/// Version in the header of a file, if that is one of ours.
+fn version(bytes: &[u8]) -> Option<u32> {
+    let named = u32::from_le_bytes(*bytes.strip_prefix(MAGIC)?.first_chunk::<4>()?);
+    VERSIONS.into_iter().find(|version| *version == named)
 }
 
 /// Distance to the next valid frame after the first byte of `bytes`.
@@ -308,14 +169,17 @@ fn next_valid(owner: Owner, bytes: &[u8]) -> Option<usize> {
         .find(|at| bytes.get(*at..).and_then(|rest| decode(owner, rest)).is_some())
 }
 
-/// Whether the invalid end of a file is what a power cut leaves: cut short, or with blocks of zeros never written.
-fn is_torn(tail: &[u8]) -> bool {
+/// Whether the invalid end of a file, which starts at `offset`, is what a power cut leaves: cut short, or with sectors
+/// that were never written, wherever among those that were: a disk writes in the order it likes.
+fn is_torn(offset: usize, tail: &[u8]) -> bool {
     let started = tail.iter().zip(MARKER).all(|(byte, marker)| *byte == marker);
     let short = match claimed_length(tail) {
         Some(length) => (tail.len() as u64) < FRAME_HEAD_BYTES as u64 + u64::from(length),
         None => tail.len() < FRAME_HEAD_BYTES,
     };
-    (started && short) || tail.last() == Some(&0)
+    let (first, others) = tail.split_at(tail.len().min(SECTOR_BYTES - offset % SECTOR_BYTES));
+    let mut sectors = others.chunks(SECTOR_BYTES).chain([first]);
+    (started && short) || sectors.any(|sector| sector.iter().all(|byte| *byte == 0))
 }
 
 /// Length of the body that a frame at the start of `bytes` says it has.
@@ -325,14 +189,14 @@ fn claimed_length(bytes: &[u8]) -> Option<u32> {
     (u64::from(length) <= BODY_BYTES_MAX as u64).then_some(length)
 }
 
-fn checksum(owner: Owner, length: u32, body: &[u8]) -> u32 {
+fn checksum(version: u32, owner: Owner, length: u32, body: &[u8]) -> u32 {
     let family: u32 = match owner.family {
         Family::Segment => 0,
         Family::Aside => 1,
         Family::Checkpoint => 2,
     };
     let mut crc = crc32fast::Hasher::new();
-    for part in [VERSION, family, owner.index, length] {
+    for part in [version, family, owner.index, length] {
         crc.update(&part.to_le_bytes());
     }
     crc.update(body);
@@ -341,6 +205,7 @@ fn checksum(owner: Owner, length: u32, body: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::{AsideBody, Clock};
     use super::*;
 
     const OWNER: Owner = Owner {
@@ -370,9 +235,48 @@ mod tests {
             found,
             Scan {
                 entries: entries.to_vec(),
+                version: Some(VERSION),
                 ..Scan::default()
             }
         );
+    }
+
+    #[test]
+    fn what_is_in_one_frame_is_found_together_or_not_at_all() {
+        let entries = [Entry::Settled(7), Entry::Settled(8), Entry::Settled(9)];
+        let mut body = Vec::new();
+        for entry in &entries {
+            put(entry, &mut body).unwrap();
+        }
+        let mut bytes = header();
+        seal(OWNER, &body, &mut bytes).unwrap();
+        assert_eq!(scan(OWNER, &bytes).entries, entries);
+        for end in HEADER_BYTES..bytes.len() {
+            assert_eq!(scan(OWNER, &bytes[..end]).entries, [], "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_every_version_that_is_read_is_found() {
+        for version in VERSIONS {
+            let mut bytes = MAGIC.to_vec();
+            bytes.extend_from_slice(&version.to_le_bytes());
+            let body = postcard::to_stdvec(&Entry::Settled(7)).unwrap();
+            seal_as(version, OWNER, &body, &mut bytes).unwrap();
+            let found = scan(OWNER, &bytes);
+            assert_eq!((found.entries, found.version), (vec![Entry::Settled(7)], Some(version)));
+        }
+    }
+
+    #[test]
+    fn a_frame_of_a_version_to_come_is_not_misread() {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&(VERSION + 1).to_le_bytes());
+        let body = postcard::to_stdvec(&Entry::Settled(7)).unwrap();
+        seal_as(VERSION + 1, OWNER, &body, &mut bytes).unwrap();
+        let found = scan(OWNER, &bytes);
+        assert_eq!((found.entries, found.version), (Vec::new(), None));
+        assert!(found.damaged_bytes > 0, "it is put out of the way, not overwritten");
     }
 
     #[test]
@@ -414,6 +318,39 @@ mod tests {
         assert_eq!(scan(OWNER, &[0; 300]).torn_bytes, 300);
     }
 
+    /// A frame over several sectors, each of which may be missing for itself.
+    #[test]
+    fn sectors_that_were_written_out_of_order_are_torn() {
+        let whole = {
+            let mut bytes = file(&[Entry::Settled(1)]);
+            let body = AsideBody {
+                count: 1,
+                seq: 1,
+                reason: "x".repeat(3 * SECTOR_BYTES),
+                event: None,
+            };
+            encode(OWNER, &Entry::Aside(body), &mut bytes).unwrap();
+            bytes
+        };
+        let synced = HEADER_BYTES + FRAME_HEAD_BYTES + 2;
+        let sectors = whole.len().div_ceil(SECTOR_BYTES);
+        for missing in 1..1 << sectors {
+            let mut bytes = whole.clone();
+            for at in synced..whole.len() {
+                if missing >> (at / SECTOR_BYTES) & 1 == 1 {
+                    bytes[at] = 0;
+                }
+            }
+            let found = scan(OWNER, &bytes);
+            assert_eq!(found.entries, [Entry::Settled(1)], "{missing:b}");
+            assert_eq!(
+                (found.damaged_bytes, found.torn_bytes),
+                (0, (whole.len() - synced) as u64),
+                "{missing:b}"
+            );
+        }
+    }
+
     #[test]
     fn a_body_over_the_limit_is_refused() {
         let body = AsideBody {
@@ -425,27 +362,5 @@ mod tests {
         let mut out = Vec::new();
         assert!(encode(OWNER, &Entry::Aside(body), &mut out).is_none());
         assert!(out.is_empty());
-    }
-
-    /// The first two were all there was before a start could take the stream over.
-    #[test]
-    fn starts_and_stops_have_the_bytes_that_they_always_had() {
-        let cases = [
-            (WhatBody::Start(5), [0, 5].as_slice()),
-            (WhatBody::Stop(ReasonBody::UserStop, 1, 2, 3), &[1, 1, 1, 2, 3]),
-            (WhatBody::TakingStart(5), &[2, 5]),
-        ];
-        for (what, bytes) in cases {
-            assert_eq!(postcard::to_stdvec(&what).unwrap(), bytes);
-            assert_eq!(postcard::from_bytes::<WhatBody>(bytes).unwrap(), what);
-        }
-    }
-
-    #[test]
-    fn a_start_that_takes_the_stream_over_is_read_back_as_one() {
-        let what = What::Start { offset: Millis(7) };
-        for claim in [Claim::Held, Claim::TakesOver] {
-            assert_eq!(<(What, Claim)>::from(WhatBody::from((what, claim))), (what, claim));
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::aside;
+use super::fold::Fold;
 use super::record::{Record, SetAside};
 use super::recover::{look, resolve_wall};
 use super::storage::{Folder, Storage};
@@ -26,6 +27,14 @@ pub struct Listing {
     pub set_aside_total: u64,
     /// Events that are missing from the waiting ones.
     pub lost: u64,
+    /// Number of the next event.
+    pub next: u64,
+    /// All events up to this number are settled.
+    pub settled: u64,
+    /// Pairs that were folded away for want of room since the device was new.
+    pub folded_pairs: u64,
+    /// The newest folds.
+    pub folds: Vec<Fold>,
     /// Damaged files that were put out of the way.
     pub damaged: Vec<String>,
 }
@@ -52,13 +61,7 @@ pub fn list(dir: &Path) -> Result<Listing, JournalError> {
 fn list_files(storage: &dyn Storage, names: &[String]) -> Listing {
     let asides = aside::look(storage, names);
     let history = look(storage, names, &asides);
-    let mut waiting: Vec<Record> = history
-        .records()
-        .filter(|record| record.seq.0 > history.settled)
-        .cloned()
-        .collect();
-    waiting.sort_by_key(|record| record.seq);
-    waiting.dedup_by_key(|record| record.seq);
+    let mut waiting = history.records(storage);
     for record in &mut waiting {
         resolve_wall(record, &history.clocks);
     }
@@ -66,7 +69,11 @@ fn list_files(storage: &dyn Storage, names: &[String]) -> Listing {
         waiting,
         set_aside: asides.items,
         set_aside_total: asides.count,
-        lost: history.holes.iter().map(|(from, to)| to - from + 1).sum(),
+        lost: history.lost(),
+        next: history.next,
+        settled: history.settled,
+        folded_pairs: history.folds.pairs(),
+        folds: history.folds.newest().to_vec(),
         damaged: names
             .iter()
             .filter(|name| name.ends_with(".damaged"))
@@ -91,9 +98,17 @@ impl Listing {
             "set_aside": set_aside,
             "set_aside_total": self.set_aside_total,
             "lost": self.lost,
+            "next": self.next,
+            "settled": self.settled,
+            "folded_pairs": self.folded_pairs,
+            "folds": self.folds.iter().map(fold_json).collect::<Vec<_>>(),
             "damaged": self.damaged,
         })
     }
+}
+
+fn fold_json(fold: &Fold) -> Value {
+    json!({ "from": fold.from, "to": fold.to, "pairs": fold.pairs })
 }
 
 fn event_json(record: &Record) -> Value {
@@ -159,6 +174,16 @@ impl fmt::Display for Listing {
         }
         if self.lost > 0 {
             writeln!(f, "lost to damage: {}", self.lost)?;
+        }
+        if self.folded_pairs > 0 {
+            writeln!(
+                f,
+                "let go for want of room: {} pairs of start and stop",
+                self.folded_pairs
+            )?;
+        }
+        for fold in &self.folds {
+            writeln!(f, "  {} to {}: {} pairs", fold.from, fold.to, fold.pairs)?;
         }
         for file in &self.damaged {
             writeln!(f, "damaged file: {file}")?;

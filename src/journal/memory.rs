@@ -5,20 +5,36 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::frame::Clock;
-use super::record::{Checkpoint, Outcome, Record};
+use super::body::Clock;
+use super::fold::{Fold, Folds, RESERVE, plan};
+use super::record::{Checkpoint, Found, Outcome, Record, Recovered};
 use super::recover::resolve_wall;
 use super::segments::{CLOCKS_MAX, Segment};
 use tonearm_core::id::Seq;
 
-/// Events kept while the disk does not take them. At two events per track, several days of continuous music.
+/// Events kept while the disk does not take them. At two events per track, several days of continuous music. Beyond it
+/// the oldest of them are folded.
 pub const UNSTORED_MAX: usize = 4096;
+/// Their strings together, about twice what those of usual length take.
+const UNSTORED_TEXT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Events that are folded at once in memory, so that it is not done again for each.
+const FOLD_EVENTS: u64 = 64;
 /// Strings of one event. They are identifiers of at most a few hundred bytes; this only keeps memory and frames bounded.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Stored events kept for sending, so that the usual case (sent at once) reads no file.
 pub const RECENT_MAX: usize = 256;
 /// Settlements "set aside" kept while the disk does not take them.
 pub const ASIDES_MAX: usize = 1024;
+
+/// What the disk does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It takes what is written.
+    #[default]
+    Takes,
+    /// It is full, read-only or broken.
+    Refuses,
+}
 
 /// The journal's memory.
 #[derive(Default)]
@@ -41,6 +57,18 @@ pub struct Memory {
     next: u64,
     /// Numbers after `settled` that have no event, as inclusive ranges in order.
     holes: Vec<(u64, u64)>,
+    /// What was folded, on disk or not yet.
+    folds: Folds,
+    /// The same as the newest segment has it.
+    folds_noted: Folds,
+    /// Events up to here were asked for, to be sent.
+    asked: u64,
+    /// Events from here on are not given out: they may be let go any moment.
+    fence: Option<u64>,
+    /// Somebody was told "later" and waits for news.
+    awaited: bool,
+    /// What the disk did the last time.
+    health: Health,
     row: Vec<Segment>,
     set_aside: u64,
     /// There is something to do that was not tried yet.
@@ -65,6 +93,8 @@ pub struct Work {
     pub is_settled_new: bool,
     /// Clocks.
     pub clocks: Vec<Clock>,
+    /// What was folded, if the disk has not heard of it.
+    pub folds: Option<Folds>,
     /// The newest checkpoint.
     pub checkpoint: Option<(u64, Checkpoint)>,
 }
@@ -72,27 +102,30 @@ pub struct Work {
 impl Work {
     /// Whether a segment has to be written.
     pub fn is_for_segments(&self) -> bool {
-        !self.events.is_empty() || self.is_settled_new || !self.clocks.is_empty()
+        !self.events.is_empty() || self.is_settled_new || !self.clocks.is_empty() || self.folds.is_some()
     }
 }
 
 impl Memory {
     /// As recovered.
-    pub fn new(next: u64, settled: u64, set_aside: u64, holes: Vec<(u64, u64)>, clocks: Vec<Clock>) -> Self {
-        let durable = next.saturating_sub(1);
+    pub fn new(found: &Recovered, holes: Vec<(u64, u64)>, clocks: Vec<Clock>, folds: Folds) -> Self {
+        let (next, settled) = (found.next.0, found.settled.0);
         Self {
-            durable,
+            durable: next.saturating_sub(1),
             settled,
             settled_durable: settled,
             next,
             holes,
-            set_aside,
+            set_aside: found.set_aside,
             clocks,
+            folds,
             ..Self::default()
         }
     }
 
-    /// Takes an event. `false`: it is lost, because there is no room left for it, it is too long, or its number was used.
+    /// Takes an event. Where there is no room for it, the oldest that only memory has are folded.
+    ///
+    /// `false`: it is lost, because there is nothing to fold, it is too long, or its number was used.
     pub fn append(&mut self, record: Record) -> bool {
         let seq = record.seq.0;
         if seq < self.next {
@@ -102,9 +135,8 @@ impl Memory {
             self.holes.push((self.next, seq - 1));
         }
         self.next = seq.saturating_add(1);
-        let text_bytes =
-            record.session.len() + record.reference.len() + record.metric_id.as_ref().map_or(0, String::len);
-        if self.unstored() >= UNSTORED_MAX || text_bytes > TEXT_BYTES_MAX {
+        let text_bytes = record.text_bytes();
+        if text_bytes > TEXT_BYTES_MAX || (!self.has_room(text_bytes) && !self.fold_unstored()) {
             self.lose(seq);
             return false;
         }
@@ -117,6 +149,114 @@ impl Memory {
     /// Events that are not on disk and still have to get there.
     pub fn unstored(&self) -> usize {
         self.records.range(self.durable.saturating_add(1)..).count()
+    }
+
+    fn has_room(&self, more: usize) -> bool {
+        let unstored = self.records.range(self.durable.saturating_add(1)..);
+        let (count, bytes) = unstored.fold((0, more), |(count, bytes), (_, record)| {
+            (count + 1, bytes + record.text_bytes())
+        });
+        count < UNSTORED_MAX && bytes <= UNSTORED_TEXT_BYTES_MAX
+    }
+
+    /// Lets the oldest events go that only memory has.
+    fn fold_unstored(&mut self) -> bool {
+        let unstored: Vec<&Record> = self
+            .records
+            .range(self.durable.saturating_add(1)..)
+            .map(|(_, record)| &**record)
+            .collect();
+        let free = |from: u64| from.saturating_add(FOLD_EVENTS - 1);
+        let Some(fold) = plan(&unstored, &self.folds, self.kept_through(), free) else {
+            return false;
+        };
+        if !self.folded(fold) {
+            return false;
+        }
+        log::error!(
+            "the disk takes nothing and memory is full: the oldest events in it, {} to {} ({} pairs), are let go",
+            fold.from,
+            fold.to,
+            fold.pairs
+        );
+        true
+    }
+
+    /// Events up to here are never folded: those that may have been sent already, and what was folded before.
+    pub fn kept_through(&self) -> u64 {
+        let mut keep = self.asked.max(self.settled.saturating_add(RESERVE));
+        while let Some(end) = self.folds.end_of(keep.saturating_add(1)) {
+            keep = end;
+        }
+        keep
+    }
+
+    /// From now on no event from `from` on is given out. `false`: one of them was asked for already.
+    pub fn fence(&mut self, from: u64) -> bool {
+        let is_free = from > self.asked;
+        self.fence = is_free.then_some(from);
+        is_free
+    }
+
+    /// Events are given out again.
+    pub fn unfence(&mut self) {
+        self.fence = None;
+    }
+
+    /// Takes note of a fold; its events are gone. `false`: there are too many folds.
+    pub fn folded(&mut self, fold: Fold) -> bool {
+        if !self.folds.add(fold, self.settled) {
+            return false;
+        }
+        let inside = |seq: u64| (fold.from..=fold.to).contains(&seq);
+        self.records.retain(|seq, _| !inside(*seq));
+        self.backlog.retain(|seq, _| !inside(*seq));
+        self.holes.retain(|(from, _)| !inside(*from));
+        true
+    }
+
+    /// Takes note of what the newest segment says was folded; the rest is to be noted there.
+    pub fn folds_on_disk(&mut self, folds: &Folds) {
+        self.folds_noted.clone_from(folds);
+    }
+
+    /// What was folded.
+    pub fn folds(&self) -> &Folds {
+        &self.folds
+    }
+
+    /// Events that were folded and not passed yet.
+    pub fn folded_waiting(&self) -> u64 {
+        self.folds.after(self.settled)
+    }
+
+    /// Events up to here are settled, on disk or not yet.
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// An event that is asked for to be sent, if memory has it; `Err`: it has to be looked for on disk.
+    ///
+    /// It is not given out before the disk knows that those before it are settled. So a restart repeats what was sent in
+    /// one piece last, and nothing before it. A disk that takes nothing holds up nobody.
+    pub fn ask(&mut self, seq: u64) -> Result<Found, ()> {
+        let is_fenced = self.fence.is_some_and(|from| seq >= from);
+        let is_unsettled = self.settled > self.settled_durable && self.health == Health::Takes;
+        if is_fenced || is_unsettled {
+            self.awaited = true;
+            return Ok(Found::Later);
+        }
+        if let Some(end) = self.folds.end_of(seq) {
+            return Ok(Found::Folded(Seq(end)));
+        }
+        self.asked = self.asked.max(seq);
+        self.read(seq).map(Found::Event).ok_or(())
+    }
+
+    /// Takes note of whether the disk took the last work. Says whether somebody waits for the news of it.
+    pub fn tried(&mut self, health: Health) -> bool {
+        self.health = health;
+        std::mem::take(&mut self.awaited)
     }
 
     /// An event that will never be on disk.
@@ -210,6 +350,7 @@ impl Memory {
             settled: self.settled,
             is_settled_new: self.settled > self.settled_durable,
             clocks: self.clocks_new.clone(),
+            folds: (self.folds != self.folds_noted).then(|| self.folds.clone()),
             checkpoint: self.checkpoint,
         }
     }
@@ -224,6 +365,9 @@ impl Memory {
         self.durable = self.durable.max(work.newest);
         self.settled_durable = self.settled_durable.max(settled);
         self.clocks_new.retain(|clock| !work.clocks.contains(clock));
+        if let Some(folds) = &work.folds {
+            self.folds_noted.merge(folds);
+        }
         self.row(row);
         self.evict();
     }
@@ -270,7 +414,8 @@ impl Memory {
 
     /// Keeps the events of one segment, in place of those of another.
     pub fn keep(&mut self, records: Vec<Record>) {
-        let waiting = records.into_iter().filter(|record| record.seq.0 > self.settled);
+        let is_waiting = |record: &Record| record.seq.0 > self.settled && self.folds.end_of(record.seq.0).is_none();
+        let waiting = records.into_iter().filter(is_waiting);
         self.backlog = waiting.map(|record| (record.seq.0, Arc::new(record))).collect();
     }
 
@@ -282,7 +427,8 @@ impl Memory {
             self.next
                 .saturating_sub(1)
                 .saturating_sub(self.settled)
-                .saturating_sub(lost),
+                .saturating_sub(lost)
+                .saturating_sub(self.folds.after(self.settled)),
             self.set_aside,
         )
     }
@@ -290,10 +436,14 @@ impl Memory {
     /// The first event that waits.
     pub fn first_waiting(&self) -> Option<Seq> {
         let mut seq = self.settled.saturating_add(1);
-        for (from, to) in &self.holes {
-            if (*from..=*to).contains(&seq) {
-                seq = to.saturating_add(1);
-            }
+        let hole = |seq: u64| {
+            self.holes
+                .iter()
+                .find(|(from, to)| (*from..=*to).contains(&seq))
+                .map(|(_, to)| *to)
+        };
+        while let Some(end) = hole(seq).or_else(|| self.folds.end_of(seq)) {
+            seq = end.saturating_add(1);
         }
         (seq < self.next).then_some(Seq(seq))
     }
@@ -312,86 +462,5 @@ impl Memory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::record::tests::sample;
-    use super::*;
-
-    fn memory(events: u64) -> Memory {
-        let mut memory = Memory::new(1, 0, 0, Vec::new(), Vec::new());
-        for seq in 1..=events {
-            assert!(memory.append(sample(seq)));
-        }
-        memory
-    }
-
-    fn store(memory: &mut Memory) {
-        let work = memory.work();
-        memory.written(&work, work.settled, &[]);
-    }
-
-    #[test]
-    fn memory_is_bounded_while_the_disk_takes_nothing() {
-        let mut memory = memory(UNSTORED_MAX as u64);
-        assert!(!memory.append(sample(UNSTORED_MAX as u64 + 1)));
-        assert_eq!(memory.unstored(), UNSTORED_MAX);
-        assert_eq!(memory.counts().0, UNSTORED_MAX as u64);
-    }
-
-    #[test]
-    fn stored_events_leave_memory_but_for_the_recent_ones() {
-        let mut memory = memory(1_000);
-        store(&mut memory);
-        assert_eq!(memory.records.len(), RECENT_MAX);
-        assert_eq!(memory.read(1), None);
-        assert_eq!(memory.read(1_000), Some(sample(1_000)));
-    }
-
-    #[test]
-    fn what_was_acknowledged_before_it_was_stored_is_not_stored_except_the_newest() {
-        let mut memory = memory(3);
-        memory.settle(3, Outcome::Accepted);
-        let work = memory.work();
-        assert_eq!(work.events.iter().map(|record| record.seq.0).collect::<Vec<_>>(), [3]);
-    }
-
-    #[test]
-    fn a_number_that_was_used_is_refused() {
-        let mut memory = memory(3);
-        assert!(!memory.append(sample(2)));
-        assert_eq!(memory.counts().0, 3);
-    }
-
-    #[test]
-    fn a_lost_event_is_not_counted_as_waiting() {
-        let mut memory = memory(2);
-        let mut long = sample(3);
-        long.reference = "x".repeat(TEXT_BYTES_MAX + 1);
-        assert!(!memory.append(long));
-        assert!(memory.append(sample(4)));
-        assert_eq!(memory.counts().0, 3);
-        memory.settle(2, Outcome::Accepted);
-        assert_eq!(memory.first_waiting(), Some(Seq(4)));
-        memory.settle(3, Outcome::SetAside { reason: "lost".into() });
-        assert_eq!(memory.counts(), (1, 1));
-    }
-
-    #[test]
-    fn the_first_clock_of_a_boot_stays() {
-        let mut memory = memory(0);
-        let mut record = sample(1);
-        record.wall_ms = None;
-        memory.append(record.clone());
-        memory.clock(Clock {
-            boot: record.boot,
-            epoch_ms: 1_000,
-        });
-        memory.clock(Clock {
-            boot: record.boot,
-            epoch_ms: 9_000,
-        });
-        assert_eq!(
-            memory.read(1).unwrap().wall_ms,
-            Some(1_000 + i64::try_from(record.at.0).unwrap())
-        );
-    }
-}
+#[path = "memory_tests.rs"]
+mod tests;

@@ -36,6 +36,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Length of its strings.
+    pub fn text_bytes(&self) -> usize {
+        self.session.len() + self.reference.len() + self.metric_id.as_ref().map_or(0, String::len)
+    }
+
     /// Whether both are one event. A number alone does not say so: that of an event which never reached the disk is given
     /// again after a power cut. The wall-clock time may have become known in between.
     pub fn is_same_event(&self, other: &Self) -> bool {
@@ -124,6 +129,19 @@ impl Open {
     }
 }
 
+/// What became of a stored event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Here it is.
+    Event(Record),
+    /// Lost to damage, or settled. A lost one is to be settled as set aside, so that the ones after it go on.
+    Nothing,
+    /// Let go for want of room, with all up to this one.
+    Folded(Seq),
+    /// Not yet: those before it are not settled on disk, or the oldest are being let go. News come when that is over.
+    Later,
+}
+
 /// An event that was set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
@@ -159,8 +177,10 @@ pub struct Recovered {
     pub waiting: u64,
     /// Events set aside since this device was new.
     pub set_aside: u64,
-    /// Numbers after `settled` whose event cannot be read any more; reading them yields `None`.
+    /// Numbers after `settled` whose event cannot be read any more.
     pub lost: u64,
+    /// Pairs that were folded away since this device was new.
+    pub folded: u64,
     /// Damaged files.
     pub quarantined: Vec<Quarantined>,
 }

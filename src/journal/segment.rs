@@ -3,8 +3,12 @@
 use tonearm_core::id::Seq;
 use tonearm_core::unit::{Millis, Moment};
 
-use super::frame::{Clock, Entry, EventBody, Family, Head, Names, Owner, Spelled, scan};
+use super::body::{Clock, Entry, EventBody, Head, Names, Spelled};
+use super::fold::Folds;
+use super::frame::{Family, Owner, scan};
 use super::record::Record;
+use super::segments::Segment;
+use super::storage::Storage;
 
 /// What was read from one segment.
 #[derive(Debug, Default)]
@@ -17,12 +21,16 @@ pub struct Contents {
     pub settled: u64,
     /// Clocks noted in it.
     pub clocks: Vec<Clock>,
+    /// What was folded away, as last noted in it.
+    pub folds: Folds,
     /// Greatest number of an event, readable in full or not.
     pub last: u64,
     /// See [`super::frame::Scan`].
     pub damaged_bytes: u64,
     /// See [`super::frame::Scan`].
     pub torn_bytes: u64,
+    /// See [`super::frame::Scan`].
+    pub version: Option<u32>,
 }
 
 /// Owner of the frames of a segment.
@@ -56,6 +64,7 @@ pub fn read(index: u32, bytes: &[u8]) -> Contents {
     let mut contents = Contents {
         damaged_bytes: found.damaged_bytes,
         torn_bytes: found.torn_bytes,
+        version: found.version,
         ..Contents::default()
     };
     for entry in found.entries {
@@ -73,10 +82,17 @@ pub fn read(index: u32, bytes: &[u8]) -> Contents {
             }
             Entry::Settled(through) => contents.settled = contents.settled.max(through),
             Entry::Clock(clock) => contents.clocks.push(clock),
+            Entry::Folds(body) => contents.folds.learn(body),
             Entry::Aside(_) | Entry::Checkpoint(_) => {}
         }
     }
     contents
+}
+
+/// Reads a segment from its folder; one that is gone or cannot be read counts as empty.
+pub fn load(storage: &dyn Storage, segment: &Segment) -> Contents {
+    let bytes = storage.read(&segment.name).unwrap_or_default();
+    read(segment.index, &bytes)
 }
 
 fn resolve(event: &EventBody, earlier: &[Record]) -> Option<Record> {

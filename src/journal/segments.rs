@@ -4,7 +4,9 @@
 use std::io;
 use std::sync::Arc;
 
-use super::frame::{Clock, Entry, FRAME_HEAD_BYTES, Head, Names, Spelled, encode, header};
+use super::body::{Clock, Entry, Head, Names, Spelled};
+use super::fold::Folds;
+use super::frame::{FRAME_HEAD_BYTES, header, put, seal};
 use super::record::Record;
 use super::segment;
 use super::storage::Storage;
@@ -13,8 +15,14 @@ use tonearm_core::event::What;
 /// A segment that would grow beyond this is closed and a new one begun. Small, because the space of settled events comes
 /// back a whole segment at a time, and because one segment is read at once when a backlog is sent.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024;
-/// The journal as a whole. More than 200,000 waiting events; a speaker that is offline for a year has fewer.
-pub const JOURNAL_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// The journal as a whole: more than 25,000 waiting events of usual length, more than 10,000 if all their strings were
+/// twice as long. Offline a speaker plays what is loaded and no more, so this takes a service that hands out music for
+/// months and takes no event. Beyond it the oldest are folded.
+pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Room that a fold itself may need: a segment to be noted in, and one more for what comes with it.
+const FOLD_BYTES: u64 = 2 * SEGMENT_BYTES_MAX;
+/// Of an event, without its strings: more than numbers, lengths and frame take.
+const EVENT_BYTES: u64 = 96;
 /// Boots whose clock is remembered. Events of more boots than this waiting without a known time are most unlikely.
 pub const CLOCKS_MAX: usize = 16;
 
@@ -49,6 +57,16 @@ pub struct Batch {
     pub settled: u64,
     /// Clocks that became known.
     pub clocks: Vec<Clock>,
+    /// What was folded away, if that is news.
+    pub folds: Option<Folds>,
+}
+
+impl Batch {
+    /// Space it takes at most.
+    fn bytes(&self) -> u64 {
+        let of = |record: &Arc<Record>| EVENT_BYTES + record.text_bytes() as u64;
+        self.events.iter().map(of).sum()
+    }
 }
 
 /// All segments of a journal.
@@ -66,6 +84,8 @@ pub struct Segments {
     next: u64,
     settled: u64,
     clocks: Vec<Clock>,
+    folds: Folds,
+    bytes_max: u64,
 }
 
 impl Segments {
@@ -81,12 +101,26 @@ impl Segments {
             next: 1,
             settled: 0,
             clocks: Vec::new(),
+            folds: Folds::default(),
+            bytes_max: JOURNAL_BYTES_MAX,
         }
     }
 
-    /// What was found: the next event, settled up to, clocks.
-    pub fn restore(&mut self, next: u64, settled: u64, clocks: Vec<Clock>) {
-        (self.next, self.settled, self.clocks) = (next, settled, clocks);
+    /// What was found: the next event, settled up to, clocks, folds.
+    pub fn restore(&mut self, next: u64, settled: u64, clocks: Vec<Clock>, folds: Folds) {
+        (self.next, self.settled, self.clocks, self.folds) = (next, settled, clocks, folds);
+    }
+
+    /// Another greatest size, for tests that fill it.
+    #[cfg(test)]
+    pub fn limit(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// Whether the batch fits without anything being folded.
+    pub fn has_room(&self, batch: &Batch) -> bool {
+        let total: u64 = self.row.iter().map(|segment| segment.bytes).sum();
+        total + batch.bytes() + FOLD_BYTES <= self.bytes_max
     }
 
     /// All segments, oldest first.
@@ -97,6 +131,11 @@ impl Segments {
     /// Clocks known.
     pub fn clocks(&self) -> &[Clock] {
         &self.clocks
+    }
+
+    /// What was folded, as far as the newest segment says it.
+    pub fn folds(&self) -> &Folds {
+        &self.folds
     }
 
     /// Takes a segment out of the row without touching its file.
@@ -145,31 +184,34 @@ impl Segments {
             self.begin()?;
         }
         // The settlement goes first: an event that was acknowledged before it was stored is left out of the batch, and a
-        // write torn in the middle must not make it look lost.
+        // write that ends with a segment must not make it look lost.
         let mut pending = Vec::new();
         let mut small: Vec<Entry> = batch.clocks.iter().map(|clock| Entry::Clock(*clock)).collect();
         if batch.settled > self.settled {
             small.push(Entry::Settled(batch.settled));
         }
+        if let Some(folds) = &batch.folds {
+            small.push(Entry::Folds(folds.body()));
+        }
         for entry in small {
-            let _ = encode(segment::owner(self.index()), &entry, &mut pending);
+            let _ = put(&entry, &mut pending);
         }
         let mut range = (u64::MAX, 0);
         for record in &batch.events {
-            let mut frame = Vec::new();
-            if self.encode_event(record, &mut frame).is_none() {
+            let mut event = Vec::new();
+            if self.put_event(record, &mut event).is_none() {
                 log::error!("event {} is too long to be stored; it is lost", record.seq.0);
                 continue;
             }
-            if self.is_full(pending.len() + frame.len()) {
+            if self.is_full(pending.len() + event.len()) {
                 self.flush(&pending, range)?;
                 pending.clear();
                 range = (u64::MAX, 0);
                 self.begin()?;
-                frame.clear();
-                let _ = self.encode_event(record, &mut frame);
+                event.clear();
+                let _ = self.put_event(record, &mut event);
             }
-            pending.append(&mut frame);
+            pending.append(&mut event);
             range = (range.0.min(record.seq.0), range.1.max(record.seq.0));
             self.start = match record.what {
                 What::Start { .. } => Some((record.seq.0, segment::spell(record))),
@@ -179,27 +221,26 @@ impl Segments {
         self.flush(&pending, range)?;
         self.settled = self.settled.max(batch.settled);
         self.next = self.next.max(self.settled.saturating_add(1));
+        if let Some(folds) = &batch.folds {
+            self.folds.merge(folds);
+        }
         self.forget();
         Ok(())
     }
 
-    fn encode_event(&self, record: &Record, frame: &mut Vec<u8>) -> Option<()> {
+    fn put_event(&self, record: &Record, body: &mut Vec<u8>) -> Option<()> {
         let spelled = segment::spell(record);
         let names = match (&self.start, record.what) {
             (Some((seq, known)), What::Stop { .. }) if *known == spelled => Names::Of(*seq),
             _ => Names::Own(spelled),
         };
-        encode(
-            segment::owner(self.index()),
-            &Entry::Event(segment::event(record, names)),
-            frame,
-        )
+        put(&Entry::Event(segment::event(record, names)), body)
     }
 
     /// Begins a segment and makes sure that its name and head survive.
     fn begin(&mut self) -> io::Result<()> {
         let total: u64 = self.row.iter().map(|segment| segment.bytes).sum();
-        if total + SEGMENT_BYTES_MAX > JOURNAL_BYTES_MAX {
+        if total + SEGMENT_BYTES_MAX > self.bytes_max {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 "the journal has reached its greatest size",
@@ -212,8 +253,10 @@ impl Segments {
             settled: self.settled,
             clocks: self.clocks.clone(),
         };
-        let mut bytes = header();
-        let _ = encode(segment::owner(index), &Entry::Head(head), &mut bytes);
+        let (mut body, mut bytes) = (Vec::new(), header());
+        let _ = put(&Entry::Head(head), &mut body);
+        let _ = put(&Entry::Folds(self.folds.body()), &mut body);
+        let _ = seal(segment::owner(index), &body, &mut bytes);
         let begun = self
             .storage
             .append(&name, &bytes)
@@ -239,25 +282,28 @@ impl Segments {
         Ok(())
     }
 
-    fn flush(&mut self, pending: &[u8], range: (u64, u64)) -> io::Result<()> {
+    /// One write and one sync of one frame: all of it survives, or nothing.
+    fn flush(&mut self, body: &[u8], range: (u64, u64)) -> io::Result<()> {
         let Some(segment) = self.row.last_mut() else {
             return Ok(());
         };
-        if pending.is_empty() {
+        if body.is_empty() {
             return Ok(());
         }
+        let mut pending = Vec::with_capacity(FRAME_HEAD_BYTES + body.len());
+        let _ = seal(segment::owner(segment.index), body, &mut pending);
         // Noted before the attempt: whatever part arrives, the segment is not removed while its events wait.
         segment.first = segment.first.min(range.0);
         segment.last = segment.last.max(range.1);
         segment.bytes += pending.len() as u64;
-        self.storage.append(&segment.name, pending)?;
+        self.storage.append(&segment.name, &pending)?;
         self.storage.sync(&segment.name)?;
         self.is_bare = false;
         self.next = self.next.max(range.1.saturating_add(1));
         Ok(())
     }
 
-    /// Removes segments all of whose events are settled, except the one with the newest event.
+    /// Removes segments all of whose events are settled or folded, except the one with the newest event.
     pub fn forget(&mut self) {
         if !self.active {
             return;
@@ -267,7 +313,8 @@ impl Segments {
         };
         let mut kept = Vec::with_capacity(self.row.len());
         for segment in older {
-            let needed = segment.last > self.settled || segment.last.saturating_add(1) >= self.next;
+            let is_newest = segment.last.saturating_add(1) >= self.next;
+            let needed = is_newest || !self.folds.cover(segment.first, segment.last, self.settled);
             if needed || self.storage.remove(&segment.name).is_err() {
                 kept.push(segment.clone());
             }
@@ -276,12 +323,8 @@ impl Segments {
         self.row = kept;
     }
 
-    fn index(&self) -> u32 {
-        self.row.last().map_or(0, |segment| segment.index)
-    }
-
     fn is_full(&self, more: usize) -> bool {
         let bytes = self.row.last().map_or(0, |segment| segment.bytes);
-        bytes > FRAME_HEAD_BYTES as u64 && bytes + more as u64 > SEGMENT_BYTES_MAX
+        bytes > FRAME_HEAD_BYTES as u64 && bytes + (FRAME_HEAD_BYTES + more) as u64 > SEGMENT_BYTES_MAX
     }
 }

@@ -39,15 +39,28 @@ pub struct Folder {
     dir: PathBuf,
     /// Files open for writing. Kept open because a write error that comes late is told only to a file that was open.
     open: Mutex<Vec<(String, Arc<File>)>>,
-    /// Held as long as the folder is in use; `None` for readers and where the disk is read-only.
+    purpose: Purpose,
+    /// Held as long as the folder is in use; `None` for readers and where the disk takes nothing.
     _lock: Option<File>,
+}
+
+/// Who uses a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The running speaker.
+    Own,
+    /// Somebody who looks.
+    Look,
 }
 
 impl Folder {
     /// For the running speaker: creates the folder if needed and makes sure no other speaker uses it.
-    /// `WouldBlock` if one does.
+    /// `WouldBlock` if one does. Where the disk takes nothing the folder may be missing: it is made with the first file.
     pub fn own(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        match fs::create_dir_all(dir) {
+            Err(error) if takes_nothing(&error) => log::error!("create {}: {error}; tried again", dir.display()),
+            made => made?,
+        }
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -65,6 +78,7 @@ impl Folder {
         Ok(Self {
             dir: dir.to_owned(),
             open: Mutex::default(),
+            purpose: Purpose::Own,
             _lock: lock,
         })
     }
@@ -74,6 +88,7 @@ impl Folder {
         Self {
             dir: dir.to_owned(),
             open: Mutex::default(),
+            purpose: Purpose::Look,
             _lock: None,
         }
     }
@@ -83,12 +98,21 @@ impl Folder {
         if let Some((_, file)) = open.iter().find(|(known, _)| known == name) {
             return Ok(Arc::clone(file));
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(self.dir.join(name))?;
+        let try_open = || {
+            OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .open(self.dir.join(name))
+        };
+        let file = match try_open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.dir)?;
+                try_open()?
+            }
+            opened => opened?,
+        };
         if open.len() >= HANDLES_MAX {
             open.remove(0);
         }
@@ -105,10 +129,23 @@ impl Folder {
     }
 }
 
+/// Whether a disk is full or read-only, which may pass.
+fn takes_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
 impl Storage for Folder {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for item in fs::read_dir(&self.dir)? {
+        let items = match fs::read_dir(&self.dir) {
+            // It could not be made yet; who only looks is told.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.purpose == Purpose::Own => return Ok(names),
+            items => items?,
+        };
+        for item in items {
             if let Ok(name) = item?.file_name().into_string() {
                 names.push(name);
             }

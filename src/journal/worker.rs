@@ -1,28 +1,24 @@
-//! The journal as the rest of the speaker sees it, and the thread that writes.
+//! The journal as the rest of the speaker sees it.
 //!
-//! A caller only puts things into memory; what it put there while the disk was busy goes out in one write and one sync.
+//! A caller only puts things into memory, or reads; [`Writer`] brings them to the disk.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::aside::Asides;
-use super::checkpoint::Checkpoints;
-use super::frame::Clock;
-use super::memory::{Memory, Work};
-use super::record::{Boot, Checkpoint, Outcome, Record, Recovered};
+use super::body::Clock;
+use super::memory::Memory;
+use super::record::{Boot, Checkpoint, Found, Outcome, Record, Recovered};
 use super::recover::{Restart, restart};
 use super::segment;
-use super::segments::{Batch, Segments};
 use super::storage::{Folder, Storage};
+use super::writer::Writer;
 use tonearm_core::id::Seq;
 use tonearm_core::unit::Moment;
 
-/// How often a disk that took nothing is tried again. A person who frees space sees the light change at once.
-const RETRY: Duration = Duration::from_secs(5);
 /// How long leaving waits for the disk. A memory card may be busy with itself for a second or two.
 const CLOSE_MAX: Duration = Duration::from_secs(4);
 
@@ -102,35 +98,43 @@ pub struct Summary {
     pub set_aside: u64,
     /// Events only in memory.
     pub unstored: u64,
+    /// Pairs of start and stop that were let go for want of room since the device was new.
+    pub folded: u64,
+    /// Events of them that the session still counts as waiting.
+    pub folded_waiting: u64,
     /// The oldest event that waits, if the journal has looked at it already.
     pub oldest: Option<Oldest>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     memory: Mutex<Memory>,
-    wake: Condvar,
+    /// There may be something to do.
+    pub(super) wake: Condvar,
     oldest: Mutex<Option<(Seq, Oldest)>>,
-    storage: Arc<dyn Storage>,
-    news: News,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) news: News,
 }
 
 impl Shared {
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An event that is not settled. Recent ones come from memory; for older ones a segment (64 KiB) is read, and its
-    /// other events kept for the following calls.
-    ///
-    /// `None`: lost to damage, or settled. A lost one is to be settled as set aside, so that the ones after it go on.
-    fn read(&self, seq: Seq) -> Option<Record> {
-        let segments = {
-            let memory = self.memory();
-            if let Some(record) = memory.read(seq.0) {
-                return Some(record);
-            }
-            memory.segments(seq.0)
-        };
+    /// An event that is to be sent.
+    fn ask(&self, seq: Seq) -> Found {
+        let known = self.memory().ask(seq.0);
+        known.unwrap_or_else(|()| self.load(seq).map_or(Found::Nothing, Found::Event))
+    }
+
+    /// An event, wherever it is.
+    pub(super) fn read(&self, seq: Seq) -> Option<Record> {
+        let known = self.memory().read(seq.0);
+        known.or_else(|| self.load(seq))
+    }
+
+    /// An event that memory does not have: a segment (64 KiB) is read, and its other events kept for the following calls.
+    fn load(&self, seq: Seq) -> Option<Record> {
+        let segments = self.memory().segments(seq.0);
         for found in segments {
             // A segment that vanished meanwhile was settled.
             let Ok(bytes) = self.storage.read(&found.name) else {
@@ -199,17 +203,13 @@ impl Journal {
             segments,
             asides,
             checkpoints,
+            folds,
             recovered,
             holes,
         } = found;
         let clocks = segments.clocks().to_vec();
-        let mut memory = Memory::new(
-            recovered.next.0,
-            recovered.settled.0,
-            recovered.set_aside,
-            holes,
-            clocks,
-        );
+        let mut memory = Memory::new(&recovered, holes, clocks, folds);
+        memory.folds_on_disk(segments.folds());
         memory.row(segments.row());
         let shared = Arc::new(Shared {
             memory: Mutex::new(memory),
@@ -219,14 +219,7 @@ impl Journal {
             news,
         });
         shared.note_oldest();
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            segments,
-            asides,
-            checkpoints,
-            told: Seq(0),
-            failing: false,
-        };
+        let writer = Writer::new(Arc::clone(&shared), segments, asides, checkpoints);
         (Self { shared, at_work: None }, writer, recovered)
     }
 
@@ -268,9 +261,10 @@ impl Journal {
         self.shared.wake.notify_one();
     }
 
-    /// An event that is not settled; `None`: lost to damage, or settled. An old one is read from the disk.
-    pub fn read(&self, seq: Seq) -> Option<Record> {
-        self.shared.read(seq)
+    /// An event that is not settled, to be sent: from here on it is not let go any more. An old one is read from the disk.
+    /// After [`Found::Later`] news come for certain.
+    pub fn read(&self, seq: Seq) -> Found {
+        self.shared.ask(seq)
     }
 
     /// State of the outbox.
@@ -279,6 +273,7 @@ impl Journal {
         let (waiting, set_aside) = memory.counts();
         let first = memory.first_waiting();
         let unstored = memory.unstored() as u64;
+        let (folded, folded_waiting) = (memory.folds().pairs(), memory.folded_waiting());
         drop(memory);
         let noted = *self.shared.oldest.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = noted.filter(|(seq, _)| Some(*seq) == first).map(|(_, oldest)| oldest);
@@ -286,6 +281,8 @@ impl Journal {
             waiting,
             set_aside,
             unstored,
+            folded,
+            folded_waiting,
             oldest,
         }
     }
@@ -326,7 +323,7 @@ impl Drop for Journal {
 
 impl Shared {
     /// Looks at the oldest event that waits, if that is another one than before.
-    fn note_oldest(self: &Arc<Self>) {
+    pub(super) fn note_oldest(&self) {
         let first = self.memory().first_waiting();
         let noted = self
             .oldest
@@ -348,127 +345,5 @@ impl Shared {
             )
         });
         *self.oldest.lock().unwrap_or_else(PoisonError::into_inner) = oldest;
-    }
-}
-
-/// The thread's side.
-pub(super) struct Writer {
-    shared: Arc<Shared>,
-    segments: Segments,
-    asides: Asides,
-    checkpoints: Checkpoints,
-    /// The newest event that was announced as not durable.
-    told: Seq,
-    /// The disk took nothing the last time.
-    failing: bool,
-}
-
-impl Writer {
-    fn run(mut self, leave: &SyncSender<()>) {
-        loop {
-            let (work, is_last) = self.wait();
-            self.attempt(&work);
-            if is_last {
-                break;
-            }
-        }
-        // The journal may have stopped waiting for this.
-        let _ = leave.try_send(());
-    }
-
-    /// Does everything there is to do, without waiting for it: for tests that decide when the disk works.
-    #[cfg(test)]
-    pub(super) fn step(&mut self) {
-        let work = self.shared.memory().work();
-        self.attempt(&work);
-    }
-
-    fn attempt(&mut self, work: &Work) {
-        let result = self.write(work);
-        self.report(work, result);
-        self.shared.note_oldest();
-    }
-
-    /// Waits for work, or for the time to try again. The second value: this is the last.
-    fn wait(&self) -> (Work, bool) {
-        let mut memory = self.shared.memory();
-        while !memory.is_dirty() && !memory.is_closing() {
-            if !self.failing {
-                memory = self.shared.wake.wait(memory).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let (guard, waited) = self
-                .shared
-                .wake
-                .wait_timeout(memory, RETRY)
-                .unwrap_or_else(PoisonError::into_inner);
-            memory = guard;
-            if waited.timed_out() {
-                break;
-            }
-        }
-        let is_last = memory.is_closing();
-        (memory.work(), is_last)
-    }
-
-    /// Reasons first, then events and settlement, then the checkpoint: each is of use only with the one before.
-    fn write(&mut self, work: &Work) -> io::Result<()> {
-        let (settled, asides) = self.write_asides(work);
-        if work.is_for_segments() {
-            let is_needed = |record: &&Arc<Record>| record.seq.0 > settled || record.seq.0 == work.newest;
-            let events = work.events.iter().filter(is_needed).cloned().collect();
-            let written = self.segments.write(&Batch {
-                events,
-                settled,
-                clocks: work.clocks.clone(),
-            });
-            let mut memory = self.shared.memory();
-            match written {
-                Ok(()) => memory.written(work, settled, self.segments.row()),
-                Err(error) => {
-                    memory.row(self.segments.row());
-                    return Err(error);
-                }
-            }
-        }
-        asides?;
-        if let Some((start, checkpoint)) = work.checkpoint {
-            self.checkpoints.write(start, checkpoint)?;
-            self.shared.memory().checkpoint_done(start, checkpoint);
-        }
-        Ok(())
-    }
-
-    /// Also says up to where the settlement may be noted: not beyond a reason that is not on disk.
-    fn write_asides(&mut self, work: &Work) -> (u64, io::Result<()>) {
-        for (seq, reason) in &work.asides {
-            let record = self.shared.read(Seq(*seq));
-            if let Err(error) = self.asides.write(*seq, reason, record.as_ref()) {
-                return (seq.saturating_sub(1), Err(error));
-            }
-            self.shared.memory().aside_written(*seq);
-        }
-        (work.settled, Ok(()))
-    }
-
-    /// Tells what became of it; a failure is logged once, and its end as well.
-    fn report(&mut self, work: &Work, result: io::Result<()>) {
-        let durable = self.shared.memory().is_durable(work.newest);
-        let seq = Seq(work.newest);
-        if work.is_event_new && (durable || seq > self.told) {
-            self.told = self.told.max(seq);
-            (self.shared.news)(Stored { seq, durable });
-        }
-        match result {
-            Ok(()) if self.failing => {
-                self.failing = false;
-                log::info!("the disk takes events again");
-            }
-            Err(error) if !self.failing => {
-                self.failing = true;
-                log::error!("store events: {error}; they are kept in memory and tried again");
-            }
-            Ok(()) | Err(_) => {}
-        }
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::crash_tests::{waiting, written};
 use super::faulty::{Disk, Health, Remains};
 use super::record::tests::sample;
+use super::recover::restart;
 use super::storage::Storage;
 use super::worker::Stored;
-use super::{Journal, Outcome, Recovered, aside, list};
+use super::{Found, Journal, Outcome, Recovered, aside, list};
 use tonearm_core::id::Seq;
 use tonearm_core::unit::Moment;
 
@@ -41,7 +42,7 @@ fn an_event_is_announced_read_settled_and_forgotten() {
             durable: true
         }
     );
-    assert_eq!(journal.read(Seq(1)), Some(sample(1)));
+    assert_eq!(journal.read(Seq(1)), Found::Event(sample(1)));
     assert_eq!(journal.summary().waiting, 1);
     journal.settle(Seq(1), Outcome::Accepted);
     assert_eq!(journal.summary().waiting, 0);
@@ -56,7 +57,7 @@ fn a_backlog_is_read_back_after_a_restart() {
     let (journal, recovered, _) = open_on(&disk);
     assert_eq!(recovered.waiting, 580);
     for seq in 21..=600 {
-        assert_eq!(journal.read(Seq(seq)), Some(sample(seq)));
+        assert_eq!(journal.read(Seq(seq)), Found::Event(sample(seq)));
     }
     let oldest = journal.summary().oldest.unwrap();
     assert_eq!(oldest.at, sample(21).at);
@@ -106,7 +107,7 @@ fn a_full_disk_is_told_and_the_events_are_stored_when_there_is_room() {
         );
         assert_eq!(
             journal.read(Seq(1)),
-            Some(sample(1)),
+            Found::Event(sample(1)),
             "{health:?}: it can be sent all the same"
         );
         assert_eq!(journal.summary().unstored, 1);
@@ -147,7 +148,15 @@ fn a_read_only_disk_can_still_be_reported_from() {
     disk.set(Health::ReadOnly);
     let (journal, recovered, _) = open_on(&disk);
     assert_eq!(recovered.waiting, 4);
-    assert_eq!(journal.read(Seq(3)), Some(sample(3)));
+    assert_eq!(journal.read(Seq(3)), Found::Event(sample(3)));
+}
+
+/// The wall-clock time of the first event.
+fn wall_ms(journal: &Journal) -> Option<i64> {
+    match journal.read(Seq(1)) {
+        Found::Event(record) => record.wall_ms,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -159,10 +168,10 @@ fn events_before_the_clock_was_right_get_their_true_time_also_after_a_restart() 
     journal.append(record.clone());
     journal.clock_known(record.boot, 1_790_000_000_000);
     let expected = Some(1_790_000_000_000 + i64::try_from(record.at.0).unwrap());
-    assert_eq!(journal.read(Seq(1)).unwrap().wall_ms, expected);
+    assert_eq!(wall_ms(&journal), expected);
     journal.close().unwrap();
     let (journal, recovered, _) = open_on(&disk);
-    assert_eq!(journal.read(Seq(1)).unwrap().wall_ms, expected);
+    assert_eq!(wall_ms(&journal), expected);
     assert_eq!(recovered.open.unwrap().start.wall_ms, expected);
 }
 
@@ -198,4 +207,46 @@ fn a_folder_that_cannot_be_made_is_an_error_with_the_way_out() {
         error.contains("file/journal") && error.contains("[state] dir"),
         "{error}"
     );
+}
+
+#[test]
+fn the_next_event_is_given_out_once_the_one_before_is_settled_on_disk() {
+    let disk = written(4, 0, sample);
+    let storage: Arc<dyn Storage> = disk.clone();
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let news = Arc::new(move |stored| tell.lock().unwrap().send(stored).unwrap());
+    let (journal, mut writer, _) = Journal::assemble(Arc::clone(&storage), restart(&storage).unwrap(), news);
+    assert_eq!(journal.read(Seq(1)), Found::Event(sample(1)));
+    journal.settle(Seq(1), Outcome::Accepted);
+    assert_eq!(journal.read(Seq(2)), Found::Later);
+    writer.step();
+    assert!(
+        told.try_recv().is_ok(),
+        "whoever was told to wait is told when to ask again"
+    );
+    assert_eq!(journal.read(Seq(2)), Found::Event(sample(2)));
+    // A disk that takes nothing holds up nobody.
+    disk.set(Health::Full);
+    journal.settle(Seq(2), Outcome::Accepted);
+    assert_eq!(journal.read(Seq(3)), Found::Later);
+    writer.step();
+    assert!(told.try_recv().is_ok());
+    assert_eq!(journal.read(Seq(3)), Found::Event(sample(3)));
+}
+
+#[test]
+fn after_a_power_cut_only_what_was_given_out_last_can_be_unsettled() {
+    let disk = written(20, 0, sample);
+    let storage: Arc<dyn Storage> = disk.clone();
+    let (journal, mut writer, _) =
+        Journal::assemble(Arc::clone(&storage), restart(&storage).unwrap(), Arc::new(|_| {}));
+    for seq in 1..=20 {
+        while journal.read(Seq(seq)) == Found::Later {
+            writer.step();
+        }
+        let settled = restart(&(Arc::new(disk.after_power_cut(Remains::Nothing)) as Arc<dyn Storage>));
+        assert_eq!(settled.unwrap().recovered.settled, Seq(seq - 1));
+        journal.settle(Seq(seq), Outcome::Accepted);
+    }
 }

@@ -135,6 +135,9 @@ pub struct Outbox {
     pub waiting: u64,
     /// Refused for good, kept for people to look at.
     pub set_aside: u64,
+    /// Pairs of start and stop that were let go for want of room.
+    #[serde(default)]
+    pub folded: u64,
     /// Age of the oldest that waits; `null` if none waits or its age is not known.
     pub oldest_age_s: Option<u64>,
 }
@@ -351,7 +354,11 @@ impl fmt::Display for Status {
         if let Some(age_s) = self.outbox.oldest_age_s {
             write!(f, " (oldest {age_s} s)")?;
         }
-        writeln!(f, ", set aside {}", self.outbox.set_aside)?;
+        write!(f, ", set aside {}", self.outbox.set_aside)?;
+        if self.outbox.folded > 0 {
+            write!(f, ", {} pairs let go for want of room", self.outbox.folded)?;
+        }
+        writeln!(f)?;
         if let Some(Invitation { address, code, .. }) = &self.linking {
             writeln!(f, "to link an account, open {address} and enter {code}")?;
         }

@@ -57,6 +57,7 @@ fn playing() -> Status {
         outbox: Outbox {
             waiting: 2,
             set_aside: 1,
+            folded: 3,
             oldest_age_s: Some(7),
         },
         link: Link::Up,
@@ -93,7 +94,7 @@ fn the_status_has_the_promised_form() {
         "volume": 40, "shuffle": false, "loop": false,
         "window": [{"title": "Blue", "kind": "track", "loaded_ms": 200_000, "state": "loaded"}],
         "cursor": 0,
-        "outbox": {"waiting": 2, "set_aside": 1, "oldest_age_s": 7},
+        "outbox": {"waiting": 2, "set_aside": 1, "folded": 3, "oldest_age_s": 7},
         "link": "up", "account": "linked", "linking": null, "account_problem": null,
         "actions": {
             "next": {"allowed": true, "reason": null, "remaining": 6},

@@ -12,14 +12,17 @@ mod alsa;
 mod batches;
 mod commands;
 mod dash;
+mod disk;
 mod expiry;
 mod going_on;
 mod kill;
+mod kills;
 mod mistakes;
 mod music;
 mod offline;
 mod playing;
 mod process;
+mod promises;
 mod queue;
 #[path = "../support/scripted.rs"]
 mod scripted;

@@ -42,12 +42,23 @@ pub struct Program {
 impl Program {
     /// Starts `tonearm` with `folder` as its working directory. What it says goes to files there.
     pub fn start(folder: &Path, name: &'static str, args: &[&str], variables: &[(&str, &Path)]) -> Self {
-        Self::start_reading(folder, name, args, variables, Stdio::null())
+        Self::start_reading(folder, name, &[], args, variables, Stdio::null())
+    }
+
+    /// Starts it by another command, which takes the program and its arguments at its end and becomes it.
+    pub fn start_through(
+        folder: &Path,
+        name: &'static str,
+        before: &[String],
+        args: &[&str],
+        variables: &[(&str, &Path)],
+    ) -> Self {
+        Self::start_reading(folder, name, before, args, variables, Stdio::null())
     }
 
     /// Starts it with somebody who types.
     pub fn start_typed(folder: &Path, name: &'static str, args: &[&str]) -> (Self, ChildStdin) {
-        let mut program = Self::start_reading(folder, name, args, &[], Stdio::piped());
+        let mut program = Self::start_reading(folder, name, &[], args, &[], Stdio::piped());
         let typist = program.child.stdin.take().unwrap();
         (program, typist)
     }
@@ -55,6 +66,7 @@ impl Program {
     fn start_reading(
         folder: &Path,
         name: &'static str,
+        before: &[String],
         args: &[&str],
         variables: &[(&str, &Path)],
         input: Stdio,
@@ -63,8 +75,10 @@ impl Program {
             .find(|n| !folder.join(format!("{name}-{n}.out")).exists())
             .unwrap();
         let file = |kind| File::create(folder.join(format!("{name}-{generation}.{kind}"))).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tonearm"));
-        command.args(args).current_dir(folder).stdin(input);
+        let tonearm = env!("CARGO_BIN_EXE_tonearm").to_owned();
+        let mut words = before.iter().cloned().chain([tonearm]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(args).current_dir(folder).stdin(input);
         command.stdout(file("out")).stderr(file("err"));
         for variable in [
             "TONEARM_CONFIG",

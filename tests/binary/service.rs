@@ -184,6 +184,12 @@ impl Service {
         assert_eq!(answer.status(), 201, "{fault}");
     }
 
+    /// What was planned to go wrong does not.
+    pub fn clear_faults(&self) {
+        let answer = self.agent.delete(format!("{}/sim/faults", self.address())).call();
+        assert!(answer.unwrap().status().is_success());
+    }
+
     /// An order to one of the simulator's own pages.
     #[track_caller]
     pub fn order(&self, path: &str, body: &Value) {

@@ -22,6 +22,8 @@ pub struct Setup {
     folder: PathBuf,
     port: u16,
     variables: Vec<(&'static str, PathBuf)>,
+    /// What the program is started by.
+    before: Vec<String>,
 }
 
 /// A running speaker.
@@ -65,6 +67,7 @@ impl Setup {
             folder,
             port,
             variables: Vec::new(),
+            before: Vec::new(),
         }
     }
 
@@ -76,10 +79,21 @@ impl Setup {
         self
     }
 
+    /// Started by another command, which becomes it.
+    pub fn through(mut self, before: &[&str]) -> Self {
+        self.before = before.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// With a log of everything, of every library.
     pub fn with_all_logged(mut self) -> Self {
         self.variables.push(("RUST_LOG", "trace".into()));
         self
+    }
+
+    /// Port of the page.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where the speaker keeps its state.
@@ -118,7 +132,7 @@ impl Setup {
             .map(|(name, value)| (*name, value.as_path()))
             .collect();
         let args = ["run", "--config", "tonearm.toml"];
-        let program = Program::start(&self.folder, "speaker", &args, &variables);
+        let program = Program::start_through(&self.folder, "speaker", &self.before, &args, &variables);
         let mut speaker = Speaker {
             program,
             agent: agent(),

@@ -62,6 +62,20 @@ fn an_event_that_is_refused_is_set_aside_and_the_next_one_goes_out() {
 }
 
 #[test]
+fn events_that_were_let_go_are_passed_without_a_word_to_the_service() {
+    let mut speaker = Speaker::playing_album(9);
+    speaker.offline().finish().finish().finish().reports.clear();
+    // Of the events 2 to 7 the journal has let go 2 to 5.
+    speaker.verdicts.push_back(Verdict::Folded(Seq(5)));
+    speaker.online();
+    assert_eq!(speaker.reports, [(2, 2), (6, 6), (7, 7)]);
+    assert!(speaker.settled.contains(&(Seq(5), true)), "{:?}", speaker.settled);
+    assert_eq!(speaker.view().waiting, 0);
+    speaker.finish();
+    assert_eq!(speaker.current(), Some(5), "the queue goes on");
+}
+
+#[test]
 fn an_event_that_is_forbidden_is_not_sent_in_a_loop() {
     let mut speaker = Speaker::playing_album(5);
     speaker.verdicts.push_back(Verdict::Failed(Failure::Forbidden));

@@ -1,7 +1,7 @@
 //! One exchange with the service after the other, as the product's worker does them: real requests by the real client,
 //! at their virtual moment. It says how long each would have taken.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tonearm_core::effect::Call;
 use tonearm_core::id::{RequestId, Seq};
@@ -10,6 +10,10 @@ use tonearm_core::input::{Answer, Failure, Input, Verdict};
 use super::world::{Back, Check, Happening, NO_ANSWER_MS, PATIENCE, World};
 use crate::app::translate;
 use crate::contract::bench::DEVICE;
+use crate::journal::{Found, Journal, Record};
+
+/// Longest wait for the journal's thread. It takes microseconds where the machine is idle.
+const DISK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Work of the client.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ impl World {
                 let verdict = self.report(first, last)?;
                 let failure = match verdict {
                     Verdict::Failed(failure) => Some(failure),
-                    Verdict::Accepted | Verdict::Refused => None,
+                    Verdict::Accepted | Verdict::Refused | Verdict::Folded(_) => None,
                 };
                 (Back::Events(last, verdict), failure)
             }
@@ -82,8 +86,7 @@ impl World {
         };
         let mut events = Vec::new();
         for seq in first.0..=last.0 {
-            let record = program.journal.read(Seq(seq));
-            let record = record.ok_or_else(|| format!("event {seq} cannot be read back"))?;
+            let record = read(&program.journal, seq)?;
             self.books.is_as_recorded(&record)?;
             let wall_ms = record.wall_ms.ok_or("an event without its time")?;
             events.push(translate::report(record, wall_ms));
@@ -117,5 +120,18 @@ impl World {
             }
         };
         self.handle(input)
+    }
+}
+
+/// An event, once the journal's thread has settled those before it on disk. That works in real time, on a disk in memory.
+fn read(journal: &Journal, seq: u64) -> Result<Record, String> {
+    let begin = Instant::now();
+    loop {
+        match journal.read(Seq(seq)) {
+            Found::Event(record) => return Ok(record),
+            Found::Later if begin.elapsed() < DISK_PATIENCE => std::thread::yield_now(),
+            Found::Later => return Err(format!("event {seq} is kept back for ever")),
+            Found::Nothing | Found::Folded(_) => return Err(format!("event {seq} cannot be read back")),
+        }
     }
 }

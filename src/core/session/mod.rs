@@ -420,6 +420,7 @@ impl Session {
             Verdict::Refused | Verdict::Failed(Failure::Forbidden | Failure::NotFound | Failure::Refused) => {
                 self.refused(first, last);
             }
+            Verdict::Folded(through) => self.folded(first, through),
             Verdict::Failed(Failure::TakenOver) if self.is_given_up(first) => {
                 self.refused(first, last);
                 if self.outbox.is_settled(self.service.claimed) {
@@ -457,6 +458,19 @@ impl Session {
         self.emit(Effect::Settle { seq, accepted });
         if !accepted && seq == self.service.at_event {
             // It did not move the service: where that is now, only it can tell.
+            self.service.at = None;
+            self.service.want_current = Want::Yes;
+        }
+    }
+
+    /// Events that the service will never hear of. Nobody was asked, so nothing is known of the link.
+    fn folded(&mut self, first: Seq, through: Seq) {
+        self.outbox.settle(through);
+        self.emit(Effect::Settle {
+            seq: through,
+            accepted: true,
+        });
+        if (first..=through).contains(&self.service.at_event) {
             self.service.at = None;
             self.service.want_current = Want::Yes;
         }

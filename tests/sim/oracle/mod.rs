@@ -158,6 +158,7 @@ impl Oracle {
                     Verdict::Accepted => Some((*last, true)),
                     // Of several, one is at fault: they are sent singly.
                     Verdict::Refused => (first == *last).then_some((*last, false)),
+                    Verdict::Folded(through) => Some((*through, true)),
                     Verdict::Failed(Failure::TakenOver) => {
                         let given_up = self.events_refused(first, *last, now, journal);
                         given_up.then_some((*last, false))
