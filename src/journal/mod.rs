@@ -44,17 +44,18 @@
 //! settlement. Several that wait for a slow disk share one. A checkpoint, every 10 s while something plays, overwrites
 //! 4 KiB in place and syncs: no new blocks and no new file size, about 35 MiB a day of continuous music.
 
+// What is public here is for the simulation (`tests/sim`): it puts its own disk below the journal and writes step by step.
 mod aside;
 mod checkpoint;
 mod frame;
 mod listing;
 mod memory;
 mod record;
-mod recover;
+pub mod recover;
 mod segment;
 mod segments;
-mod storage;
-mod worker;
+pub mod storage;
+pub mod worker;
 
 #[cfg(test)]
 mod crash_tests;

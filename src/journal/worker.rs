@@ -194,7 +194,7 @@ impl Journal {
     }
 
     /// A journal and its writer, which does nothing until it runs.
-    pub(super) fn assemble(storage: Arc<dyn Storage>, found: Restart, news: News) -> (Self, Writer, Recovered) {
+    pub fn assemble(storage: Arc<dyn Storage>, found: Restart, news: News) -> (Self, Writer, Recovered) {
         let Restart {
             segments,
             asides,
@@ -352,7 +352,7 @@ impl Shared {
 }
 
 /// The thread's side.
-pub(super) struct Writer {
+pub struct Writer {
     shared: Arc<Shared>,
     segments: Segments,
     asides: Asides,
@@ -366,8 +366,8 @@ pub(super) struct Writer {
 impl Writer {
     fn run(mut self, leave: &SyncSender<()>) {
         loop {
-            let (work, is_last) = self.wait();
-            self.attempt(&work);
+            let is_last = self.wait();
+            self.step();
             if is_last {
                 break;
             }
@@ -376,21 +376,16 @@ impl Writer {
         let _ = leave.try_send(());
     }
 
-    /// Does everything there is to do, without waiting for it: for tests that decide when the disk works.
-    #[cfg(test)]
-    pub(super) fn step(&mut self) {
+    /// Does everything there is to do, without waiting for it.
+    pub fn step(&mut self) {
         let work = self.shared.memory().work();
-        self.attempt(&work);
-    }
-
-    fn attempt(&mut self, work: &Work) {
-        let result = self.write(work);
-        self.report(work, result);
+        let result = self.write(&work);
+        self.report(&work, result);
         self.shared.note_oldest();
     }
 
-    /// Waits for work, or for the time to try again. The second value: this is the last.
-    fn wait(&self) -> (Work, bool) {
+    /// Waits for work, or for the time to try again. Returns whether this is the last.
+    fn wait(&self) -> bool {
         let mut memory = self.shared.memory();
         while !memory.is_dirty() && !memory.is_closing() {
             if !self.failing {
@@ -407,8 +402,7 @@ impl Writer {
                 break;
             }
         }
-        let is_last = memory.is_closing();
-        (memory.work(), is_last)
+        memory.is_closing()
     }
 
     /// Reasons first, then events and settlement, then the checkpoint: each is of use only with the one before.
