@@ -258,7 +258,10 @@ fn segments(storage: &Arc<dyn Storage>, names: &[String], history: &History) -> 
     let index_next = indices.max().map_or(1, |index| index.saturating_add(1));
     let active = history.reads.last().is_some_and(|read| {
         let intact = read.contents.head.is_some() && read.contents.damaged_bytes == 0 && read.contents.torn_bytes == 0;
-        intact && (HEADER_BYTES as u64..SEGMENT_BYTES_MAX).contains(&read.segment.bytes)
+        // After failed syncs the newest note may stand in a segment before the last; that one is removed once the last, or
+        // a new one, repeats it.
+        let knows_all = read.contents.settled >= history.noted && read.contents.clocks.len() >= history.clocks.len();
+        intact && knows_all && (HEADER_BYTES as u64..SEGMENT_BYTES_MAX).contains(&read.segment.bytes)
     });
     Segments::new(Arc::clone(storage), row, active, index_next)
 }

@@ -118,11 +118,16 @@ impl Disk {
         (inner.current.values().map(bytes).sum(), inner.current.len())
     }
 
-    /// The program was killed; the system goes on, with everything that was written.
+    /// The program was killed; the system goes on, with everything that was written. What a failed sync left behind is
+    /// written by a later one again: that a kernel forgets it, and tells nobody but the process that is gone, is beyond
+    /// what a journal can know.
     pub fn survive(&self) {
         let mut inner = self.0.lock().unwrap();
         inner.has_stopped = false;
         inner.changes_left = None;
+        for write in inner.inodes.values_mut().flat_map(|inode| &mut inode.pending) {
+            write.is_doomed = false;
+        }
     }
 
     /// The power fails: of what was not synced there is nothing, all, the beginning, or any sectors.

@@ -2,6 +2,7 @@
 
 mod events;
 mod places;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,6 +130,7 @@ impl Oracle {
         self.fresh_run = true;
         self.presses.clear();
         self.was_pressed = false;
+        self.noted = None;
         self.heard = None;
         self.ordered.clear();
         // What was lost with the memory never was.
@@ -412,7 +414,7 @@ impl Oracle {
         let now = Moment(world.now);
         let view = session.view(now);
         self.place_after(view.state, world.now);
-        self.monotone(view.state, view.entries.get(view.cursor).map(|entry| entry.key), view.position)?;
+        self.monotone(&view, world)?;
         if self.leaving_since.is_none() {
             self.window(session, view.entries, view.cursor, world)?;
         }
@@ -438,52 +440,9 @@ impl Oracle {
         Ok(())
     }
 
-    /// Under one order and one start, what is heard only goes on.
-    fn monotone(&mut self, state: State, current: Option<EntryKey>, position: Millis) -> Check {
-        let open = self.open.filter(|open| Some(open.entry) == current && state == State::Playing);
-        let Some(open) = open else {
-            self.heard = None;
-            return Ok(());
-        };
-        let before = self.heard.replace((open.seq, self.last_play, position));
-        let goes_back = before.is_some_and(|(of, under, before)| {
-            (of, under) == (open.seq, self.last_play) && position < before
-        });
-        Rule::Monotone.holds(!goes_back, || format!("{current:?} is at {position:?} after {before:?}"))
-    }
-
     /// How many things it keeps.
     pub fn len(&self) -> usize {
         self.presses.len() + self.exchanges.len() + self.known_version.len() + self.own.len() + self.ordered.len()
-    }
-
-    fn window(
-        &self,
-        session: &Session,
-        entries: &[tonearm_core::entry::Entry],
-        cursor: usize,
-        world: &Seen<'_>,
-    ) -> Check {
-        let (behind, ahead) = (usize::from(world.plan.behind).max(1), usize::from(world.plan.ahead));
-        if !entries.is_empty() && (cursor >= entries.len() || cursor > behind || entries.len() - cursor > 1 + ahead) {
-            return Rule::Window.broken(format!("the cursor is {cursor} of {}", entries.len()));
-        }
-        let mut keys: Vec<EntryKey> = entries.iter().map(|entry| entry.key).collect();
-        let current = keys.get(cursor).copied();
-        keys.sort_unstable();
-        keys.dedup();
-        let mut wished: Vec<EntryKey> = self.wishes.iter().map(|wish| wish.entry).collect();
-        if wished.first().copied() != current {
-            return Rule::Window.broken(format!("{current:?} is current, {:?} is loaded first", wished.first()));
-        }
-        wished.sort_unstable();
-        if keys != wished {
-            return Rule::Window.broken(format!("mirrored are {keys:?}, wished {wished:?}"));
-        }
-        let lost = keys
-            .iter()
-            .find(|key| !session.holds(**key) || session.slot_of(**key).is_none());
-        lost.map_or(Ok(()), |key| Rule::Window.broken(format!("{key:?} is mirrored and has no place")))
     }
 }
 

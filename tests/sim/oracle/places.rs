@@ -40,6 +40,8 @@ impl Oracle {
             alone: ledger.bookmark.place.is_none(),
             ..Places::default()
         };
+        // What the bookmark does not name, the speaker does not know any more.
+        self.own = ledger.bookmark.place.map(|place| place.session).into_iter().collect();
     }
 
     /// An input, before the core sees it; `answers` is the call that it answers, if any.

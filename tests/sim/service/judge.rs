@@ -43,7 +43,7 @@ impl Service {
     fn event(&mut self, record: &Recorded, ledger: &Ledger, shape: &Shape, rng: &mut Rng) -> Check {
         if let Some(first) = self.seen.get(&record.uid) {
             if !is_repeat(&first.record, &record.record) {
-                return Rule::NoLoss.broken(format!("event {:?} was repeated with other contents", record.event.seq));
+                return Rule::NoLoss.broken(format!("{:?} was repeated as {:?}", first.record, record.record));
             }
             if !ledger.repeatable.contains(&record.uid) {
                 return Rule::Dedup.broken(format!(
@@ -140,12 +140,13 @@ impl Service {
     }
 }
 
-/// Byte for byte the same, but that the time may have become known in between.
+/// Byte for byte the same, but that the time may have become known in between - or be forgotten, where it became known by a
+/// clock that the journal could not store any more.
 fn is_repeat(first: &Record, again: &Record) -> bool {
     let undated = |record: &Record| Record {
         wall_ms: None,
         ..record.clone()
     };
-    let is_dated_alike = first.wall_ms.is_none() || first.wall_ms == again.wall_ms;
+    let is_dated_alike = first.wall_ms.is_none() || again.wall_ms.is_none() || first.wall_ms == again.wall_ms;
     is_dated_alike && undated(first) == undated(again)
 }

@@ -3,7 +3,7 @@
 use super::{Check, Happening, Rest, Telling, World};
 use crate::disk::Health;
 use crate::rule::Rule;
-use tonearm_core::State;
+use tonearm_core::{State, View};
 use tonearm_core::input::{Account, Press};
 use tonearm_core::refusal::Problem;
 use tonearm_core::unit::Moment;
@@ -73,7 +73,7 @@ impl World {
             return Rule::Recovery.broken("the program does not run");
         };
         let view = session.view(Moment(self.now));
-        let (state, problem, shown) = (view.state, view.problem, format!("{view:?}"));
+        let (state, problem, shown) = (view.state, view.problem, shown(&view));
         match state {
             State::Playing if !self.audio.is_flowing() && self.audio.news.is_empty() => {
                 Rule::Recovery.broken("it says playing, and nothing sounds")
@@ -143,7 +143,7 @@ impl World {
         if view.state == State::Playing && self.audio.is_flowing() && view.waiting <= 4 && !view.entries.is_empty() {
             Ok(())
         } else {
-            Rule::Recovery.broken(format!("a preset was pressed and does not play: {view:?}"))
+            Rule::Recovery.broken(format!("a preset was pressed and does not play: {}", shown(&view)))
         }
     }
 
@@ -174,4 +174,13 @@ impl World {
             other => Rule::Pairing.broken(format!("the last event is {other:?}")),
         }
     }
+}
+
+/// What the speaker says of itself, in a line.
+fn shown(view: &View<'_>) -> String {
+    let keys: Vec<u32> = view.entries.iter().map(|entry| entry.key.0).collect();
+    format!(
+        "{:?} at {:?} of {keys:?}[{}], {} events wait, {:?}, {:?}, {:?}",
+        view.state, view.position, view.cursor, view.waiting, view.reach, view.account, view.problem
+    )
 }

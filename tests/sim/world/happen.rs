@@ -1,6 +1,6 @@
 //! What each happening does.
 
-use super::{Check, End, Happening, World};
+use super::{Check, End, Happening, Telling, World};
 use crate::audio::News;
 use crate::disk::Health;
 use tonearm_core::id::ButtonId;
@@ -112,6 +112,7 @@ impl World {
                 self.send_news();
             }
             Happening::Disk(health) => {
+                note!(self, "{} ---- the disk is {health:?}", self.now);
                 match health {
                     Health::Good => {}
                     Health::Full => self.stats.count("disk full"),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::audio::{Audio, News};
+use crate::audio::Audio;
 use crate::disk::{Disk, Health};
 use crate::ledger::{Entry as Recorded, Ledger};
 use crate::oracle::Oracle;
@@ -14,10 +14,9 @@ use crate::rule::{Check, Rule};
 use crate::service::Service;
 use crate::store::{Boots, Store};
 use tonearm_core::Session;
-use tonearm_core::effect::{Bookmark, Call, Effect, Wishes};
-use tonearm_core::id::{ButtonId, EntryKey, RequestId, SessionKey};
+use tonearm_core::effect::{Bookmark, Call, Wishes};
+use tonearm_core::id::{EntryKey, RequestId, SessionKey};
 use tonearm_core::input::{Account, Contact, Failure, Input, Press};
-use tonearm_core::unit::Moment;
 
 /// Steps of one day, or of one short world; more means that something runs in circles.
 const STEPS_MAX: u64 = 400_000;

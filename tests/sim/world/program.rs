@@ -6,6 +6,7 @@ use crate::oracle::Seen;
 use crate::plan::{BUTTONS, Plan};
 use crate::service::Service;
 use tonearm_core::effect::{Call, Effect, Wishes};
+use tonearm_core::entry::Entry;
 use tonearm_core::event::StopReason;
 use tonearm_core::id::{EntryKey, SessionKey};
 use tonearm_core::input::Mode;
@@ -19,6 +20,7 @@ impl World {
             return Ok(());
         }
         self.run += 1;
+        self.news_under_way = 0;
         let Some(closing) = self.open_store()? else {
             return Ok(());
         };
@@ -85,7 +87,7 @@ impl World {
             return Ok(());
         }
         if *input != Input::Tick {
-            note!(self, "{} {input:?} {reasons:?}", self.now);
+            note!(self, "{} {} {reasons:?}", self.now, told(input));
         }
         self.oracle.input(input, self.now, &self.ledger)?;
         if let Some(session) = &mut self.session {
@@ -273,6 +275,25 @@ fn seen<'a>(
         reasons,
         ledger,
         service,
+    }
+}
+
+/// An input in a line.
+fn told(input: &Input) -> String {
+    let keys = |entries: &[Entry]| {
+        let keys: Vec<String> = entries.iter().map(|entry| entry.key.0.to_string()).collect();
+        keys.join(" ")
+    };
+    match input {
+        Input::Answer {
+            request,
+            answer: Answer::Listed(entries),
+        } => format!("{request:?} listed [{}]", keys(entries)),
+        Input::Answer {
+            request,
+            answer: Answer::Opened { session, entries },
+        } => format!("{request:?} opened {session:?} [{}]", keys(entries)),
+        other => format!("{other:?}"),
     }
 }
 

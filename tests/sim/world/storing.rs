@@ -69,7 +69,7 @@ impl World {
         // Most know the time at once, some after minutes, a few not in this life.
         let knows_after = match self.rng.index(10) {
             0..=4 => 0,
-            5..=8 => self.rng.between(1, 600_000),
+            5..=8 => self.rng.between(1, 120_000),
             _ => 40_000_000,
         };
         self.enter(knows_after, Happening::ClockTrusted(true));
@@ -167,6 +167,13 @@ impl World {
             }
             return Ok(());
         }
+        note!(
+            self,
+            "{} ---- written, settled up to {settled:?}: {:?}, {} failures",
+            self.now,
+            told,
+            self.disk.counts().failures - failures
+        );
         if self.disk.counts().failures == failures {
             self.ledger.settled_on_disk(settled);
         } else if !std::mem::replace(&mut self.retries, true) {
