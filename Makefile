@@ -79,8 +79,10 @@ SEEDS ?= 1000
 FIRST ?= 1
 DAYS ?= 30
 
+# Optimised, and with the checks of a debug build; the crates it needs are those of the tests.
+sim: export CARGO_PROFILE_DEV_OPT_LEVEL := 3
 sim: setup-test ## DAYS=30 SEEDS=1000: virtual days of listening on a virtual disk with every fault, and a report
-	cargo run $(CARGO_FLAGS) --release --example sim -- --seeds $(SEEDS) --first $(FIRST) \
+	cargo run $(CARGO_FLAGS) --example sim -- --seeds $(SEEDS) --first $(FIRST) \
 		$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED))
 
 mutants-sim: setup-test ## mistakes put into the core and the journal on purpose, each of which the simulation must find

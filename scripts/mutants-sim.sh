@@ -33,6 +33,7 @@ LIST
 }
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target}
+export CARGO_PROFILE_DEV_OPT_LEVEL=${CARGO_PROFILE_DEV_OPT_LEVEL:-1}
 copy=$CARGO_TARGET_DIR/mutants
 mkdir -p "$copy"
 trap 'rm -rf "$copy"' EXIT
@@ -53,13 +54,13 @@ while IFS='|' read -r name promises file change; do
         failed=1
         continue
     fi
-    if ! (cd "$copy" && cargo build --locked --quiet --release --example sim 2>"$copy/errors"); then
+    if ! (cd "$copy" && cargo build --locked --quiet --example sim 2>"$copy/errors"); then
         cat "$copy/errors" >&2
         echo "$name: does not build" >&2
         failed=1
         continue
     fi
-    if said=$("$CARGO_TARGET_DIR/release/examples/sim" --seeds "$worlds" --brief 2>&1); then
+    if said=$("$CARGO_TARGET_DIR/debug/examples/sim" --seeds "$worlds" --brief 2>&1); then
         echo "$name: NOT FOUND in $worlds worlds" >&2
         failed=1
         continue

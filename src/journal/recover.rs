@@ -185,11 +185,15 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
         );
     }
     let history = look(&**storage, &names, &asides);
-    settle_down(&**storage, &history, &asides);
+    let is_synced = settle_down(&**storage, &history, &asides);
     let lost: u64 = history.holes.iter().map(|(from, to)| to - from + 1).sum();
     let open = open(&**storage, &history);
     let mut segments = segments(storage, &names, &history);
     segments.restore(history.next, history.noted, history.clocks.clone());
+    if !is_synced {
+        // Not even the name of the last segment may survive: what is written from here on goes to a new one.
+        segments.close();
+    }
     let quarantined = quarantine(storage, &names, &history, lost, &mut segments);
     segments.forget();
     let recovered = Recovered {
@@ -211,14 +215,16 @@ pub fn restart(storage: &Arc<dyn Storage>) -> io::Result<Restart> {
 }
 
 /// Makes what was read durable. A process that was killed between write and sync leaves bytes that are readable but
-/// would not survive a power cut, and what is decided now builds on them.
-fn settle_down(storage: &dyn Storage, history: &History, asides: &aside::Found) {
+/// would not survive a power cut, and what is decided now builds on them. Returns whether that worked.
+fn settle_down(storage: &dyn Storage, history: &History, asides: &aside::Found) -> bool {
     let segments = history.reads.iter().map(|read| read.segment.name.clone());
     let synced: io::Result<()> = segments.chain(asides.names()).try_for_each(|name| storage.sync(&name));
-    match synced.and_then(|()| storage.sync_names()) {
+    let synced = synced.and_then(|()| storage.sync_names());
+    match &synced {
         Err(error) if error.kind() != io::ErrorKind::ReadOnlyFilesystem => log::warn!("sync the journal: {error}"),
         Ok(()) | Err(_) => {}
     }
+    synced.is_ok()
 }
 
 /// The newest event, if it is a start.

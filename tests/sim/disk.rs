@@ -395,28 +395,3 @@ impl Storage for Disk {
         Ok(())
     }
 }
-
-/// What is promised of the disk itself: a failure that it does not make proves nothing.
-pub fn check_itself() {
-    let (mut torn, mut reordered, mut whole, mut none) = (0, 0, 0, 0);
-    for seed in 0..200 {
-        let disk = Disk::default();
-        disk.append("a", b"kept").unwrap();
-        disk.sync("a").unwrap();
-        disk.sync_names().unwrap();
-        disk.append("a", &[7; 2000]).unwrap();
-        disk.append("b", b"its name is not synced").unwrap();
-        disk.lose_power(&mut Rng::new(seed));
-        let bytes = disk.read("a").unwrap();
-        assert!(bytes.starts_with(b"kept"), "what was synced survives");
-        let arrived = bytes.iter().filter(|byte| **byte == 7).count();
-        whole += u32::from(arrived == 2000);
-        none += u32::from(arrived == 0);
-        torn += u32::from(disk.counts().torn > 0);
-        reordered += u32::from(disk.counts().reordered > 0);
-    }
-    assert!(
-        [torn, reordered, whole, none].into_iter().all(|count| count > 10),
-        "torn {torn}, reordered {reordered}, whole {whole}, none {none}"
-    );
-}

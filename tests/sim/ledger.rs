@@ -70,10 +70,6 @@ impl Ledger {
         self.next = event.seq.0 + 1;
     }
 
-    pub fn get(&self, seq: Seq) -> Option<&Entry> {
-        self.entries.get(&seq.0)
-    }
-
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.values()
     }
@@ -180,6 +176,11 @@ impl Ledger {
             *uids = uids.split_off(&oldest);
         }
         Ok(())
+    }
+
+    /// Events after this one were lost with the memory.
+    pub fn lost_behind(&self, uid: u64) -> bool {
+        self.lost.range(uid + 1..).next().is_some()
     }
 
     /// The oldest event that is remembered.

@@ -53,16 +53,6 @@ impl Report {
         }
     }
 
-    /// How often something happened.
-    pub fn count(&self, what: &str) -> u64 {
-        self.counts.get(what).copied().unwrap_or(0)
-    }
-
-    /// What the disks did.
-    pub fn disk(&self) -> Counts {
-        self.disk
-    }
-
     pub fn worlds(&self) -> u64 {
         self.worlds
     }

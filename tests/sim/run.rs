@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use plan::Form;
+use worlds::Ask;
 
 /// Seeded worlds of the shipped core and journal. A failure prints its seed and the smallest story that fails alike.
 #[derive(Parser)]
@@ -61,7 +62,12 @@ fn main() -> ExitCode {
         None => (args.first..args.first + args.seeds).collect(),
     };
     trial::hush_panics();
-    let outcome = worlds::live_all(&seeds, form, if args.brief { worlds::Ask::Brief } else { worlds::Ask::Progress });
+    let ask = match (args.brief, args.seed) {
+        (true, _) => Ask::Brief,
+        (false, Some(_)) => Ask::Quiet,
+        (false, None) => Ask::Progress,
+    };
+    let outcome = worlds::live_all(&seeds, form, ask);
     println!("{}", outcome.report);
     if outcome.failures.is_empty() {
         return ExitCode::SUCCESS;

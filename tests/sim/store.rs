@@ -8,7 +8,7 @@ use crate::journal::recover::restart;
 use crate::journal::storage::Storage;
 use crate::journal::worker::Writer;
 use crate::journal::{Checkpoint, Journal, Outcome, Record, Recovered, Stored};
-use tonearm_core::event::{Event, What};
+use tonearm_core::event::Event;
 use tonearm_core::id::{EntryKey, Seq, SessionKey};
 use tonearm_core::unit::Moment;
 
@@ -149,13 +149,5 @@ impl Store {
     pub fn waits(&self) -> (u64, u64) {
         let summary = self.journal.summary();
         (summary.waiting, summary.unstored)
-    }
-}
-
-/// Whether a record is a start.
-pub fn is_start(record: &Record) -> bool {
-    match record.what {
-        What::Start { .. } => true,
-        What::Stop { .. } => false,
     }
 }

@@ -131,14 +131,13 @@ impl Story {
     pub fn tell(&self) -> String {
         let (world, broken) = live(self.seed, self.form, &self.without, Telling::Everything);
         let again = broken.map_or_else(|| "it does not happen again".into(), |broken| broken.to_string());
-        let left_out = self.without.troubles.len();
+        let (laid_out, left) = self.troubles();
         let trace: Vec<String> = world.trace.iter().cloned().collect();
         format!(
-            "{}\n\n{}\n\nwithout chances of {:?}, and without {left_out} of {} troubles ({} worlds tried)\n{}\n{again}",
+            "{}\n\n{}\n\nwithout chances of {:?}, and with {left} of {laid_out} troubles ({} worlds tried)\n{}\n{again}",
             world.story.join("\n"),
             trace.join("\n"),
             self.without.rates,
-            self.laid_out,
             self.tries,
             self.replay(),
         )
@@ -148,7 +147,7 @@ impl Story {
     fn replay(&self) -> String {
         match self.form {
             Form::Short => format!("cargo run --example sim -- --seed {}", self.seed),
-            Form::Days(days) => format!("cargo run --release --example sim -- --seed {} --days {days}", self.seed),
+            Form::Days(days) => format!("make sim SEED={} DAYS={days}", self.seed),
         }
     }
 }

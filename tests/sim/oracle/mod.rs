@@ -134,12 +134,13 @@ impl Oracle {
         self.heard = None;
         self.ordered.clear();
         // What was lost with the memory never was.
-        let last = ledger.entries().next_back().map(|record| record.event);
-        self.open = match (last, closing) {
-            (Some(last), None) if matches!(last.what, What::Start { .. }) => {
-                return Rule::Pairing.broken(format!("{last:?} was left open"));
+        let last = ledger.entries().next_back();
+        self.open = match last.filter(|last| matches!(last.event.what, What::Start { .. })) {
+            // Behind it were events on a disk that failed, its stop perhaps, and what became of them nobody can know.
+            Some(start) if closing.is_none() && !ledger.lost_behind(start.uid) => {
+                return Rule::Pairing.broken(format!("{:?} was left open", start.event));
             }
-            _ => None,
+            Some(_) | None => None,
         };
         let mut starts = ledger.entries().rev().map(|record| record.event);
         self.last_start = starts.find(|event| matches!(event.what, What::Start { .. }));
