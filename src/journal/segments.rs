@@ -147,7 +147,10 @@ impl Segments {
         // The settlement goes first: an event that was acknowledged before it was stored is left out of the batch, and a
         // write torn in the middle must not make it look lost. But that of an event in the batch - the newest, a start
         // perhaps, whose stop may have to be made up - goes behind it, or a torn write would settle it and lose it.
-        let left_out = batch.events.first().map_or(u64::MAX, |first| first.seq.0.saturating_sub(1));
+        let left_out = batch
+            .events
+            .first()
+            .map_or(u64::MAX, |first| first.seq.0.saturating_sub(1));
         let settled_first = batch.settled.min(left_out);
         let mut pending = Vec::new();
         let mut small: Vec<Entry> = batch.clocks.iter().map(|clock| Entry::Clock(*clock)).collect();
@@ -180,7 +183,11 @@ impl Segments {
             };
         }
         if batch.settled > settled_first.max(self.settled) {
-            let _ = encode(segment::owner(self.index()), &Entry::Settled(batch.settled), &mut pending);
+            let _ = encode(
+                segment::owner(self.index()),
+                &Entry::Settled(batch.settled),
+                &mut pending,
+            );
         }
         self.flush(&pending, range)?;
         self.settled = self.settled.max(batch.settled);

@@ -115,7 +115,10 @@ impl Ledger {
             format!("event {durable} was stored, and {next} is to be the next number")
         })?;
         Rule::Dedup.holds(found.settled.0 >= self.settled_durable, || {
-            format!("settled up to {} on disk, found {:?}", self.settled_durable, found.settled)
+            format!(
+                "settled up to {} on disk, found {:?}",
+                self.settled_durable, found.settled
+            )
         })?;
         let said = self.settled;
         for seq in said + 1..=found.settled.0 {
@@ -162,7 +165,9 @@ impl Ledger {
     pub fn prune(&mut self, last_seen: u64, has_seen: impl Fn(u64) -> bool) -> Check {
         let settled = self.settled.min(self.settled_durable);
         while self.entries.len() > REMEMBERED {
-            let Some((seq, entry)) = self.entries.first_key_value() else { break };
+            let Some((seq, entry)) = self.entries.first_key_value() else {
+                break;
+            };
             if *seq > settled {
                 break;
             }

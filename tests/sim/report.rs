@@ -74,7 +74,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         let hours = self.virtual_ms / 3_600_000;
-        writeln!(text, "{} worlds, {hours} virtual hours, {} steps", self.worlds, self.steps)?;
+        writeln!(
+            text,
+            "{} worlds, {hours} virtual hours, {} steps",
+            self.worlds, self.steps
+        )?;
         writeln!(
             text,
             "events: {} recorded, {} taken by the service, {} repeated after a lost answer or a kill",

@@ -13,7 +13,11 @@
 mod audio;
 mod disk;
 #[path = "../../src/journal/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the program uses all of it, and is where it is linted")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the program uses all of it, and is where it is linted"
+)]
 mod journal;
 mod ledger;
 mod oracle;

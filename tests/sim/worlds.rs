@@ -1,5 +1,6 @@
 //! Many seeds on all processors, with a line of progress and one report.
 
+use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -45,7 +46,7 @@ impl Outcome {
             }
         }
         for (seed, broken) in &self.failures {
-            text.push_str(&format!("seed {seed}: {broken}\n"));
+            let _ = writeln!(text, "seed {seed}: {broken}");
         }
         format!("{text}{} of {} worlds failed", self.failures.len(), self.seeds)
     }
@@ -99,10 +100,10 @@ fn progress(report: &Report, seeds: usize, began: Instant) {
     if !done.is_multiple_of(all.div_ceil(100)) && done != all {
         return;
     }
-    let so_far = began.elapsed().as_secs_f64();
-    let left = so_far / done as f64 * (all - done) as f64;
+    let so_far = began.elapsed().as_secs();
+    let left = so_far * (all - done) / done;
     println!(
-        "{done} of {all} worlds, {} steps, {so_far:.0} s, about {left:.0} s to go",
+        "{done} of {all} worlds, {} steps, {so_far} s, about {left} s to go",
         report.steps()
     );
 }

@@ -285,7 +285,9 @@ impl Oracle {
                 let wish = self.wishes.iter().find(|wish| wish.entry == *entry);
                 match wish {
                     Some(wish) if wish.slot == *slot => Ok(()),
-                    other => Rule::Window.broken(format!("{entry:?} is to play from {slot:?}, but the wish is {other:?}")),
+                    other => {
+                        Rule::Window.broken(format!("{entry:?} is to play from {slot:?}, but the wish is {other:?}"))
+                    }
                 }
             }
             Effect::Volume(volume) if *volume > VOLUME_MAX => Rule::Truth.broken(format!("volume {volume}")),
@@ -314,7 +316,9 @@ impl Oracle {
         };
         let before = self.noted.replace((start, position));
         let goes_back = before.is_some_and(|(of, before)| of == start && position < before);
-        Rule::Monotone.holds(!goes_back, || format!("checkpoint of {start:?} at {position:?} after {before:?}"))?;
+        Rule::Monotone.holds(!goes_back, || {
+            format!("checkpoint of {start:?} at {position:?} after {before:?}")
+        })?;
         let What::Start { offset } = open.what else {
             return Ok(());
         };
@@ -353,10 +357,7 @@ impl Oracle {
         let Some(session) = self.place_call(call, world)? else {
             return Ok(());
         };
-        let unsent = world
-            .ledger
-            .waiting()
-            .find(|record| record.event.session == session);
+        let unsent = world.ledger.waiting().find(|record| record.event.session == session);
         match unsent {
             Some(record) => Rule::EventsFirst.broken(format!("{call:?} overtakes {:?}", record.event)),
             None => Ok(()),

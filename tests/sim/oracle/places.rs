@@ -210,7 +210,9 @@ impl Oracle {
             Call::Restore(_) if !self.places.lapsed && !self.places.hidden => {
                 Rule::Stream.broken(format!("{call:?} although the session is there"))
             }
-            Call::Active if !self.places.alone => Rule::Stream.broken(format!("{call:?} although there is something to go on with")),
+            Call::Active if !self.places.alone => {
+                Rule::Stream.broken(format!("{call:?} although there is something to go on with"))
+            }
             Call::Create { .. } if !self.was_pressed && !self.places.asked_others => {
                 Rule::Stream.broken(format!("{call:?}, and nobody pressed anything"))
             }

@@ -53,6 +53,8 @@ impl Oracle {
         let lost = keys
             .iter()
             .find(|key| !session.holds(**key) || session.slot_of(**key).is_none());
-        lost.map_or(Ok(()), |key| Rule::Window.broken(format!("{key:?} is mirrored and has no place")))
+        lost.map_or(Ok(()), |key| {
+            Rule::Window.broken(format!("{key:?} is mirrored and has no place"))
+        })
     }
 }

@@ -62,8 +62,8 @@ impl Service {
         if record.uid < self.last_seen {
             return Rule::Order.broken(format!("event {:?} came after a later one", record.event.seq));
         }
-        let expected = (self.last_seen + 1..record.uid)
-            .find(|uid| !ledger.lost.contains(uid) && !ledger.set_aside.contains(uid));
+        let expected =
+            (self.last_seen + 1..record.uid).find(|uid| !ledger.lost.contains(uid) && !ledger.set_aside.contains(uid));
         if let Some(missing) = expected {
             return Rule::NoLoss.broken(format!(
                 "event with uid {missing} was passed over by {:?}",
@@ -90,8 +90,8 @@ impl Service {
 
     /// Starts and stops arrive in turn, but for those that were refused, or lost with the memory of a disk that failed.
     fn pair(&mut self, record: &Recorded, ledger: &Ledger) -> Check {
-        let is_excused = (self.last_seen..record.uid)
-            .any(|uid| ledger.set_aside.contains(&uid) || ledger.lost.contains(&uid));
+        let is_excused =
+            (self.last_seen..record.uid).any(|uid| ledger.set_aside.contains(&uid) || ledger.lost.contains(&uid));
         let open = self.open.take();
         let fits = match record.event.what {
             What::Start { .. } => {

@@ -360,7 +360,11 @@ impl Service {
         let key = self.last_entry;
         let length = rng.between(shape.entry_ms.0, shape.entry_ms.1);
         self.kinds.insert(key, (Kind::Track, length));
-        if self.queues.get(&session.0).is_some_and(|queue| queue.order.len() >= QUEUE_MAX) {
+        if self
+            .queues
+            .get(&session.0)
+            .is_some_and(|queue| queue.order.len() >= QUEUE_MAX)
+        {
             return Answer::Failed(Failure::Refused);
         }
         self.change(session, |queue| {

@@ -150,11 +150,14 @@ impl World {
 
     pub(super) fn deliver(&mut self, run: u32, after: u64, input: Input, learned: Option<(SessionKey, usize)>) {
         // What is to be tried again has no second answer: the one who asks again waits for it.
-        let is_final = match &input {
-            Input::Answer { .. } => true,
-            Input::Reported { verdict, .. } => *verdict == Verdict::Accepted || *verdict == Verdict::Refused,
-            _ => false,
-        };
+        let is_final = matches!(
+            &input,
+            Input::Answer { .. }
+                | Input::Reported {
+                    verdict: Verdict::Accepted | Verdict::Refused,
+                    ..
+                }
+        );
         if is_final && self.rng.chance(self.plan.twice) {
             self.stats.count("answers that came twice");
             let later = after + self.rng.between(1, 5000);

@@ -3,10 +3,10 @@
 use super::{Check, Happening, Rest, Telling, World};
 use crate::disk::Health;
 use crate::rule::Rule;
-use tonearm_core::{State, View};
 use tonearm_core::input::{Account, Press};
 use tonearm_core::refusal::Problem;
 use tonearm_core::unit::Moment;
+use tonearm_core::{State, View};
 
 /// What the journal may keep when nothing waits: two segments, the newest events set aside (256 KiB), the checkpoint, and
 /// 8 damaged segments for people to look at.
@@ -54,10 +54,7 @@ impl World {
     /// Everything older than a few seconds is at the service, and what should sound sounds.
     pub(super) fn check_drained(&mut self) -> Check {
         let settled = self.ledger.settled();
-        let late = self
-            .ledger
-            .waiting()
-            .find(|record| record.event.at.0 + 5000 < self.now);
+        let late = self.ledger.waiting().find(|record| record.event.at.0 + 5000 < self.now);
         if let Some(record) = late {
             return Rule::Recovery.broken(format!("{:?} is still not settled", record.event));
         }
@@ -95,15 +92,17 @@ impl World {
         self.ledger.prune(service.last_seen(), |uid| service.has_seen(uid))?;
         self.service.prune(self.ledger.oldest());
         let wishes = &self.wishes;
-        self.audio
-            .forget(|entry| wishes.iter().any(|wish| wish.entry == entry));
+        self.audio.forget(|entry| wishes.iter().any(|wish| wish.entry == entry));
         let (bytes, files) = self.disk.size();
-        let things = self.ledger.len() + self.service.len() + self.oracle.len() + self.audio.media.len() + self.agenda.len();
+        let things =
+            self.ledger.len() + self.service.len() + self.oracle.len() + self.audio.media.len() + self.agenda.len();
         self.rests.push(Rest { bytes, files, things });
         Rule::Flat.holds(bytes <= REST_BYTES_MAX && files <= REST_FILES_MAX, || {
             format!("{bytes} bytes in {files} files at the end of a day")
         })?;
-        Rule::Flat.holds(things <= THINGS_MAX, || format!("{things} things in the tables of the models"))?;
+        Rule::Flat.holds(things <= THINGS_MAX, || {
+            format!("{things} things in the tables of the models")
+        })?;
         let (waiting, unstored) = self.store.as_ref().map_or((0, 0), crate::store::Store::waits);
         let limit = 4;
         Rule::Flat.holds(waiting <= limit && unstored <= limit, || {

@@ -29,10 +29,10 @@ impl World {
                 }
             }
             Happening::ServiceHandles { run, job, fate } => self.service_handles(run, &job, &fate)?,
-            Happening::Write { run } if run == self.run => self.write()?,
+            Happening::Write { run } if run == self.run => self.write(),
             Happening::Retry { run } if run == self.run => {
                 self.retries = false;
-                self.write()?;
+                self.write();
             }
             Happening::Ended { run } if run == self.run => {
                 if let Some(end) = self.doom.take() {
@@ -85,7 +85,11 @@ impl World {
             Happening::Press(press) => {
                 self.stats.count("presses");
                 let now = Moment(self.now);
-                if self.session.as_ref().is_some_and(|session| session.permits(press, now).is_err()) {
+                if self
+                    .session
+                    .as_ref()
+                    .is_some_and(|session| session.permits(press, now).is_err())
+                {
                     self.stats.count("presses that cannot be");
                 }
                 self.hear()?;

@@ -40,6 +40,7 @@ mod program;
 mod storing;
 mod trouble;
 
+#[expect(clippy::large_enum_variant, reason = "there are few at a time")]
 #[derive(Clone, Debug)]
 pub enum Happening {
     /// An input for one run of the program.
@@ -173,6 +174,7 @@ pub struct Rest {
     pub things: usize,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that stands by itself")]
 pub struct World {
     seed: u64,
     form: Form,

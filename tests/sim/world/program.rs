@@ -1,5 +1,6 @@
 //! The program around the core: starts, kills, inputs in, effects out.
 
+use super::storing::Opened;
 use super::{Check, Happening, Job, Telling, World};
 use crate::ledger::Ledger;
 use crate::oracle::Seen;
@@ -21,8 +22,9 @@ impl World {
         }
         self.run += 1;
         self.news_under_way = 0;
-        let Some(closing) = self.open_store()? else {
-            return Ok(());
+        let closing = match self.open_store()? {
+            Opened::Open(closing) => closing,
+            Opened::Ended => return Ok(()),
         };
         self.oracle.restart(&self.ledger, closing)?;
         note!(
@@ -155,7 +157,7 @@ impl World {
                 self.count_call(call);
                 self.jobs.push_back(Job::Call(request, call));
             }
-            Effect::Record(event) => self.record(event)?,
+            Effect::Record(event) => self.record(event),
             Effect::Report { first, last } => {
                 if first < last {
                     self.stats.count("batches");
@@ -169,7 +171,7 @@ impl World {
                     }),
                 }
             }
-            Effect::Settle { seq, accepted } => self.settle(seq, accepted)?,
+            Effect::Settle { seq, accepted } => self.settle(seq, accepted),
             Effect::Want(wishes) => self.want(wishes),
             Effect::Play { play, entry, from, .. } => {
                 let reasons = self.causes(input);
@@ -191,7 +193,7 @@ impl World {
                 // Writes are done in order, each in its time.
                 self.enter(20, Happening::Saved { run, bookmark });
             }
-            Effect::Checkpoint { .. } => self.checkpoint(&effect)?,
+            Effect::Checkpoint { .. } => self.checkpoint(&effect),
             Effect::Volume(_) | Effect::Light(_) | Effect::Tell(_) | Effect::Exit => {}
         }
         Ok(())
@@ -284,17 +286,14 @@ fn told(input: &Input) -> String {
         let keys: Vec<String> = entries.iter().map(|entry| entry.key.0.to_string()).collect();
         keys.join(" ")
     };
-    match input {
-        Input::Answer {
-            request,
-            answer: Answer::Listed(entries),
-        } => format!("{request:?} listed [{}]", keys(entries)),
-        Input::Answer {
-            request,
-            answer: Answer::Opened { session, entries },
-        } => format!("{request:?} opened {session:?} [{}]", keys(entries)),
-        other => format!("{other:?}"),
+    if let Input::Answer { request, answer } = input {
+        return match answer {
+            Answer::Listed(entries) => format!("{request:?} listed [{}]", keys(entries)),
+            Answer::Opened { session, entries } => format!("{request:?} opened {session:?} [{}]", keys(entries)),
+            Answer::Sessions(_) | Answer::Done | Answer::Failed(_) => format!("{request:?} {answer:?}"),
+        };
     }
+    format!("{input:?}")
 }
 
 fn brief(effect: &Effect) -> String {

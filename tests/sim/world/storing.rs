@@ -1,7 +1,7 @@
 //! The journal within the world: when its thread writes, what is sent from it, and what its end in the middle of that
 //! leaves behind.
 
-use super::{Check, End, Happening, Telling, World};
+use super::{End, Happening, Telling, World};
 use crate::journal::{Checkpoint, Stored};
 use crate::ledger::Entry as Recorded;
 use crate::plan::Part;
@@ -18,25 +18,34 @@ const CLOCK_ERROR_MS_MAX: u64 = 100;
 /// A clock that is synchronised is this close.
 const SYNCHRONISED_MS: u64 = 20;
 
+/// What became of opening the journal.
+pub enum Opened {
+    /// It is open; perhaps a stop was made up.
+    Open(Option<Event>),
+    /// The program ended meanwhile.
+    Ended,
+}
+
 impl World {
     /// Recovers the journal, as the program does before it makes a session: the start that the last run left open gets
-    /// its stop, and the bookmark moves there. `None`: the program ended meanwhile.
-    pub(super) fn open_store(&mut self) -> Result<Option<Option<Event>>, Broken> {
+    /// its stop, and the bookmark moves there.
+    pub(super) fn open_store(&mut self) -> Result<Opened, Broken> {
         if std::mem::take(&mut self.is_board_new) {
             self.begin_boot();
         }
         self.clock.is_noted = false;
         let Some((store, recovered)) = Store::open(&self.disk) else {
             self.ends_while_starting();
-            return Ok(None);
+            return Ok(Opened::Ended);
         };
         let disk_works = self.disk.is_good();
         self.ledger.restart(&recovered, |seq| store.read(seq), disk_works)?;
         self.stats.add("events lost with the memory", recovered.lost);
-        self.stats.add("files put aside as damaged", recovered.quarantined.len() as u64);
+        self.stats
+            .add("files put aside as damaged", recovered.quarantined.len() as u64);
         self.store = Some(store);
         let Some(open) = recovered.open.filter(|_| self.without.part != Some(Part::ClosingStop)) else {
-            return Ok(Some(None));
+            return Ok(Opened::Open(None));
         };
         let stop = open.stop(recovered.next);
         let event = self.boots.event(&stop);
@@ -45,10 +54,10 @@ impl World {
         if let Some(store) = &mut self.store {
             store.append(stop);
         }
-        self.write()?;
+        self.write();
         if self.store.is_none() {
             self.ends_while_starting();
-            return Ok(None);
+            return Ok(Opened::Ended);
         }
         if let What::Stop { progress, .. } = event.what {
             self.ledger.bookmark.playing = true;
@@ -58,14 +67,14 @@ impl World {
                 position: progress,
             });
         }
-        Ok(Some(Some(event)))
+        Ok(Opened::Open(Some(event)))
     }
 
     fn begin_boot(&mut self) {
         self.boots.begin(self.now);
         self.clock.is_trusted = false;
-        self.clock.error_ms = i64::try_from(self.rng.between(0, 2 * SYNCHRONISED_MS)).unwrap()
-            - i64::try_from(SYNCHRONISED_MS).unwrap();
+        self.clock.error_ms =
+            i64::try_from(self.rng.between(0, 2 * SYNCHRONISED_MS)).unwrap() - i64::try_from(SYNCHRONISED_MS).unwrap();
         // Most know the time at once, some after minutes, a few not in this life.
         let knows_after = match self.rng.index(10) {
             0..=4 => 0,
@@ -135,7 +144,7 @@ impl World {
     }
 
     /// The journal has something to write; its thread does so soon.
-    pub(super) fn write_soon(&mut self) -> Check {
+    pub(super) fn write_soon(&mut self) {
         let told = self.store.as_ref().map(Store::told).unwrap_or_default();
         self.tell_stored(&told);
         let after = self.rng.between(1, 60);
@@ -146,12 +155,11 @@ impl World {
             store.is_due = true;
             self.enter(after, Happening::Write { run });
         }
-        Ok(())
     }
 
-    pub(super) fn write(&mut self) -> Check {
+    pub(super) fn write(&mut self) {
         let Some(store) = &mut self.store else {
-            return Ok(());
+            return;
         };
         let (settled, failures) = (self.ledger.settled(), self.disk.counts().failures);
         store.is_due = false;
@@ -165,7 +173,7 @@ impl World {
                 self.store = None;
                 self.doom = Some(end);
             }
-            return Ok(());
+            return;
         }
         note!(
             self,
@@ -181,7 +189,6 @@ impl World {
             self.enter(RETRY_MS, Happening::Retry { run });
         }
         self.tell_stored(&told);
-        Ok(())
     }
 
     fn tell_stored(&mut self, told: &[Stored]) {
@@ -203,9 +210,10 @@ impl World {
         }
     }
 
-    pub(super) fn record(&mut self, event: Event) -> Check {
+    pub(super) fn record(&mut self, event: Event) {
         self.stats.events += 1;
-        if self.clock.is_trusted && !std::mem::replace(&mut self.clock.is_noted, true)
+        if self.clock.is_trusted
+            && !std::mem::replace(&mut self.clock.is_noted, true)
             && let Some(store) = &self.store
         {
             store.clock_known(&self.boots, self.clock.error_ms);
@@ -221,10 +229,10 @@ impl World {
             let (seq, durable) = (event.seq, true);
             self.tell_stored(&[Stored { seq, durable }]);
         }
-        self.write_soon()
+        self.write_soon();
     }
 
-    pub(super) fn checkpoint(&mut self, effect: &Effect) -> Check {
+    pub(super) fn checkpoint(&mut self, effect: &Effect) {
         if let (
             Effect::Checkpoint {
                 start,
@@ -243,15 +251,19 @@ impl World {
             };
             store.checkpoint(*start, checkpoint);
         }
-        self.write_soon()
+        self.write_soon();
     }
 
-    pub(super) fn settle(&mut self, seq: Seq, accepted: bool) -> Check {
+    pub(super) fn settle(&mut self, seq: Seq, accepted: bool) {
         self.ledger.settle(seq, accepted);
-        if let Some(store) = self.store.as_ref().filter(|_| self.without.part != Some(Part::Settlement)) {
+        if let Some(store) = self
+            .store
+            .as_ref()
+            .filter(|_| self.without.part != Some(Part::Settlement))
+        {
             store.settle(seq, accepted);
         }
-        self.write_soon()
+        self.write_soon();
     }
 
     /// Events as they are sent: read back from the journal. `None`: one of them is lost, as it may be.
@@ -266,14 +278,15 @@ impl World {
             let record = &event.record;
             let truth = self.boots.true_ms(record);
             let must_know = self.clock.is_noted && record.boot == self.boots.id();
-            match record.wall_ms {
-                Some(wall_ms) => Rule::Clock.holds(wall_ms.abs_diff(truth) <= CLOCK_ERROR_MS_MAX, || {
+            if let Some(wall_ms) = record.wall_ms {
+                Rule::Clock.holds(wall_ms.abs_diff(truth) <= CLOCK_ERROR_MS_MAX, || {
                     format!("{record:?} was at {truth}")
-                })?,
-                None => {
-                    Rule::Clock.holds(!must_know, || format!("{record:?} was at {truth}, and the clock is known"))?;
-                    self.stats.count("events sent without a known time");
-                }
+                })?;
+            } else {
+                Rule::Clock.holds(!must_know, || {
+                    format!("{record:?} was at {truth}, and the clock is known")
+                })?;
+                self.stats.count("events sent without a known time");
             }
             events.push(event);
         }

@@ -26,7 +26,8 @@ impl World {
                 continue;
             }
             if self.tells() {
-                self.story.push(format!("day {} trouble {index}: {trouble:?}", self.day));
+                self.story
+                    .push(format!("day {} trouble {index}: {trouble:?}", self.day));
             }
             for (after, happening) in trouble.0 {
                 self.enter(after, happening);
