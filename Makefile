@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead kill-test format
+.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep sim mutants-sim hour lead kill-test format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,20 @@ fuzz: setup-test ## what comes from outside and went wrong in every way, each ta
 # Optimised, because it plays some 200,000 times 20 minutes.
 sweep: setup-test ## what the constants of the choice among representations come from: all of them over many links
 	cargo test $(CARGO_FLAGS) --release --bin tonearm media::dash::choice::links -- --ignored --nocapture
+
+# Worlds of `make sim`, from seed FIRST on, and their days; SEED=n lives through one again, DAYS= makes short ones.
+SEEDS ?= 1000
+FIRST ?= 1
+DAYS ?= 30
+
+# Optimised, and with the checks of a debug build; the crates it needs are those of the tests.
+sim: export CARGO_PROFILE_DEV_OPT_LEVEL := 3
+sim: setup-test ## DAYS=30 SEEDS=1000: virtual days of listening on a virtual disk with every fault, and a report
+	cargo run $(CARGO_FLAGS) --example sim -- --seeds $(SEEDS) --first $(FIRST) \
+		$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED))
+
+mutants-sim: setup-test ## mistakes put into the core and the journal on purpose, each of which the simulation must find
+	scripts/mutants-sim.sh $(MUTANTS)
 
 hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with every fault in turn, and a report
 	TONEARM_HOURS=$(or $(HOURS),1) TONEARM_HOUR_SEED=$(or $(SEED),1) \

@@ -11,6 +11,7 @@
 //! Rooms: `worker` (what others call), `memory` (what is held), `writer` (the thread), `segments` and `aside` and
 //! `checkpoint` (files), `fold` (what may go), `recover` (restart), `frame` and `body` (bytes), `storage` (the folder).
 
+// What is public here is for the simulation (`tests/sim`): it puts its own disk below the journal and writes step by step.
 mod aside;
 mod body;
 mod checkpoint;
@@ -19,12 +20,12 @@ mod frame;
 mod listing;
 mod memory;
 mod record;
-mod recover;
+pub mod recover;
 mod segment;
 mod segments;
-mod storage;
-mod worker;
-mod writer;
+pub mod storage;
+pub mod worker;
+pub mod writer;
 
 #[cfg(test)]
 mod cost_tests;

@@ -198,7 +198,7 @@ impl Journal {
     }
 
     /// A journal and its writer, which does nothing until it runs.
-    pub(super) fn assemble(storage: Arc<dyn Storage>, found: Restart, news: News) -> (Self, Writer, Recovered) {
+    pub fn assemble(storage: Arc<dyn Storage>, found: Restart, news: News) -> (Self, Writer, Recovered) {
         let Restart {
             segments,
             asides,

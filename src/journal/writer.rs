@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(5);
 const PLANS_MAX: usize = 3;
 
 /// The thread's side.
-pub(super) struct Writer {
+pub struct Writer {
     shared: Arc<Shared>,
     segments: Segments,
     asides: Asides,
@@ -60,8 +60,8 @@ impl Writer {
 
     pub(super) fn run(mut self, leave: &SyncSender<()>) {
         loop {
-            let (work, is_last) = self.wait();
-            self.attempt(&work);
+            let is_last = self.wait();
+            self.step();
             if is_last {
                 break;
             }
@@ -70,21 +70,16 @@ impl Writer {
         let _ = leave.try_send(());
     }
 
-    /// Does everything there is to do, without waiting for it: for tests that decide when the disk works.
-    #[cfg(test)]
-    pub(super) fn step(&mut self) {
+    /// Does everything there is to do, without waiting for it.
+    pub fn step(&mut self) {
         let work = self.shared.memory().work();
-        self.attempt(&work);
-    }
-
-    fn attempt(&mut self, work: &Work) {
-        let result = self.write(work);
-        self.report(work, result);
+        let result = self.write(&work);
+        self.report(&work, result);
         self.shared.note_oldest();
     }
 
-    /// Waits for work, or for the time to try again. The second value: this is the last.
-    fn wait(&self) -> (Work, bool) {
+    /// Waits for work, or for the time to try again. Returns whether this is the last.
+    fn wait(&self) -> bool {
         let mut memory = self.shared.memory();
         while !memory.is_dirty() && !memory.is_closing() {
             if !self.failing {
@@ -101,8 +96,7 @@ impl Writer {
                 break;
             }
         }
-        let is_last = memory.is_closing();
-        (memory.work(), is_last)
+        memory.is_closing()
     }
 
     /// Reasons first, then events and settlement, then the checkpoint: each is of use only with the one before.

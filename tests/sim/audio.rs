@@ -176,6 +176,13 @@ impl Audio {
         self.run(now);
     }
 
+    /// Forgets what entries are, but for those that are kept or under way.
+    pub fn forget(&mut self, keep: impl Fn(EntryKey) -> bool) {
+        let orders = [self.current, self.follower];
+        self.media
+            .retain(|entry, _| keep(*entry) || orders.iter().flatten().any(|order| order.entry == *entry));
+    }
+
     /// What is heard now.
     pub fn heard(&self, now: u64) -> Option<(PlayId, Millis)> {
         let order = self.current?;

@@ -2,22 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::{BOUNCE_MS, Check, Oracle, STEP_WAITS_MS_MAX, Seen, near};
+use super::{BOUNCE_MS, Check, Oracle, POSITION_SLACK_MS, Rule, STEP_WAITS_MS_MAX, Seen, near};
 use tonearm_core::event::{Event, StopReason, What};
 use tonearm_core::id::EntryKey;
 use tonearm_core::input::{AudioNews, Input, Press};
 
 impl Oracle {
     pub(super) fn record(&mut self, event: &Event, world: &Seen<'_>) -> Check {
-        if event.seq != world.journal.next() {
-            return Err(format!(
+        if event.seq != world.ledger.next() {
+            return Rule::NoReuse.broken(format!(
                 "{:?} recorded, {:?} comes next",
                 event.seq,
-                world.journal.next()
+                world.ledger.next()
             ));
         }
         if event.at < self.last_at || event.at.0 > world.now {
-            return Err(format!("{event:?} is out of time"));
+            return Rule::Truth.broken(format!("{event:?} is out of time"));
         }
         self.last_at = event.at;
         match event.what {
@@ -28,7 +28,7 @@ impl Oracle {
 
     pub(super) fn started(&mut self, event: &Event, world: &Seen<'_>) -> Check {
         if let Some(open) = self.open.replace(*event) {
-            return Err(format!("{event:?} while {open:?} is open"));
+            return Rule::Pairing.broken(format!("{event:?} while {open:?} is open"));
         }
         *self.reasons.entry("start").or_default() += 1;
         self.place_start(event, world)?;
@@ -63,6 +63,9 @@ impl Oracle {
             self.presses.iter().filter(fits).count()
         };
         let presses = (count(Press::Next), count(Press::Previous));
+        // No later start looks further back.
+        let looks_back = STEP_WAITS_MS_MAX + 2 * world.plan.news_ms + BOUNCE_MS;
+        self.presses.retain(|(at, _)| at + looks_back >= event.at.0);
         let from_service = world
             .service
             .current(event.session)
@@ -85,7 +88,7 @@ impl Oracle {
             return if first.is_some_and(fits) {
                 Ok(())
             } else {
-                Err(format!("{event:?} is not where its session begins"))
+                Rule::ServiceDecides.broken(format!("{event:?} is not where its session begins"))
             };
         };
         let follows = |from: EntryKey| {
@@ -104,7 +107,7 @@ impl Oracle {
         if passed.chain(before).chain([from.entry]).any(follows) || was_just_played(event, presses.1, world) {
             return Ok(());
         }
-        Err(format!(
+        Rule::ServiceDecides.broken(format!(
             "{:?} after {:?} with (next, previous) pressed {presses:?}: not the service's order",
             event.entry, from.entry
         ))
@@ -125,7 +128,7 @@ impl Oracle {
             .take()
             .filter(|open| open.entry == event.entry && open.session == event.session)
         else {
-            return Err(format!("{event:?} without a start"));
+            return Rule::Pairing.broken(format!("{event:?} without a start"));
         };
         let What::Start { offset } = open.what else {
             return Ok(());
@@ -136,6 +139,10 @@ impl Oracle {
             i64::from(offset.0) + i64::from(played.0),
             "stop's progress",
         )?;
+        if let Some((_, noted)) = self.noted.filter(|(start, _)| *start == open.seq) {
+            let goes_back = i64::from(progress.0) + POSITION_SLACK_MS < i64::from(noted.0);
+            Rule::Monotone.holds(!goes_back, || format!("{event:?} after a checkpoint at {noted:?}"))?;
+        }
         let name = match reason {
             StopReason::TrackFinished => "trackFinished",
             StopReason::UserStop => "userStop",
@@ -163,14 +170,14 @@ impl Oracle {
         if fits {
             Ok(())
         } else {
-            Err(format!("{event:?}: the reason should be one of {:?}", world.reasons))
+            Rule::Truth.broken(format!("{event:?}: the reason should be one of {:?}", world.reasons))
         }
     }
 }
 
 /// Going back leads along what was played, whatever became of the order of the queue since.
 fn was_just_played(event: &Event, back: usize, world: &Seen<'_>) -> bool {
-    let starts = world.journal.records().rev().map(|record| record.event);
+    let starts = world.ledger.entries().rev().map(|record| record.event);
     let mut played = starts.filter(|start| matches!(start.what, What::Start { .. }) && start.session == event.session);
     let mut distinct = BTreeSet::new();
     back > 0

@@ -2,28 +2,32 @@
 
 mod events;
 mod places;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use places::Places;
 
-use crate::journal::Journal;
+use crate::ledger::Ledger;
 use crate::plan::Plan;
+use crate::rule::{Broken, Check, Rule};
 use crate::service::Service;
 use tonearm_core::effect::{Call, Effect, Wishes};
 use tonearm_core::event::{Event, StopReason, What};
 use tonearm_core::id::{EntryKey, PlayId, RequestId, Seq, SessionKey};
 use tonearm_core::input::{Answer, Failure, Input, Press, Verdict};
 use tonearm_core::limits::{EFFECTS_MAX, SHUTDOWN_MS_MAX, SLOTS_MAX, VOLUME_MAX};
-use tonearm_core::unit::Moment;
+use tonearm_core::unit::{Millis, Moment};
 use tonearm_core::{Session, State};
-
-type Check = Result<(), String>;
 
 /// Ticks at one moment that may come of one another: a few presses that fall due together.
 const TICKS_AT_ONCE_MAX: u32 = 20;
 /// Calls and reports within ten seconds; presses may ask at once, a storm may not be.
 const EXCHANGES_IN_TEN_SECONDS_MAX: usize = 400;
+/// Sessions that are remembered, as many as the service keeps.
+const SESSIONS_MAX: usize = 40;
+/// Orders that are remembered; the reports of older ones have long arrived.
+const ORDERED_MAX: usize = 64;
 /// A press may wait this long for the service to name the entry it asks for.
 const STEP_WAITS_MS_MAX: u64 = 60_000;
 /// A contact is believed this long after its edge at most.
@@ -61,6 +65,12 @@ pub struct Oracle {
     version_at_start: usize,
     version_before: usize,
     presses: Vec<(u64, Press)>,
+    /// Something was pressed in this run of the program.
+    was_pressed: bool,
+    /// How far the sound was, and of which start and order.
+    heard: Option<(Seq, PlayId, Millis)>,
+    /// How far it was at the last checkpoint, and of which start.
+    noted: Option<(Seq, Millis)>,
     /// Entries ordered to sound since the last start; some never did.
     ordered: Vec<EntryKey>,
     /// Sessions that this speaker opened, restored or took.
@@ -95,6 +105,9 @@ impl Oracle {
             version_at_start: 0,
             version_before: 0,
             presses: Vec::new(),
+            was_pressed: false,
+            heard: None,
+            noted: None,
             ordered: Vec::new(),
             own: BTreeSet::new(),
             reasons: BTreeMap::new(),
@@ -102,12 +115,12 @@ impl Oracle {
     }
 
     /// The program starts anew; `closing` is the stop it made up for the last run.
-    pub fn restart(&mut self, journal: &Journal, closing: Option<Event>) -> Check {
+    pub fn restart(&mut self, ledger: &Ledger, closing: Option<Event>) -> Check {
         self.pending = None;
         self.in_flight = None;
-        self.restart_places(journal);
+        self.restart_places(ledger);
         self.verdict = None;
-        self.stored_to = Seq(journal.next().0 - 1);
+        self.stored_to = Seq(ledger.next().0 - 1);
         self.not_before = 0;
         self.leaving_since = None;
         self.exited = false;
@@ -116,28 +129,32 @@ impl Oracle {
         self.ticks = (0, 0);
         self.fresh_run = true;
         self.presses.clear();
+        self.was_pressed = false;
+        self.noted = None;
+        self.heard = None;
         self.ordered.clear();
         // What was lost with the memory never was.
-        let last = journal.records().next_back().map(|record| record.event);
-        self.open = match (last, closing) {
-            (Some(last), None) if matches!(last.what, What::Start { .. }) => {
-                return Err(format!("{last:?} was left open"));
+        let last = ledger.entries().next_back();
+        self.open = match last.filter(|last| matches!(last.event.what, What::Start { .. })) {
+            // Behind it were events on a disk that failed, its stop perhaps, and what became of them nobody can know.
+            Some(start) if closing.is_none() && !ledger.lost_behind(start.uid) => {
+                return Rule::Pairing.broken(format!("{:?} was left open", start.event));
             }
-            _ => None,
+            Some(_) | None => None,
         };
-        let mut starts = journal.records().rev().map(|record| record.event);
+        let mut starts = ledger.entries().rev().map(|record| record.event);
         self.last_start = starts.find(|event| matches!(event.what, What::Start { .. }));
         self.start_before = None;
         Ok(())
     }
 
     /// Called before the core sees the input.
-    pub fn input(&mut self, input: &Input, now: u64, journal: &Journal) -> Check {
+    pub fn input(&mut self, input: &Input, now: u64, ledger: &Ledger) -> Check {
         if *input == Input::Tick {
             let (at, count) = self.ticks;
             self.ticks = if at == now { (now, count + 1) } else { (now, 1) };
             if self.ticks.1 > TICKS_AT_ONCE_MAX {
-                return Err("the deadline stands still: a busy loop".into());
+                return Rule::Alive.broken("the deadline stands still: a busy loop");
             }
         }
         let mut answers = None;
@@ -145,7 +162,7 @@ impl Oracle {
             let awaited = self.pending.take_if(|(awaited, _)| awaited == request);
             answers = awaited.map(|(_, call)| call);
         }
-        self.place_input(input, answers, now, journal);
+        self.place_input(input, answers, now, ledger);
         match input {
             Input::Answer { answer, .. } => {
                 if let (Some(_), Answer::Failed(failure)) = (answers, answer) {
@@ -153,21 +170,9 @@ impl Oracle {
                 }
             }
             Input::Reported { last, verdict } => {
-                let (first, _) = self.in_flight.take().unwrap_or((*last, *last));
-                self.verdict = match verdict {
-                    Verdict::Accepted => Some((*last, true)),
-                    // Of several, one is at fault: they are sent singly.
-                    Verdict::Refused => (first == *last).then_some((*last, false)),
-                    Verdict::Folded(through) => Some((*through, true)),
-                    Verdict::Failed(Failure::TakenOver) => {
-                        let given_up = self.events_refused(first, *last, now, journal);
-                        given_up.then_some((*last, false))
-                    }
-                    Verdict::Failed(failure) => {
-                        self.failed(*failure, now);
-                        None
-                    }
-                };
+                if let Some((first, _)) = self.in_flight.take_if(|(_, awaited)| awaited == last) {
+                    self.reported(first, *last, *verdict, now, ledger);
+                }
             }
             Input::Looked(failure) => self.failed(*failure, now),
             Input::Stored { seq, .. } => self.stored_to = self.stored_to.max(*seq),
@@ -175,10 +180,12 @@ impl Oracle {
                 self.leaving_since.get_or_insert(now);
             }
             Input::Press(press) => {
+                self.was_pressed = true;
                 self.presses.push((now, *press));
                 self.unlearn_after_back();
             }
             Input::Edge { button, .. } => {
+                self.was_pressed = true;
                 let setup = crate::plan::BUTTONS[usize::from(button.0)];
                 self.presses.push((now, setup.press));
                 self.unlearn_after_back();
@@ -194,9 +201,30 @@ impl Oracle {
         Ok(())
     }
 
+    /// What is to become of events whose answer came.
+    fn reported(&mut self, first: Seq, last: Seq, verdict: Verdict, now: u64, ledger: &Ledger) {
+        self.verdict = match verdict {
+            Verdict::Accepted => Some((last, true)),
+            // Of several, one is at fault: they are sent singly.
+            Verdict::Refused => (first == last).then_some((last, false)),
+            Verdict::Folded(through) => Some((through, true)),
+            Verdict::Failed(Failure::TakenOver) => {
+                let given_up = self.events_refused(first, last, now, ledger);
+                given_up.then_some((last, false))
+            }
+            Verdict::Failed(failure) => {
+                self.failed(failure, now);
+                None
+            }
+        };
+    }
+
     /// The service told which order of the queue it was in when it made the list that has just been taken.
     pub fn learned(&mut self, session: SessionKey, version: usize, now: u64) {
         let former = self.known_version.insert(session, version).unwrap_or(0);
+        if self.known_version.len() > SESSIONS_MAX {
+            self.known_version.pop_first();
+        }
         self.former_version = Some((session, former, now));
     }
 
@@ -220,14 +248,14 @@ impl Oracle {
     /// Called for each effect of an input, in order.
     pub fn effect(&mut self, effect: &Effect, world: &Seen<'_>) -> Check {
         if self.exited {
-            return Err(format!("{effect:?} after the speaker left"));
+            return Rule::Alive.broken(format!("{effect:?} after the speaker left"));
         }
         match effect {
             Effect::Call { request, call } => self.call(*request, *call, world),
             Effect::Report { first, last } => self.report(*first, *last, world),
             Effect::Settle { seq, accepted } => match self.verdict.take() {
                 Some(verdict) if verdict == (*seq, *accepted) => Ok(()),
-                other => Err(format!("settle {seq:?} accepted={accepted} after verdict {other:?}")),
+                other => Rule::Order.broken(format!("settle {seq:?} accepted={accepted} after verdict {other:?}")),
             },
             Effect::Record(event) => self.record(event, world),
             Effect::Checkpoint {
@@ -235,23 +263,11 @@ impl Oracle {
                 position,
                 played,
                 ..
-            } => match self.open {
-                Some(open) if open.seq == *start => {
-                    let What::Start { offset } = open.what else {
-                        return Ok(());
-                    };
-                    near(
-                        i64::from(position.0),
-                        i64::from(offset.0) + i64::from(played.0),
-                        "checkpoint's position",
-                    )
-                }
-                open => Err(format!("checkpoint of {start:?} while {open:?} is open")),
-            },
+            } => self.checkpoint(*start, *position, *played),
             Effect::Want(wishes) => self.want(wishes, world),
             Effect::Play { play, slot, entry, .. } | Effect::Follow { play, slot, entry } => {
                 if *play <= self.last_play {
-                    return Err(format!("order {play:?} after {:?}", self.last_play));
+                    return Rule::Order.broken(format!("order {play:?} after {:?}", self.last_play));
                 }
                 let before = std::mem::replace(&mut self.last_play, *play);
                 if let Effect::Play { .. } = effect {
@@ -263,20 +279,25 @@ impl Oracle {
                 }
                 if let Effect::Play { .. } = effect {
                     self.ordered.push(*entry);
+                    if self.ordered.len() > ORDERED_MAX {
+                        self.ordered.remove(0);
+                    }
                 }
                 let wish = self.wishes.iter().find(|wish| wish.entry == *entry);
                 match wish {
                     Some(wish) if wish.slot == *slot => Ok(()),
-                    other => Err(format!("{entry:?} is to play from {slot:?}, but the wish is {other:?}")),
+                    other => {
+                        Rule::Window.broken(format!("{entry:?} is to play from {slot:?}, but the wish is {other:?}"))
+                    }
                 }
             }
-            Effect::Volume(volume) if *volume > VOLUME_MAX => Err(format!("volume {volume}")),
+            Effect::Volume(volume) if *volume > VOLUME_MAX => Rule::Truth.broken(format!("volume {volume}")),
             Effect::Exit => {
                 self.exited = true;
                 if self.leaving_since.is_some() {
                     Ok(())
                 } else {
-                    Err("left without being asked".into())
+                    Rule::Alive.broken("left without being asked")
                 }
             }
             Effect::Unfollow
@@ -290,9 +311,28 @@ impl Oracle {
         }
     }
 
+    fn checkpoint(&mut self, start: Seq, position: Millis, played: Millis) -> Check {
+        let Some(open) = self.open.filter(|open| open.seq == start) else {
+            return Rule::Truth.broken(format!("checkpoint of {start:?} while {:?} is open", self.open));
+        };
+        let before = self.noted.replace((start, position));
+        let goes_back = before.is_some_and(|(of, before)| of == start && position < before);
+        Rule::Monotone.holds(!goes_back, || {
+            format!("checkpoint of {start:?} at {position:?} after {before:?}")
+        })?;
+        let What::Start { offset } = open.what else {
+            return Ok(());
+        };
+        near(
+            i64::from(position.0),
+            i64::from(offset.0) + i64::from(played.0),
+            "checkpoint's position",
+        )
+    }
+
     fn exchange(&mut self, now: u64) -> Check {
         if now < self.not_before {
-            return Err(format!(
+            return Rule::Manners.broken(format!(
                 "the service is asked before the time it named ({})",
                 self.not_before
             ));
@@ -300,17 +340,17 @@ impl Oracle {
         self.exchanges.retain(|at| at + 10_000 > now);
         self.exchanges.push(now);
         if self.exchanges.len() > EXCHANGES_IN_TEN_SECONDS_MAX {
-            return Err("a storm of calls".into());
+            return Rule::Manners.broken("a storm of calls");
         }
         Ok(())
     }
 
     fn call(&mut self, request: RequestId, call: Call, world: &Seen<'_>) -> Check {
         if let Some(pending) = self.pending {
-            return Err(format!("{call:?} while {pending:?} is under way"));
+            return Rule::Manners.broken(format!("{call:?} while {pending:?} is under way"));
         }
         if self.leaving_since.is_some() {
-            return Err(format!("{call:?} while leaving"));
+            return Rule::Manners.broken(format!("{call:?} while leaving"));
         }
         self.pending = Some((request, call));
         self.place_exchange()?;
@@ -318,32 +358,27 @@ impl Oracle {
         let Some(session) = self.place_call(call, world)? else {
             return Ok(());
         };
-        let unsent = world
-            .journal
-            .records()
-            .rev()
-            .take_while(|record| record.event.seq > world.journal.settled())
-            .find(|record| record.event.session == session);
+        let unsent = world.ledger.waiting().find(|record| record.event.session == session);
         match unsent {
-            Some(record) => Err(format!("{call:?} overtakes {:?}", record.event)),
+            Some(record) => Rule::EventsFirst.broken(format!("{call:?} overtakes {:?}", record.event)),
             None => Ok(()),
         }
     }
 
     fn report(&mut self, first: Seq, last: Seq, world: &Seen<'_>) -> Check {
         if let Some(earlier) = self.in_flight {
-            return Err(format!("{first:?} is sent while {earlier:?} is under way"));
+            return Rule::Order.broken(format!("{first:?} is sent while {earlier:?} is under way"));
         }
         if last > self.stored_to {
-            return Err(format!("{last:?} is sent before it is stored"));
+            return Rule::StoredFirst.broken(format!("{last:?} is sent before it is stored"));
         }
         if last < first || last.0 - first.0 >= u64::from(world.plan.batch) {
-            return Err(format!("{first:?} to {last:?} are sent in one piece"));
+            return Rule::Order.broken(format!("{first:?} to {last:?} are sent in one piece"));
         }
-        if first.0 != world.journal.settled().0 + 1 {
-            return Err(format!(
+        if first.0 != world.ledger.settled().0 + 1 {
+            return Rule::Order.broken(format!(
                 "{first:?} is sent, but {:?} was the last one settled",
-                world.journal.settled()
+                world.ledger.settled()
             ));
         }
         self.in_flight = Some((first, last));
@@ -359,11 +394,11 @@ impl Oracle {
                     .clone()
                     .any(|other| other.slot == wish.slot || other.entry == wish.entry)
             {
-                return Err(format!("{wish:?} clashes in {wishes:?}"));
+                return Rule::Window.broken(format!("{wish:?} clashes in {wishes:?}"));
             }
             let before = self.wishes.iter().find(|before| before.entry == wish.entry);
             if before.is_some_and(|before| before.slot != wish.slot) {
-                return Err(format!("{before:?} moved to {wish:?}"));
+                return Rule::Window.broken(format!("{before:?} moved to {wish:?}"));
             }
         }
         let _ = world;
@@ -374,66 +409,43 @@ impl Oracle {
     /// Called once the effects of an input are drained.
     pub fn after(&mut self, session: &Session, effects: usize, world: &Seen<'_>) -> Check {
         if effects > EFFECTS_MAX {
-            return Err(format!("{effects} effects"));
+            return Rule::Alive.broken(format!("{effects} effects"));
         }
         if let Some((seq, _)) = self.verdict.take() {
-            return Err(format!("the word on {seq:?} was not passed on"));
+            return Rule::Order.broken(format!("the word on {seq:?} was not passed on"));
         }
         let now = Moment(world.now);
         let view = session.view(now);
         self.place_after(view.state, world.now);
+        self.monotone(&view, world)?;
         if self.leaving_since.is_none() {
             self.window(session, view.entries, view.cursor, world)?;
         }
-        if view.waiting != world.journal.next().0 - 1 - world.journal.settled().0 {
-            return Err(format!(
+        if view.waiting != world.ledger.next().0 - 1 - world.ledger.settled().0 {
+            return Rule::Truth.broken(format!(
                 "{} events wait, the view says {}",
-                world.journal.next().0 - 1 - world.journal.settled().0,
+                world.ledger.next().0 - 1 - world.ledger.settled().0,
                 view.waiting
             ));
         }
         if view.state == State::Playing && self.open.is_none() {
-            return Err("it says playing, but no start was recorded".into());
+            return Rule::Truth.broken("it says playing, but no start was recorded");
         }
         if let Some(since) = self.leaving_since
             && !self.exited
             && world.now > since + u64::from(SHUTDOWN_MS_MAX.0)
         {
-            return Err("it does not leave in time".into());
+            return Rule::Alive.broken("it does not leave in time");
         }
         if session.deadline().is_some_and(|at| at.0 < world.now) {
-            return Err("the deadline lies in the past".into());
+            return Rule::Alive.broken("the deadline lies in the past");
         }
         Ok(())
     }
 
-    fn window(
-        &self,
-        session: &Session,
-        entries: &[tonearm_core::entry::Entry],
-        cursor: usize,
-        world: &Seen<'_>,
-    ) -> Check {
-        let (behind, ahead) = (usize::from(world.plan.behind).max(1), usize::from(world.plan.ahead));
-        if !entries.is_empty() && (cursor >= entries.len() || cursor > behind || entries.len() - cursor > 1 + ahead) {
-            return Err(format!("the cursor is {cursor} of {}", entries.len()));
-        }
-        let mut keys: Vec<EntryKey> = entries.iter().map(|entry| entry.key).collect();
-        let current = keys.get(cursor).copied();
-        keys.sort_unstable();
-        keys.dedup();
-        let mut wished: Vec<EntryKey> = self.wishes.iter().map(|wish| wish.entry).collect();
-        if wished.first().copied() != current {
-            return Err(format!("{current:?} is current, {:?} is loaded first", wished.first()));
-        }
-        wished.sort_unstable();
-        if keys != wished {
-            return Err(format!("mirrored are {keys:?}, wished {wished:?}"));
-        }
-        let lost = keys
-            .iter()
-            .find(|key| !session.holds(**key) || session.slot_of(**key).is_none());
-        lost.map_or(Ok(()), |key| Err(format!("{key:?} is mirrored and has no place")))
+    /// How many things it keeps.
+    pub fn len(&self) -> usize {
+        self.presses.len() + self.exchanges.len() + self.known_version.len() + self.own.len() + self.ordered.len()
     }
 }
 
@@ -441,7 +453,7 @@ fn near(is: i64, should: i64, what: &str) -> Check {
     if (is - should).abs() <= POSITION_SLACK_MS {
         Ok(())
     } else {
-        Err(format!("{what} is {is}, should be about {should}"))
+        Rule::Truth.broken(format!("{what} is {is}, should be about {should}"))
     }
 }
 
@@ -452,6 +464,6 @@ pub struct Seen<'a> {
     pub input: &'a Input,
     /// Reasons that would be true for a stop that this input reports.
     pub reasons: &'a [StopReason],
-    pub journal: &'a Journal,
+    pub ledger: &'a Ledger,
     pub service: &'a Service,
 }

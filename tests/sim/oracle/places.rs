@@ -1,7 +1,7 @@
 //! What must hold for going on after a restart, for the stream that another device may take, and for the account.
 
-use super::{BOUNCE_MS, Check, Oracle, Seen};
-use crate::journal::Journal;
+use super::{BOUNCE_MS, Broken, Check, Oracle, Rule, SESSIONS_MAX, Seen};
+use crate::ledger::Ledger;
 use tonearm_core::State;
 use tonearm_core::effect::Call;
 use tonearm_core::event::{Claim, Event};
@@ -35,15 +35,17 @@ pub struct Places {
 }
 
 impl Oracle {
-    pub(super) fn restart_places(&mut self, journal: &Journal) {
+    pub(super) fn restart_places(&mut self, ledger: &Ledger) {
         self.places = Places {
-            alone: journal.bookmark().place.is_none(),
+            alone: ledger.bookmark.place.is_none(),
             ..Places::default()
         };
+        // What the bookmark does not name, the speaker does not know any more.
+        self.own = ledger.bookmark.place.map(|place| place.session).into_iter().collect();
     }
 
     /// An input, before the core sees it; `answers` is the call that it answers, if any.
-    pub(super) fn place_input(&mut self, input: &Input, answers: Option<Call>, now: u64, journal: &Journal) {
+    pub(super) fn place_input(&mut self, input: &Input, answers: Option<Call>, now: u64, ledger: &Ledger) {
         self.places.answers = answers;
         match input {
             Input::Press(_) | Input::Edge { .. } => self.places.asked_at = Some(now),
@@ -53,7 +55,7 @@ impl Oracle {
             }
             Input::Answer { answer, .. } => {
                 if let Some(call) = answers {
-                    self.place_answer(call, answer, now, journal);
+                    self.place_answer(call, answer, now, ledger);
                 }
             }
             Input::Tick
@@ -68,7 +70,7 @@ impl Oracle {
         }
     }
 
-    fn place_answer(&mut self, call: Call, answer: &Answer, now: u64, journal: &Journal) {
+    fn place_answer(&mut self, call: Call, answer: &Answer, now: u64, ledger: &Ledger) {
         let refused = match answer {
             Answer::Failed(Failure::NotFound | Failure::Forbidden | Failure::Refused) => true,
             Answer::Listed(entries) | Answer::Opened { entries, .. } => entries.is_empty(),
@@ -76,6 +78,9 @@ impl Oracle {
         };
         if let Answer::Opened { session, .. } = answer {
             self.own.insert(*session);
+            if self.own.len() > SESSIONS_MAX {
+                self.own.pop_first();
+            }
         }
         match call {
             Call::Current(session) if self.own.contains(&session) => {
@@ -103,16 +108,16 @@ impl Oracle {
             | Call::QueueLast { .. } => {}
         }
         if *answer == Answer::Failed(Failure::TakenOver) {
-            self.stream_lost(now, journal);
+            self.stream_lost(now, ledger);
         }
     }
 
     /// The service's word on events says that the stream is another device's. Returns whether they can never be
     /// accepted: the claim stands behind them, or is the last of them.
-    pub(super) fn events_refused(&mut self, first: Seq, last: Seq, now: u64, journal: &Journal) -> bool {
+    pub(super) fn events_refused(&mut self, first: Seq, last: Seq, now: u64, ledger: &Ledger) -> bool {
         let claimed = self.places.claimed;
-        if claimed <= journal.settled() || first > claimed {
-            self.stream_lost(now, journal);
+        if claimed <= ledger.settled() || first > claimed {
+            self.stream_lost(now, ledger);
             return false;
         }
         if first == claimed && last == claimed {
@@ -122,8 +127,8 @@ impl Oracle {
         first == last
     }
 
-    fn stream_lost(&mut self, now: u64, journal: &Journal) {
-        if self.places.lost_since.is_none() && self.places.claimed <= journal.settled() {
+    fn stream_lost(&mut self, now: u64, ledger: &Ledger) {
+        if self.places.lost_since.is_none() && self.places.claimed <= ledger.settled() {
             self.places.lost_since = Some(self.last_play);
             self.places.lost_at = now;
         } else {
@@ -169,7 +174,7 @@ impl Oracle {
             .is_some_and(|(since, play)| play > since);
         let claims = event.claim == Claim::TakesOver;
         if claims != due {
-            return Err(format!(
+            return Rule::Stream.broken(format!(
                 "{event:?}: a claim is due: {due}, lost since {:?}",
                 self.places.lost_since
             ));
@@ -180,7 +185,7 @@ impl Oracle {
             .asked_at
             .is_some_and(|at| at + BOUNCE_MS >= self.places.lost_at);
         if claims && !asked {
-            return Err(format!("{event:?} takes the stream over, and nobody asked for it"));
+            return Rule::Stream.broken(format!("{event:?} takes the stream over, and nobody asked for it"));
         }
         if claims {
             *self.reasons.entry("claim").or_default() += 1;
@@ -193,27 +198,29 @@ impl Oracle {
     /// A call or a report is made.
     pub(super) fn place_exchange(&self) -> Check {
         if self.places.unlinked {
-            return Err("the service is asked although there is no account".into());
+            return Rule::Manners.broken("the service is asked although there is no account");
         }
         Ok(())
     }
 
     /// Sessions are looked for in order, each only once the one before is not to be had. Returns the session whose events
     /// must be through first, if any.
-    pub(super) fn place_call(&self, call: Call, world: &Seen<'_>) -> Result<Option<SessionKey>, String> {
+    pub(super) fn place_call(&self, call: Call, world: &Seen<'_>) -> Result<Option<SessionKey>, Broken> {
         match call {
             Call::Restore(_) if !self.places.lapsed && !self.places.hidden => {
-                Err(format!("{call:?} although the session is there"))
+                Rule::Stream.broken(format!("{call:?} although the session is there"))
             }
-            Call::Active if !self.places.alone => Err(format!("{call:?} although there is something to go on with")),
-            Call::Create { .. } if self.presses.is_empty() && !self.places.asked_others => {
-                Err(format!("{call:?}, and nobody pressed anything"))
+            Call::Active if !self.places.alone => {
+                Rule::Stream.broken(format!("{call:?} although there is something to go on with"))
             }
-            Call::Create { .. } if self.presses.is_empty() && !world.journal.bookmark().playing => {
-                Err(format!("{call:?}, and nobody wants to hear anything"))
+            Call::Create { .. } if !self.was_pressed && !self.places.asked_others => {
+                Rule::Stream.broken(format!("{call:?}, and nobody pressed anything"))
+            }
+            Call::Create { .. } if !self.was_pressed && !world.ledger.bookmark.playing => {
+                Rule::Stream.broken(format!("{call:?}, and nobody wants to hear anything"))
             }
             Call::Restore(entry) => {
-                let mut records = world.journal.records();
+                let mut records = world.ledger.entries();
                 let of = records.find(|record| record.event.entry == entry);
                 Ok(of.map(|record| record.event.session))
             }

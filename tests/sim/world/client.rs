@@ -1,7 +1,7 @@
 //! The client of the service: one exchange after the other, and everything that happens to exchanges.
 
 use super::{Check, Fate, Happening, Job, World};
-use crate::journal::Record;
+use crate::ledger::Entry as Recorded;
 use crate::service::Shape;
 use tonearm_core::effect::Call;
 use tonearm_core::id::SessionKey;
@@ -59,6 +59,11 @@ impl World {
     pub(super) fn service_handles(&mut self, run: u32, job: &Job, fate: &Fate) -> Check {
         let shape = self.shape();
         let after = self.rng.between(self.plan.latency_ms.0, self.plan.latency_ms.1) / 2;
+        if self.now < self.expired_until {
+            self.stats.count("refused tokens");
+            self.answer(run, job, Err(Failure::Unauthorised), None, after);
+            return Ok(());
+        }
         match fate {
             Fate::Fails(failure) => {
                 if *failure == Failure::NotFound
@@ -71,8 +76,8 @@ impl World {
             Fate::Refused => {
                 if let Job::Events(records) = job {
                     // It is set aside when the answer arrives; should that be lost in a kill, it may come again.
-                    if let [record] = records[..] {
-                        self.journal.set_aside.insert(record.uid);
+                    if let [record] = &records[..] {
+                        self.ledger.set_aside.insert(record.uid);
                     }
                     self.deliver(run, after, reported(records, Verdict::Refused), None);
                 }
@@ -93,9 +98,9 @@ impl World {
                     }
                     Job::Events(records) => {
                         if lost || run != self.run {
-                            self.journal.repeatable.extend(records.iter().map(|record| record.uid));
+                            self.ledger.repeatable.extend(records.iter().map(|record| record.uid));
                         }
-                        let verdict = self.service.events(records, &self.journal, &shape, &mut self.rng)?;
+                        let verdict = self.service.events(records, &self.ledger, &shape, &mut self.rng)?;
                         let verdict = if lost {
                             Verdict::Failed(Failure::Unreachable)
                         } else {
@@ -144,6 +149,28 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, run: u32, after: u64, input: Input, learned: Option<(SessionKey, usize)>) {
+        // What is to be tried again has no second answer: the one who asks again waits for it.
+        let is_final = matches!(
+            &input,
+            Input::Answer { .. }
+                | Input::Reported {
+                    verdict: Verdict::Accepted | Verdict::Refused,
+                    ..
+                }
+        );
+        if is_final && self.rng.chance(self.plan.twice) {
+            self.stats.count("answers that came twice");
+            let later = after + self.rng.between(1, 5000);
+            self.enter(
+                later,
+                Happening::Deliver {
+                    run,
+                    input: input.clone(),
+                    learned: None,
+                    frees_worker: false,
+                },
+            );
+        }
         let happening = Happening::Deliver {
             run,
             input,
@@ -154,7 +181,7 @@ impl World {
     }
 }
 
-fn reported(records: &[Record], verdict: Verdict) -> Input {
+fn reported(records: &[Recorded], verdict: Verdict) -> Input {
     let last = records.last().map(|record| record.event.seq).unwrap_or_default();
     Input::Reported { last, verdict }
 }

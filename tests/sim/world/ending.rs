@@ -1,10 +1,19 @@
 //! The end of a world: trouble stops, and everything must come right.
 
-use super::{Check, Happening, Telling, World};
-use tonearm_core::State;
+use super::{Check, Happening, Rest, Telling, World};
+use crate::disk::Health;
+use crate::rule::Rule;
 use tonearm_core::input::{Account, Press};
 use tonearm_core::refusal::Problem;
 use tonearm_core::unit::Moment;
+use tonearm_core::{State, View};
+
+/// What the journal may keep when nothing waits: two segments, the newest events set aside (256 KiB), the checkpoint, and
+/// 8 damaged segments for people to look at.
+const REST_BYTES_MAX: u64 = 1024 * 1024;
+const REST_FILES_MAX: usize = 16;
+/// Most of it are events that are remembered to judge the next ones, and the entries of 40 sessions.
+const THINGS_MAX: usize = 12_000;
 
 impl World {
     pub(super) fn calm_down(&mut self) {
@@ -22,15 +31,20 @@ impl World {
                 Happening::Deliver { .. }
                     | Happening::NewsDue { .. }
                     | Happening::ServiceHandles { .. }
-                    | Happening::Synced { .. }
+                    | Happening::Write { .. }
+                    | Happening::Retry { .. }
                     | Happening::Saved { .. }
                     | Happening::Loaded { .. }
                     | Happening::Edge(..)
                     | Happening::Boot
+                    | Happening::ClockTrusted(true)
             )
         };
         self.agenda.retain(|_, happening| later(happening));
-        self.enter(0, Happening::Disk(true));
+        self.doom = None;
+        self.disk.survive();
+        self.expired_until = 0;
+        self.enter(0, Happening::Disk(Health::Good));
         self.enter(0, Happening::Device(true));
         self.enter(0, Happening::Net(true));
         self.enter(0, Happening::Boot);
@@ -39,40 +53,61 @@ impl World {
 
     /// Everything older than a few seconds is at the service, and what should sound sounds.
     pub(super) fn check_drained(&mut self) -> Check {
-        let settled = self.journal.settled();
-        let late = self
-            .journal
-            .records()
-            .find(|record| record.event.seq > settled && record.event.at.0 + 5000 < self.now);
+        let settled = self.ledger.settled();
+        let late = self.ledger.waiting().find(|record| record.event.at.0 + 5000 < self.now);
         if let Some(record) = late {
-            return Err(format!("{:?} is still not settled", record.event));
+            return Rule::Recovery.broken(format!("{:?} is still not settled", record.event));
         }
-        let missing = self.journal.records().find(|record| {
+        let missing = self.ledger.entries().find(|record| {
             record.event.seq <= settled
                 && !self.service.has_seen(record.uid)
-                && !self.journal.set_aside.contains(&record.uid)
+                && !self.ledger.set_aside.contains(&record.uid)
         });
         if let Some(record) = missing {
-            return Err(format!("{:?} was settled and never arrived", record.event));
+            return Rule::NoLoss.broken(format!("{:?} was settled and never arrived", record.event));
         }
         let Some(session) = &self.session else {
-            return Err("the program does not run".into());
+            return Rule::Recovery.broken("the program does not run");
         };
         let view = session.view(Moment(self.now));
-        let (state, problem, shown) = (view.state, view.problem, format!("{view:?}"));
+        let (state, problem, shown) = (view.state, view.problem, shown(&view));
         match state {
             State::Playing if !self.audio.is_flowing() && self.audio.news.is_empty() => {
-                Err("it says playing, and nothing sounds".into())
+                Rule::Recovery.broken("it says playing, and nothing sounds")
             }
             State::Paused | State::Stopped if self.audio.is_flowing() => {
-                Err(format!("it says {state:?}, and something sounds"))
+                Rule::Recovery.broken(format!("it says {state:?}, and something sounds"))
             }
             // A refusal is not repeated unchanged; the speaker shows it and waits for a press.
             State::Buffering if problem != Some(Problem::ServiceRefused) && !self.changes_soon() => {
-                Err(format!("stuck in buffering: {shown}"))
+                Rule::Recovery.broken(format!("stuck in buffering: {shown}"))
             }
             State::Playing | State::Paused | State::Stopped | State::Buffering => Ok(()),
         }
+    }
+
+    /// Nothing is left on the disk but what is needed, and nothing grows from day to day.
+    pub(super) fn check_flat(&mut self) -> Check {
+        let service = &self.service;
+        self.ledger.prune(service.last_seen(), |uid| service.has_seen(uid))?;
+        self.service.prune(self.ledger.oldest());
+        let wishes = &self.wishes;
+        self.audio.forget(|entry| wishes.iter().any(|wish| wish.entry == entry));
+        let (bytes, files) = self.disk.size();
+        let things =
+            self.ledger.len() + self.service.len() + self.oracle.len() + self.audio.media.len() + self.agenda.len();
+        self.rests.push(Rest { bytes, files, things });
+        Rule::Flat.holds(bytes <= REST_BYTES_MAX && files <= REST_FILES_MAX, || {
+            format!("{bytes} bytes in {files} files at the end of a day")
+        })?;
+        Rule::Flat.holds(things <= THINGS_MAX, || {
+            format!("{things} things in the tables of the models")
+        })?;
+        let (waiting, unstored) = self.store.as_ref().map_or((0, 0), crate::store::Store::waits);
+        let limit = 4;
+        Rule::Flat.holds(waiting <= limit && unstored <= limit, || {
+            format!("{waiting} events wait and {unstored} are only in memory although all is well")
+        })
     }
 
     /// Between two entries buffering is right for a moment.
@@ -101,13 +136,13 @@ impl World {
         let until = self.now + 20_000;
         self.advance_to(until)?;
         let Some(session) = &self.session else {
-            return Err("the program does not run".into());
+            return Rule::Recovery.broken("the program does not run");
         };
         let view = session.view(Moment(self.now));
         if view.state == State::Playing && self.audio.is_flowing() && view.waiting <= 4 && !view.entries.is_empty() {
             Ok(())
         } else {
-            Err(format!("a preset was pressed and does not play: {view:?}"))
+            Rule::Recovery.broken(format!("a preset was pressed and does not play: {}", shown(&view)))
         }
     }
 
@@ -120,22 +155,31 @@ impl World {
             self.advance_to(step)?;
         }
         if self.session.is_some() {
-            return Err("it does not leave".into());
+            return Rule::Alive.broken("it does not leave");
         }
         let unsent = self
-            .journal
-            .records()
-            .find(|record| record.event.seq > self.journal.settled());
+            .ledger
+            .entries()
+            .find(|record| record.event.seq > self.ledger.settled());
         if let Some(record) = unsent {
-            return Err(format!(
+            return Rule::Recovery.broken(format!(
                 "it left with {:?} unsent although the service answers",
                 record.event
             ));
         }
-        let last = self.journal.records().next_back().map(|record| record.event.what);
+        let last = self.ledger.entries().next_back().map(|record| record.event.what);
         match last {
             Some(tonearm_core::event::What::Stop { .. }) => Ok(()),
-            other => Err(format!("the last event is {other:?}")),
+            other => Rule::Pairing.broken(format!("the last event is {other:?}")),
         }
     }
+}
+
+/// What the speaker says of itself, in a line.
+fn shown(view: &View<'_>) -> String {
+    let keys: Vec<u32> = view.entries.iter().map(|entry| entry.key.0).collect();
+    format!(
+        "{:?} at {:?} of {keys:?}[{}], {} events wait, {:?}, {:?}, {:?}",
+        view.state, view.position, view.cursor, view.waiting, view.reach, view.account, view.problem
+    )
 }

@@ -33,11 +33,13 @@ impl World {
             });
             let before = self.wishes.iter().find(|before| before.entry == wish.entry);
             if before.is_none_or(|before| before.attempt != wish.attempt) {
+                self.fetches += 1;
                 let happening = Happening::Loaded {
                     run: self.run,
                     slot: wish.slot.0,
                     entry: wish.entry,
                     attempt: wish.attempt,
+                    serial: self.fetches,
                 };
                 let after = medium.load_ms;
                 self.enter(after, happening);
@@ -55,7 +57,7 @@ impl World {
         self.wishes = wishes;
     }
 
-    pub(super) fn loaded(&mut self, slot: u8, entry: EntryKey, attempt: u8) -> Check {
+    pub(super) fn loaded(&mut self, slot: u8, entry: EntryKey, attempt: u8, serial: u64) -> Check {
         let wished = self
             .wishes
             .iter()
@@ -72,6 +74,7 @@ impl World {
                     slot,
                     entry,
                     attempt,
+                    serial,
                 },
             );
             return Ok(());
@@ -85,6 +88,10 @@ impl World {
             return self.handle(&Input::Media { slot, entry, fault }, &[], None);
         }
         medium.loaded_ms = medium.length_ms;
+        if serial < self.fetched {
+            self.stats.count("fetches that were overtaken");
+        }
+        self.fetched = self.fetched.max(serial);
         self.audio.run(self.now);
         self.send_news();
         Ok(())
@@ -92,16 +99,12 @@ impl World {
 
     /// Gives each new report of the audio path its moment of arrival, in order.
     pub(super) fn send_news(&mut self) {
-        let under_way = self
-            .agenda
-            .values()
-            .filter(|entry| matches!(entry, Happening::NewsDue { run } if *run == self.run))
-            .count();
-        for _ in under_way..self.audio.news.len() {
+        for _ in self.news_under_way..self.audio.news.len() {
             let at = (self.now + self.rng.between(0, self.plan.news_ms)).max(self.last_news);
             self.last_news = at;
             let run = self.run;
             self.enter(at - self.now, Happening::NewsDue { run });
+            self.news_under_way += 1;
         }
     }
 }

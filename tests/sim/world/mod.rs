@@ -1,25 +1,25 @@
-//! One world: the core among models of everything around it, a virtual clock, and faults from one seed.
+//! One world: the core among models of everything around it, its journal on a virtual disk, a virtual clock, and faults
+//! from one seed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crate::audio::{Audio, News};
-use crate::journal::{Journal, Record};
+use crate::audio::Audio;
+use crate::disk::{Disk, Health};
+use crate::ledger::{Entry as Recorded, Ledger};
 use crate::oracle::Oracle;
-use crate::plan::Plan;
+use crate::plan::{CALM_MS, Form, Part, Plan, Without};
 use crate::rng::Rng;
+use crate::rule::{Check, Rule};
 use crate::service::Service;
+use crate::store::{Boots, Store};
 use tonearm_core::Session;
-use tonearm_core::effect::{Bookmark, Call, Effect, Wishes};
-use tonearm_core::id::{ButtonId, EntryKey, RequestId, Seq, SessionKey};
+use tonearm_core::effect::{Bookmark, Call, Wishes};
+use tonearm_core::id::{EntryKey, RequestId, SessionKey};
 use tonearm_core::input::{Account, Contact, Failure, Input, Press};
-use tonearm_core::limits::VOLUME_FIRST;
 
-type Check = Result<(), String>;
-
-/// Steps of one world; more means that something runs in circles.
-const STEPS_MAX: u64 = 200_000;
-/// Without faults, everything is sent and the sound is back within this.
-const CALM_MS: u64 = 150_000;
+/// Steps of one day, or of one short world; more means that something runs in circles.
+const STEPS_MAX: u64 = 400_000;
 const TRACE_LINES: usize = 80;
 
 /// A line of the trace, made only if somebody wants to read it.
@@ -34,12 +34,15 @@ macro_rules! note {
 
 mod client;
 mod ending;
+mod happen;
 mod media;
 mod program;
+mod storing;
 mod trouble;
 
+#[expect(clippy::large_enum_variant, reason = "there are few at a time")]
 #[derive(Clone, Debug)]
-enum Happening {
+pub enum Happening {
     /// An input for one run of the program.
     Deliver {
         run: u32,
@@ -55,27 +58,44 @@ enum Happening {
         job: Job,
         fate: Fate,
     },
-    Synced {
+    /// The journal's thread does what there is to do.
+    Write {
         run: u32,
-        seq: Seq,
+    },
+    /// ... and tries again what failed.
+    Retry {
+        run: u32,
     },
     Saved {
         run: u32,
-        effect: Effect,
+        bookmark: Bookmark,
     },
     Loaded {
         run: u32,
         slot: u8,
         entry: EntryKey,
         attempt: u8,
+        /// Fetches in the order they were begun.
+        serial: u64,
     },
     Press(Press),
     Edge(u8, Contact),
     Net(bool),
     Device(bool),
-    Disk(bool),
+    Disk(Health),
     Kill,
+    PowerCut,
+    /// The end that was waiting for the middle of a write comes without one.
+    Ended {
+        run: u32,
+    },
     Shutdown,
+    /// The kernel says that the clock is synchronised, or not any more.
+    ClockTrusted(bool),
+    /// Access tokens are no longer accepted, until they are renewed.
+    Expiry,
+    /// Somebody else puts something into the queue.
+    Edited,
     Boot,
     Takeover(bool),
     Lapse,
@@ -88,14 +108,14 @@ enum Happening {
 
 /// One exchange of the client's worker, which does one after the other.
 #[derive(Clone, Debug)]
-enum Job {
+pub enum Job {
     Call(RequestId, Call),
     /// Sent in one piece.
-    Events(Vec<Record>),
+    Events(Vec<Recorded>),
 }
 
 #[derive(Clone, Debug)]
-enum Fate {
+pub enum Fate {
     Answered,
     AnswerLost,
     Fails(Failure),
@@ -118,77 +138,168 @@ pub struct Stats {
 
 impl Stats {
     fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
+        self.add(what, 1);
+    }
+
+    fn add(&mut self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.counts.entry(what).or_default() += count;
+        }
     }
 }
 
+/// How the program ends when it is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Killed,
+    PowerCut,
+}
+
+/// The wall clock of the current boot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    is_trusted: bool,
+    /// How far it is from the truth when it is trusted.
+    error_ms: i64,
+    /// The journal was told in this run of the program.
+    is_noted: bool,
+}
+
+/// What a day left behind, at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rest {
+    pub bytes: u64,
+    pub files: usize,
+    /// Things in the tables of the models: a world that grows proves nothing for long.
+    pub things: usize,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that stands by itself")]
 pub struct World {
+    seed: u64,
+    form: Form,
+    without: Without,
     rng: Rng,
     plan: Plan,
-    now: u64,
+    pub now: u64,
+    pub day: u32,
+    /// Troubles laid out for each day, with those that are left out.
+    pub laid_out_on: Vec<usize>,
     agenda: BTreeMap<(u64, u64), Happening>,
     entered: u64,
     run: u32,
     session: Option<Session>,
     service: Service,
     audio: Audio,
-    journal: Journal,
+    disk: Arc<Disk>,
+    store: Option<Store>,
+    ledger: Ledger,
+    boots: Boots,
+    is_board_new: bool,
+    clock: Clock,
+    /// The program ends in the middle of the next write.
+    doom: Option<End>,
+    retries: bool,
     oracle: Oracle,
     jobs: VecDeque<Job>,
     worker_busy: bool,
     net_up: bool,
+    /// Tokens are accepted again from here on.
+    expired_until: u64,
     /// How signing in stands as the sign-in adapter knows it.
     told: Account,
     last_news: u64,
+    news_under_way: usize,
     last_edge: Option<u64>,
     wishes: Wishes,
+    fetches: u64,
+    fetched: u64,
     telling: Telling,
+    /// The troubles that were not left out.
+    pub story: Vec<String>,
     pub trace: VecDeque<String>,
     /// Digest of everything that went in and out, to compare runs.
     pub digest: u64,
     pub stats: Stats,
+    steps_today: u64,
+    pub rests: Vec<Rest>,
 }
 
 impl World {
-    pub fn new(seed: u64, telling: Telling) -> Self {
+    pub fn new(seed: u64, form: Form, without: &Without, telling: Telling) -> Self {
         let mut rng = Rng::new(seed);
-        let plan = Plan::draw(&mut rng);
-        let bookmark = Bookmark {
-            place: None,
-            playing: false,
-            volume: VOLUME_FIRST,
-            shuffle: false,
-            looping: false,
-        };
+        let mut plan = Plan::draw(&mut rng);
+        plan.without(&without.rates);
+        let disk = Arc::new(Disk::default());
+        if without.part == Some(Part::Sync) {
+            disk.lie();
+        }
         Self {
+            seed,
+            form,
+            without: without.clone(),
             service: Service::new(plan.tier),
             rng,
             plan,
             now: 1000,
+            day: 0,
+            laid_out_on: Vec::new(),
             agenda: BTreeMap::new(),
             entered: 0,
             run: 0,
             session: None,
             audio: Audio::new(),
-            journal: Journal::new(bookmark),
+            disk,
+            store: None,
+            ledger: Ledger::new(),
+            boots: Boots::default(),
+            is_board_new: true,
+            clock: Clock::default(),
+            doom: None,
+            retries: false,
             oracle: Oracle::new(),
             jobs: VecDeque::new(),
             worker_busy: false,
             net_up: true,
+            expired_until: 0,
             told: Account::Linked,
             last_news: 0,
+            news_under_way: 0,
             last_edge: None,
             wishes: Wishes::new(),
+            fetches: 0,
+            fetched: 0,
             telling,
+            story: Vec::new(),
             trace: VecDeque::new(),
             digest: 0,
             stats: Stats::default(),
+            steps_today: 0,
+            rests: Vec::new(),
         }
     }
 
-    /// Lives through the whole world: trouble, calm, a last song, and leaving.
+    /// Lives through the whole world: trouble and calm, day by day, a last song, and leaving.
     pub fn live(&mut self) -> Check {
+        match self.form {
+            Form::Short => self.live_a_day()?,
+            Form::Days(days) => {
+                for day in 0..days {
+                    self.day = day;
+                    let mut rng = Rng::new(self.seed.wrapping_add(u64::from(day) << 32));
+                    self.plan.day(&mut rng);
+                    self.plan.without(&self.without.rates);
+                    self.live_a_day()?;
+                }
+            }
+        }
+        self.check_alive()?;
+        self.check_leaves()
+    }
+
+    fn live_a_day(&mut self) -> Check {
         note!(self, "{:?}", self.plan);
+        self.steps_today = 0;
         self.enter(0, Happening::Boot);
         self.lay_out_trouble();
         let end = self.now + self.plan.length_ms;
@@ -196,8 +307,11 @@ impl World {
         self.calm_down();
         self.advance_to(end + CALM_MS)?;
         self.check_drained()?;
-        self.check_alive()?;
-        self.check_leaves()
+        self.check_flat()
+    }
+
+    fn tells(&self) -> bool {
+        self.telling == Telling::Everything
     }
 
     fn enter(&mut self, after: u64, happening: Happening) {
@@ -229,9 +343,8 @@ impl World {
             }
             self.now = self.now.max(next);
             self.stats.steps += 1;
-            if self.stats.steps > STEPS_MAX {
-                return Err("too many steps".into());
-            }
+            self.steps_today += 1;
+            Rule::Alive.holds(self.steps_today <= STEPS_MAX, || "too many steps".into())?;
             if audio.is_some_and(|at| at <= self.now) {
                 self.audio.run(self.now);
                 self.send_news();
@@ -245,108 +358,9 @@ impl World {
         }
     }
 
-    fn happen(&mut self, happening: Happening) -> Check {
-        match happening {
-            Happening::Deliver {
-                run,
-                input,
-                learned,
-                frees_worker,
-            } if run == self.run => {
-                if frees_worker {
-                    self.worker_busy = false;
-                }
-                self.handle(&input, &[], learned)?;
-                self.next_job();
-            }
-            Happening::NewsDue { run } if run == self.run => {
-                if let Some(News { news, reasons }) = self.audio.news.pop_front() {
-                    self.handle(&Input::Audio(news), &reasons, None)?;
-                }
-            }
-            Happening::ServiceHandles { run, job, fate } => self.service_handles(run, &job, &fate)?,
-            Happening::Synced { run, seq } if run == self.run => {
-                let durable = self.journal.sync(seq);
-                self.handle(&Input::Stored { seq, durable }, &[], None)?;
-            }
-            Happening::Saved { run, effect } if run == self.run => {
-                if let Effect::Save(bookmark) = effect {
-                    self.journal.save(bookmark);
-                } else {
-                    self.journal.checkpoint(&effect);
-                }
-            }
-            Happening::Loaded {
-                run,
-                slot,
-                entry,
-                attempt,
-            } if run == self.run => self.loaded(slot, entry, attempt)?,
-            Happening::Deliver { .. }
-            | Happening::NewsDue { .. }
-            | Happening::Synced { .. }
-            | Happening::Saved { .. }
-            | Happening::Loaded { .. } => {}
-            Happening::Press(press) => {
-                self.stats.count("presses");
-                self.hear()?;
-                self.handle(&Input::Press(press), &[], None)?;
-            }
-            Happening::Edge(button, contact) => {
-                self.stats.count("edges");
-                self.last_edge = Some(self.now);
-                self.hear()?;
-                let button = ButtonId(button);
-                self.handle(&Input::Edge { button, contact }, &[], None)?;
-            }
-            Happening::Net(up) => {
-                self.stats.count("net changes");
-                self.net_up = up;
-                // The interface does not always know that the network beyond it is gone.
-                if self.rng.chance(600) {
-                    self.handle(&if up { Input::LinkUp } else { Input::LinkDown }, &[], None)?;
-                }
-            }
-            Happening::Device(works) => {
-                self.stats.count("device changes");
-                self.audio.device(works, self.now);
-                self.send_news();
-            }
-            Happening::Disk(works) => {
-                self.stats.count("disk changes");
-                self.journal.disk_works = works;
-            }
-            Happening::Kill => self.kill(),
-            Happening::Shutdown => {
-                self.stats.count("shutdowns");
-                self.handle(&Input::Shutdown, &[], None)?;
-            }
-            Happening::Boot => self.boot()?,
-            Happening::Takeover(taken) => {
-                self.stats.count("takeover changes");
-                if taken {
-                    let shape = self.shape();
-                    self.service.take_stream(&shape, &mut self.rng);
-                } else {
-                    self.service.give_stream_back();
-                }
-            }
-            Happening::Lapse => {
-                self.stats.count("lapses");
-                self.service.lapse();
-            }
-            Happening::Account(linked) => {
-                self.stats.count("account changes");
-                self.service.linked = linked;
-                self.tell_account(linked);
-            }
-            Happening::Told(account) => {
-                self.told = account;
-                self.handle(&Input::Account(account), &[], None)?;
-            }
-            Happening::RefillSkips => self.service.refill_skips(),
-        }
-        Ok(())
+    /// What the virtual disk counted.
+    pub fn disk(&self) -> crate::disk::Counts {
+        self.disk.counts()
     }
 
     pub fn summary(&self) -> (u64, u64, &BTreeMap<&'static str, u64>) {

@@ -1,15 +1,17 @@
 //! The program around the core: starts, kills, inputs in, effects out.
 
+use super::storing::Opened;
 use super::{Check, Happening, Job, Telling, World};
-use crate::journal::Journal;
+use crate::ledger::Ledger;
 use crate::oracle::Seen;
 use crate::plan::{BUTTONS, Plan};
 use crate::service::Service;
 use tonearm_core::effect::{Call, Effect, Wishes};
+use tonearm_core::entry::Entry;
 use tonearm_core::event::StopReason;
-use tonearm_core::id::{EntryKey, Seq, SessionKey};
+use tonearm_core::id::{EntryKey, SessionKey};
 use tonearm_core::input::Mode;
-use tonearm_core::input::{Answer, AudioNews, Input, Press};
+use tonearm_core::input::{Answer, AudioNews, Input, Press, Verdict};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Boot, Session, Settings};
 
@@ -19,14 +21,18 @@ impl World {
             return Ok(());
         }
         self.run += 1;
-        let closing = self.journal.recover(Moment(self.now));
-        self.oracle.restart(&self.journal, closing)?;
+        self.news_under_way = 0;
+        let closing = match self.open_store()? {
+            Opened::Open(closing) => closing,
+            Opened::Ended => return Ok(()),
+        };
+        self.oracle.restart(&self.ledger, closing)?;
         note!(
             self,
             "{} ---- boot {}: {:?} {closing:?}",
             self.now,
             self.run,
-            self.journal.bookmark()
+            self.ledger.bookmark
         );
         let settings = Settings {
             behind: self.plan.behind,
@@ -40,9 +46,9 @@ impl World {
             seed: self.rng.next(),
         };
         let boot = Boot {
-            bookmark: self.journal.bookmark(),
-            next: self.journal.next(),
-            settled: self.journal.settled(),
+            bookmark: self.ledger.bookmark,
+            next: self.ledger.next(),
+            settled: self.ledger.settled(),
         };
         self.session = Some(Session::new(settings, boot, Moment(self.now)));
         self.drain(&Input::Tick, &[])?;
@@ -54,21 +60,12 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn kill(&mut self) {
-        if self.session.take().is_none() {
-            return;
-        }
-        self.stats.count("kills");
-        note!(self, "{} ---- killed", self.now);
-        self.journal.crash(&mut self.rng);
-        self.stopped();
-    }
-
     pub(super) fn stopped(&mut self) {
         self.audio.reset();
         self.run += 1;
         self.jobs.clear();
         self.worker_busy = false;
+        self.news_under_way = 0;
         self.wishes = Wishes::new();
         let off = self.rng.between(50, 20_000);
         self.enter(off, Happening::Boot);
@@ -92,9 +89,9 @@ impl World {
             return Ok(());
         }
         if *input != Input::Tick {
-            note!(self, "{} {input:?} {reasons:?}", self.now);
+            note!(self, "{} {} {reasons:?}", self.now, told(input));
         }
-        self.oracle.input(input, self.now, &self.journal)?;
+        self.oracle.input(input, self.now, &self.ledger)?;
         if let Some(session) = &mut self.session {
             session.handle(input.clone(), Moment(self.now));
         }
@@ -136,20 +133,17 @@ impl World {
             if !matches!(effect, Effect::Light(_)) {
                 note!(self, "{}     -> {}", self.now, brief(&effect));
             }
-            let seen = seen(self.now, &self.plan, (input, reasons), &self.journal, &self.service);
+            let seen = seen(self.now, &self.plan, (input, reasons), &self.ledger, &self.service);
             self.oracle.effect(&effect, &seen)?;
-            self.obey(effect, input);
+            self.obey(effect, input)?;
         }
-        let seen = seen(self.now, &self.plan, (input, reasons), &self.journal, &self.service);
+        let seen = seen(self.now, &self.plan, (input, reasons), &self.ledger, &self.service);
         if let Some(session) = &self.session {
             self.oracle.after(session, count, &seen)?;
         }
         if self.oracle.exited && self.session.take().is_some() {
             note!(self, "{} ---- left", self.now);
-            self.journal.close();
-            if !self.journal.disk_works {
-                self.journal.crash(&mut self.rng);
-            }
+            self.close_store();
             self.stopped();
         }
         self.next_job();
@@ -157,27 +151,27 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn obey(&mut self, effect: Effect, input: &Input) {
+    pub(super) fn obey(&mut self, effect: Effect, input: &Input) -> Check {
         match effect {
             Effect::Call { request, call } => {
                 self.count_call(call);
                 self.jobs.push_back(Job::Call(request, call));
             }
-            Effect::Record(event) => {
-                self.stats.events += 1;
-                self.journal.append(event);
-                let after = self.rng.between(1, 60);
-                let run = self.run;
-                self.enter(after, Happening::Synced { run, seq: event.seq });
-            }
+            Effect::Record(event) => self.record(event),
             Effect::Report { first, last } => {
                 if first < last {
                     self.stats.count("batches");
                 }
-                let records = (first.0..=last.0).filter_map(|seq| self.journal.get(Seq(seq)));
-                self.jobs.push_back(Job::Events(records.collect()));
+                match self.read_back(first, last)? {
+                    Some(events) => self.jobs.push_back(Job::Events(events)),
+                    // What cannot be read back can never be sent.
+                    None => self.deliver_now(Input::Reported {
+                        last,
+                        verdict: Verdict::Refused,
+                    }),
+                }
             }
-            Effect::Settle { seq, accepted } => self.journal.settle(seq, accepted),
+            Effect::Settle { seq, accepted } => self.settle(seq, accepted),
             Effect::Want(wishes) => self.want(wishes),
             Effect::Play { play, entry, from, .. } => {
                 let reasons = self.causes(input);
@@ -194,13 +188,26 @@ impl World {
                 let reasons = self.causes(input);
                 self.audio.silence(&reasons, self.now);
             }
-            Effect::Save(_) | Effect::Checkpoint { .. } => {
+            Effect::Save(bookmark) => {
                 let run = self.run;
                 // Writes are done in order, each in its time.
-                self.enter(20, Happening::Saved { run, effect });
+                self.enter(20, Happening::Saved { run, bookmark });
             }
+            Effect::Checkpoint { .. } => self.checkpoint(&effect),
             Effect::Volume(_) | Effect::Light(_) | Effect::Tell(_) | Effect::Exit => {}
         }
+        Ok(())
+    }
+
+    /// For this run of the program, right after what is being done.
+    fn deliver_now(&mut self, input: Input) {
+        let happening = Happening::Deliver {
+            run: self.run,
+            input,
+            learned: None,
+            frees_worker: false,
+        };
+        self.enter(0, happening);
     }
 
     fn count_call(&mut self, call: Call) {
@@ -260,7 +267,7 @@ fn seen<'a>(
     now: u64,
     plan: &'a Plan,
     (input, reasons): (&'a Input, &'a [StopReason]),
-    journal: &'a Journal,
+    ledger: &'a Ledger,
     service: &'a Service,
 ) -> Seen<'a> {
     Seen {
@@ -268,9 +275,25 @@ fn seen<'a>(
         plan,
         input,
         reasons,
-        journal,
+        ledger,
         service,
     }
+}
+
+/// An input in a line.
+fn told(input: &Input) -> String {
+    let keys = |entries: &[Entry]| {
+        let keys: Vec<String> = entries.iter().map(|entry| entry.key.0.to_string()).collect();
+        keys.join(" ")
+    };
+    if let Input::Answer { request, answer } = input {
+        return match answer {
+            Answer::Listed(entries) => format!("{request:?} listed [{}]", keys(entries)),
+            Answer::Opened { session, entries } => format!("{request:?} opened {session:?} [{}]", keys(entries)),
+            Answer::Sessions(_) | Answer::Done | Answer::Failed(_) => format!("{request:?} {answer:?}"),
+        };
+    }
+    format!("{input:?}")
 }
 
 fn brief(effect: &Effect) -> String {

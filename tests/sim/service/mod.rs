@@ -1,24 +1,57 @@
 //! A model of the playback service: it owns the queues, moves along with the events, and judges what it is sent.
 
-use std::collections::BTreeMap;
+mod judge;
 
-use crate::journal::{Journal, Record};
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ledger::Entry as Recorded;
 use crate::plan::Tier;
 use crate::rng::Rng;
 use tonearm_core::effect::Call;
 use tonearm_core::entry::{Actions, Denial, Entry, Kind, Permission};
-use tonearm_core::event::{Claim, StopReason, What};
 use tonearm_core::id::{EntryKey, SessionKey};
-use tonearm_core::input::{Answer, Elsewhere, Entries, Failure, Mode, Modes, Sounding, Verdict};
+use tonearm_core::input::{Answer, Elsewhere, Entries, Failure, Mode, Modes, Sounding};
 use tonearm_core::unit::Millis;
 
 const SKIPS: u8 = 6;
+/// Sessions that are kept; older ones are not to be had any more.
+const SESSIONS_MAX: usize = 40;
+/// Orders of one queue that are kept. The speaker is told of new ones long before so many have passed.
+const VERSIONS_MAX: usize = 60;
+/// Nothing is put into a queue as long as this.
+const QUEUE_MAX: usize = 80;
+
+/// Every order of a queue there was; the last one holds. The oldest are forgotten.
+#[derive(Debug)]
+struct Versions {
+    forgotten: usize,
+    orders: VecDeque<Vec<u32>>,
+}
+
+impl Versions {
+    fn push(&mut self, order: Vec<u32>) {
+        if self.orders.len() == VERSIONS_MAX {
+            self.orders.pop_front();
+            self.forgotten += 1;
+        }
+        self.orders.push_back(order);
+    }
+
+    fn newest(&self) -> usize {
+        self.forgotten + self.orders.len() - 1
+    }
+
+    fn since(&self, version: usize) -> impl Iterator<Item = &Vec<u32>> {
+        self.orders.iter().skip(version.saturating_sub(self.forgotten))
+    }
+}
 
 #[derive(Debug)]
 struct Queue {
     order: Vec<u32>,
-    /// Every order there was; the last one holds.
-    versions: Vec<Vec<u32>>,
+    versions: Versions,
+    /// Where it began, as it was first handed out.
+    first: Option<u32>,
     at: usize,
     looping: bool,
     ever_looped: bool,
@@ -39,8 +72,10 @@ pub struct Service {
     other: Option<(SessionKey, Sounding)>,
     /// No account is linked: everything is refused.
     pub linked: bool,
-    seen: BTreeMap<u64, Record>,
+    seen: BTreeMap<u64, Recorded>,
     last_seen: u64,
+    /// The last event that was taken, if it is a start.
+    open: Option<u64>,
     pub processed: u64,
     pub repeats: u64,
 }
@@ -68,6 +103,7 @@ impl Service {
             linked: true,
             seen: BTreeMap::new(),
             last_seen: 0,
+            open: None,
             processed: 0,
             repeats: 0,
         }
@@ -78,7 +114,31 @@ impl Service {
     }
 
     pub fn length_ms(&self, entry: EntryKey) -> u64 {
-        self.kinds[&entry.0].1
+        self.kinds.get(&entry.0).map_or(180_000, |(_, length)| *length)
+    }
+
+    /// Somebody else puts something at the end of the queue that this speaker plays from.
+    pub fn edit(&mut self, shape: &Shape, rng: &mut Rng) {
+        let own = self.queues.keys().rev().map(|key| SessionKey(*key));
+        if let Some(session) = own.into_iter().find(|session| !self.is_foreign(*session)) {
+            self.put(session, usize::MAX, shape, rng);
+        }
+    }
+
+    /// The newest event that was taken.
+    pub fn last_seen(&self) -> u64 {
+        self.last_seen
+    }
+
+    /// Forgets events before this one.
+    pub fn prune(&mut self, uid: u64) {
+        self.seen = self.seen.split_off(&uid);
+    }
+
+    /// How many things it keeps.
+    pub fn len(&self) -> usize {
+        let orders: usize = self.queues.values().map(|queue| queue.versions.orders.len()).sum();
+        self.seen.len() + self.kinds.len() + orders
     }
 
     pub fn has_seen(&self, uid: u64) -> bool {
@@ -86,12 +146,12 @@ impl Service {
     }
 
     pub fn is_ad(&self, entry: EntryKey) -> bool {
-        self.kinds[&entry.0].0 == Kind::Ad
+        self.kinds.get(&entry.0).is_some_and(|(kind, _)| *kind == Kind::Ad)
     }
 
     /// Which order of the queue is the newest; what a client does may still follow from an older one.
     pub fn version(&self, session: SessionKey) -> usize {
-        self.queues.get(&session.0).map_or(0, |queue| queue.versions.len() - 1)
+        self.queues.get(&session.0).map_or(0, |queue| queue.versions.newest())
     }
 
     /// Another device plays something of its own.
@@ -182,115 +242,6 @@ impl Service {
         }
     }
 
-    /// Takes events that came in one piece, all of them or none. `Err`: they should not have been sent.
-    pub fn events(
-        &mut self,
-        records: &[Record],
-        journal: &Journal,
-        shape: &Shape,
-        rng: &mut Rng,
-    ) -> Result<Verdict, String> {
-        if !self.linked {
-            return Ok(Verdict::Failed(Failure::Unauthorised));
-        }
-        let mut taken = self.taken;
-        for record in records {
-            let known = self.seen.contains_key(&record.uid);
-            let claims = record.event.claim == Claim::TakesOver;
-            let start = matches!(record.event.what, What::Start { .. });
-            if taken && !claims && !known && (start || shape.strict) {
-                return Ok(Verdict::Failed(Failure::TakenOver));
-            }
-            taken &= !claims;
-        }
-        for record in records {
-            self.event(*record, journal, shape, rng)?;
-        }
-        Ok(Verdict::Accepted)
-    }
-
-    /// Takes one event. `Err`: it should not have been sent.
-    fn event(&mut self, record: Record, journal: &Journal, shape: &Shape, rng: &mut Rng) -> Result<(), String> {
-        if let Some(first) = self.seen.get(&record.uid) {
-            if first.event != record.event {
-                return Err(format!("event {:?} was repeated with other contents", record.event.seq));
-            }
-            if !journal.repeatable.contains(&record.uid) {
-                return Err(format!(
-                    "event {:?} was sent again although its answer arrived",
-                    record.event.seq
-                ));
-            }
-            self.repeats += 1;
-            return Ok(());
-        }
-        if record.uid < self.last_seen && journal.repeatable.contains(&record.uid) {
-            // It was refused, and a kill made the speaker forget that.
-            self.seen.insert(record.uid, record);
-            return Ok(());
-        }
-        if record.uid < self.last_seen {
-            return Err(format!("event {:?} came after a later one", record.event.seq));
-        }
-        let expected = (self.last_seen + 1..record.uid)
-            .find(|uid| !journal.lost.contains(uid) && !journal.set_aside.contains(uid));
-        if let Some(missing) = expected {
-            return Err(format!(
-                "event with uid {missing} was passed over by {:?}",
-                record.event.seq
-            ));
-        }
-        let event = record.event;
-        if event.claim == Claim::TakesOver {
-            self.give_stream_back();
-            if self.is_foreign(event.session) {
-                self.other = None;
-            }
-        }
-        self.seen.insert(record.uid, record);
-        self.last_seen = record.uid;
-        self.processed += 1;
-        match event.what {
-            What::Start { .. } => self.started(event.session, event.entry, shape, rng)?,
-            What::Stop { reason, .. } => self.stopped(event.entry, reason)?,
-        }
-        Ok(())
-    }
-
-    fn started(&mut self, session: SessionKey, entry: EntryKey, shape: &Shape, rng: &mut Rng) -> Result<(), String> {
-        let Some(queue) = self.queues.get_mut(&session.0) else {
-            return Err(format!("start in the unknown session {session:?}"));
-        };
-        let Some(at) = queue.order.iter().position(|key| *key == entry.0) else {
-            return Err(format!("{entry:?} is not of {session:?}"));
-        };
-        queue.at = at;
-        if self.tier == Tier::Free && rng.chance(shape.injected) {
-            self.last_entry += 1;
-            let key = self.last_entry;
-            self.kinds.insert(key, (Kind::Ad, rng.between(500, 15_000)));
-            queue.order.insert(at + 1, key);
-            queue.versions.push(queue.order.clone());
-        }
-        Ok(())
-    }
-
-    fn stopped(&mut self, entry: EntryKey, reason: StopReason) -> Result<(), String> {
-        if reason != StopReason::UserNext {
-            return Ok(());
-        }
-        if self.is_ad(entry) {
-            return Err(format!("the advertisement {entry:?} was skipped"));
-        }
-        if self.tier != Tier::Unlimited {
-            if self.skips_left == 0 {
-                return Err(format!("{entry:?} was skipped beyond the limit"));
-            }
-            self.skips_left -= 1;
-        }
-        Ok(())
-    }
-
     /// Whether `to` may have started after `from` with so many presses in between, in any order of the queue since `version`.
     pub fn may_follow(
         &self,
@@ -306,7 +257,7 @@ impl Service {
         let (forward_max, back_max) = (presses.0 + 1, if presses.1 == 0 { 0 } else { presses.1 + 1 });
         // Going back leads along what was played, whatever became of the order since.
         let known = if back_max > 0 { 0 } else { version };
-        queue.versions.iter().skip(known).any(|order| {
+        queue.versions.since(known).any(|order| {
             let find = |entry: EntryKey| order.iter().position(|key| *key == entry.0);
             let (Some(a), Some(b)) = (find(from), find(to)) else {
                 return false;
@@ -333,8 +284,7 @@ impl Service {
 
     /// Where the queue of a session begins, as it was first handed out.
     pub fn first(&self, session: SessionKey) -> Option<EntryKey> {
-        let first = self.queues.get(&session.0)?.versions.first()?.first()?;
-        Some(EntryKey(*first))
+        self.queues.get(&session.0)?.first.map(EntryKey)
     }
 
     /// Where the service believes playing is.
@@ -359,7 +309,11 @@ impl Service {
             order.push(self.last_entry);
         }
         let queue = Queue {
-            versions: vec![order.clone()],
+            versions: Versions {
+                forgotten: 0,
+                orders: VecDeque::from([order.clone()]),
+            },
+            first: order.first().copied(),
             order,
             at: 0,
             looping: false,
@@ -371,6 +325,13 @@ impl Service {
             return Answer::Failed(Failure::Garbled);
         };
         self.queues.insert(key, queue);
+        if self.queues.len() > SESSIONS_MAX
+            && let Some((_, old)) = self.queues.pop_first()
+        {
+            for key in old.order {
+                self.kinds.remove(&key);
+            }
+        }
         let session = SessionKey(key);
         Answer::Opened { session, entries }
     }
@@ -399,6 +360,13 @@ impl Service {
         let key = self.last_entry;
         let length = rng.between(shape.entry_ms.0, shape.entry_ms.1);
         self.kinds.insert(key, (Kind::Track, length));
+        if self
+            .queues
+            .get(&session.0)
+            .is_some_and(|queue| queue.order.len() >= QUEUE_MAX)
+        {
+            return Answer::Failed(Failure::Refused);
+        }
         self.change(session, |queue| {
             let at = queue.at.saturating_add(behind).min(queue.order.len());
             queue.order.insert(at, key);
