@@ -66,5 +66,5 @@ mod simulation_tests;
 mod worker_tests;
 
 pub use listing::list;
-pub use record::{Boot, Checkpoint, Outcome, Record, Recovered};
+pub use record::{Boot, Checkpoint, Outcome, Record, Recovered, ZONE_UNKNOWN};
 pub use worker::{Journal, Oldest, Stored};
