@@ -28,7 +28,7 @@ done
 kinds='--net --mount'
 if [ "$(id -u)" != 0 ]; then kinds="$kinds --user --map-root-user"; fi
 # shellcheck disable=SC2086 # a list of options, split on purpose
-why=$(unshare $kinds sh -c 'ip link add a type veth peer name b && ip link delete a && nft "table inet t { }" &&
+why=$(unshare $kinds sh -c 'ip link add name here type veth peer name there && ip link delete here && nft "table inet t { }" &&
     mount --bind /dev/null /etc/hosts' 2>&1) || not_run "no right to make a network of its own here: $why"
 
 cargo test --locked --test net --no-run

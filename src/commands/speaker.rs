@@ -46,7 +46,7 @@ pub struct Speaker {
     /// Where presses from elsewhere go, and the request to leave.
     pub post: Post,
     buttons: Buttons,
-    /// `None`: the kernel does not tell.
+    /// `None`: the kernel does not tell, or it does not matter.
     network: Option<Network>,
     asks: mpsc::Sender<page::Ask>,
 }
@@ -98,8 +98,10 @@ impl Speaker {
         let edges = post.clone();
         let edges: buttons::News = Arc::new(move |button, contact| edges.send(News::Edge(button, contact)));
         let buttons = Buttons::watch(&board.buttons, &edges);
-        let network = Network::watch(post.callback(News::Network));
-        let network = network.inspect_err(|error| log::warn!("{error}")).ok();
+        // Where the service is on this very machine, a pulled cable is no news.
+        let network = (!service::is_here(&config.service.base_url))
+            .then(|| Network::watch(post.callback(News::Network)))
+            .and_then(|network| network.inspect_err(|error| log::warn!("{error}")).ok());
 
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),

@@ -21,8 +21,10 @@ const REQUEST_DUMP: u16 = 0x1 | 0x300;
 
 const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
-/// There is a carrier, and the driver lets packets through.
-const IFF_RUNNING: u32 = 0x40;
+/// There is a carrier. `IFF_RUNNING` says the same, up to a second later.
+const IFF_LOWER_UP: u32 = 0x1_0000;
+/// There is one, but nobody may use it yet: a radio network that has not let the speaker in.
+const IFF_DORMANT: u32 = 0x2_0000;
 /// Addresses of this scope and above do not leave the wire or this machine.
 const RT_SCOPE_LINK: u8 = 253;
 const IFA_ADDRESS: u16 = 1;
@@ -113,10 +115,10 @@ pub fn read(mut bytes: &[u8], take: &mut impl FnMut(Found)) -> io::Result<bool> 
 
 fn link(body: &[u8]) -> Option<Found> {
     let (index, flags) = (u32_at(body, 4)?, u32_at(body, 8)?);
-    let needed = IFF_UP | IFF_RUNNING;
+    let needed = IFF_UP | IFF_LOWER_UP;
     Some(Found::Link {
         index,
-        is_live: flags & (needed | IFF_LOOPBACK) == needed,
+        is_live: flags & (needed | IFF_LOOPBACK | IFF_DORMANT) == needed,
     })
 }
 
@@ -215,10 +217,11 @@ mod tests {
                     is_live: true,
                 }]
         };
-        assert!(is_live(IFF_UP | IFF_RUNNING));
+        assert!(is_live(IFF_UP | IFF_LOWER_UP));
         assert!(!is_live(IFF_UP), "no carrier");
-        assert!(!is_live(IFF_RUNNING), "switched off");
-        assert!(!is_live(IFF_UP | IFF_RUNNING | IFF_LOOPBACK));
+        assert!(!is_live(IFF_LOWER_UP), "switched off");
+        assert!(!is_live(IFF_UP | IFF_LOWER_UP | IFF_DORMANT), "not let in yet");
+        assert!(!is_live(IFF_UP | IFF_LOWER_UP | IFF_LOOPBACK));
     }
 
     #[test]

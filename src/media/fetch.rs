@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tonearm_core::input::MediaFault;
-use ureq::http::{Request, Response, Uri, header};
+use ureq::http::{Request, Response, header};
 use ureq::{Agent, Error, ResponseExt};
 
 use super::answer::{self, Head};
@@ -220,9 +220,8 @@ pub fn ask(order: &Order, agent: &Agent) -> Result<Response<ureq::Body>, Outcome
 
 /// What a request without an answer leads to: trouble, unless the address itself is no good.
 fn outcome_of(order: &Order, error: &Error) -> Outcome {
-    let lost = matches!(error, Error::TooManyRedirects | Error::RedirectFailed);
-    let led_astray = lost && portal::is_open(&order.url, &Uri::default());
-    if (lost && !led_astray) || matches!(error, Error::BadUri(_) | Error::Http(_)) {
+    let astray = matches!(error, Error::TooManyRedirects | Error::RedirectFailed) && !portal::is_clear_url(&order.url);
+    if astray || matches!(error, Error::BadUri(_) | Error::Http(_)) {
         Outcome::Fault(MediaFault::Unplayable, error.to_string())
     } else {
         Outcome::Trouble(error.to_string(), None)

@@ -26,9 +26,14 @@ pub fn is_foreign_text(asked: &str, answered: &str, beginning: &[u8]) -> bool {
 }
 
 /// Whether somebody in between may have written what came: it went in the clear at its beginning or at its end.
-pub fn is_open(asked: &str, answered: &Uri) -> bool {
-    let asked: Result<Uri, _> = asked.parse();
-    asked.is_ok_and(|asked| is_clear(&asked)) || is_clear(answered)
+fn is_open(asked: &str, answered: &Uri) -> bool {
+    is_clear_url(asked) || is_clear(answered)
+}
+
+/// Whether a request to this address can be answered by anybody in between.
+pub fn is_clear_url(url: &str) -> bool {
+    let uri: Result<Uri, _> = url.parse();
+    uri.is_ok_and(|uri| is_clear(&uri))
 }
 
 fn is_clear(uri: &Uri) -> bool {

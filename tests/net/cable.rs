@@ -96,10 +96,14 @@ impl Cable {
     /// Every packet is lost on its way, and nobody is told; or none is.
     pub fn lose_packets(&self, are_lost: bool) {
         if are_lost {
-            let rules = "table inet lossy { \
-                chain in { type filter hook input priority 0; iifname here drop; } \
-                chain out { type filter hook output priority 0; oifname here drop; } }";
-            run(&["nft", rules]);
+            let chain =
+                |name, way| format!("chain {name} {{ type filter hook {name}put priority 0; {way} here drop; }};");
+            let rules = format!(
+                "table inet lossy {{ {} {} }}",
+                chain("in", "iifname"),
+                chain("out", "oifname")
+            );
+            run(&["nft", &rules]);
         } else {
             run(&["nft", "delete table inet lossy"]);
         }
