@@ -3,38 +3,59 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// A query's head: identity, flags, four counts.
 const HEAD_BYTES: usize = 12;
 const TYPE_A: [u8; 2] = [0, 1];
 
-/// The server. It listens until the process ends.
+/// How often it looks whether it is still needed.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The server. It listens until it is dropped.
 pub struct Names {
     is_silent: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Names {
     /// Listens at `address`, which it also answers with.
     pub fn serve(address: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind((address, 53)).unwrap();
-        let is_silent = Arc::new(AtomicBool::new(false));
-        let hushed = Arc::clone(&is_silent);
-        thread::spawn(move || {
+        socket.set_read_timeout(Some(LOOK_EVERY)).unwrap();
+        let (is_silent, is_over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (hushed, over) = (Arc::clone(&is_silent), Arc::clone(&is_over));
+        let thread = thread::spawn(move || {
             let mut query = [0; 512];
-            while let Ok((length, from)) = socket.recv_from(&mut query) {
+            while !over.load(Ordering::Acquire) {
+                let Ok((length, from)) = socket.recv_from(&mut query) else {
+                    continue;
+                };
                 let reply = reply(&query[..length], address).filter(|_| !hushed.load(Ordering::Acquire));
                 if let Some(reply) = reply {
                     drop(socket.send_to(&reply, from));
                 }
             }
         });
-        Self { is_silent }
+        Self {
+            is_silent,
+            is_over,
+            thread: Some(thread),
+        }
     }
 
     /// From now on it answers nothing, or does again.
     pub fn be_silent(&self, is_silent: bool) {
         self.is_silent.store(is_silent, Ordering::Release);
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }
 
