@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep sim mutants-sim hour lead kill-test format
+.PHONY: help setup setup-test setup-bench setup-net demo test net-test lint bench bench-audio fuzz sweep sim mutants-sim hour lead kill-test format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ setup-test:
 
 setup-bench:
 	@scripts/setup.sh bench
+
+setup-net:
+	@scripts/setup.sh net
 
 demo: setup ## build and play: the speaker and a local playback service in one program
 	cargo build $(CARGO_FLAGS) --release
@@ -45,6 +48,10 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 		echo "cargo test $(CARGO_FLAGS) --all-targets"; \
 		cargo test $(CARGO_FLAGS) --all-targets; \
 	fi
+	@scripts/net-test.sh short
+
+net-test: setup-test setup-net ## the program over a real network that fails: cables, lost packets, names (needs root or user namespaces)
+	scripts/net-test.sh
 
 bench: setup ## what a playing speaker costs: memory, wake-ups, disk, time from press to sound
 	cargo bench $(CARGO_FLAGS) --bench footprint

@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh          what `make demo` needs
 #   scripts/setup.sh test     what `make test` needs as well: clippy and rustfmt
+#   scripts/setup.sh net      what `make net-test` needs: tools for network namespaces and packet filters
 #   scripts/setup.sh bench    what `make bench-audio` needs as well: encoders, and the players to compare with
 #
 # Packages: root just installs; others are asked when a terminal is there. YES=1 answers every question with yes.
@@ -54,6 +55,14 @@ if [ "${1:-}" = bench ]; then
     done
     for peer in mpd mpv mpg123 valgrind; do
         has "$peer" || peers="$peers${peers:+ }$peer"
+    done
+fi
+
+if [ "${1:-}" = net ]; then
+    # Tools of the administrator are not on everybody's path.
+    PATH=$PATH:/usr/sbin:/sbin
+    for pair in ip:iproute2 nft:nftables unshare:util-linux mount:mount; do
+        has "${pair%%:*}" || need "${pair#*:}"
     done
 fi
 

@@ -8,7 +8,8 @@
 use std::fmt;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -127,6 +128,16 @@ impl Tls {
         Agent::with_parts(config, connector, DefaultResolver::default())
     }
 
+    /// The connections of one client that are encrypted this way.
+    pub fn connections(&self, config: Config) -> Connections {
+        Connections(Arc::new(Lines {
+            agent: Mutex::new(self.agent(config.clone())),
+            tls: self.clone(),
+            config,
+            closed: AtomicBool::new(false),
+        }))
+    }
+
     /// Whether a connection failed because this device does not know what time it is.
     pub fn blames_clock(&self, error: &ureq::Error) -> bool {
         let ureq::Error::Other(inner) = error else {
@@ -136,6 +147,49 @@ impl Tls {
             return false;
         };
         is_about_time(source) && (self.clock)().is_wrong()
+    }
+}
+
+/// The connections of one client, which can be dropped from any thread: those that went over a link that is gone are
+/// dead, and nobody would tell. Clones share them.
+#[derive(Clone)]
+pub struct Connections(Arc<Lines>);
+
+struct Lines {
+    agent: Mutex<Agent>,
+    tls: Tls,
+    config: Config,
+    closed: AtomicBool,
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connections")
+    }
+}
+
+impl Connections {
+    /// Makes the requests from here on.
+    pub fn agent(&self) -> Agent {
+        self.0.agent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the request under way with an error and forgets idle connections: the next request connects anew.
+    pub fn renew(&self) {
+        if self.0.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let fresh = self.0.tls.agent(self.0.config.clone());
+        let mut agent = self.0.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *agent, fresh);
+        drop(agent);
+        old.shutdown();
+    }
+
+    /// Ends the request under way with an error, and every later one.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.agent().shutdown();
     }
 }
 

@@ -2,17 +2,14 @@
 
 use tonearm_core::Effect;
 use tonearm_core::effect::{Call, Wishes};
-use tonearm_core::event::Event;
 use tonearm_core::id::{EntryKey, RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
-use tonearm_core::unit::Moment;
 
-use super::translate::Stamp;
 use super::{App, Exit, opened, presence, translate};
 use crate::audio::{HeadKey, Preparation, Source};
 use crate::cdm::Terms;
-use crate::device::clock::{self, Trust};
-use crate::journal::{Checkpoint, Found, Outcome, Record};
+use crate::device::clock;
+use crate::journal::{Checkpoint, Found, Outcome};
 use crate::media::Item;
 use crate::service::EventReport;
 
@@ -93,20 +90,12 @@ impl App {
         }
     }
 
-    fn record(&mut self, event: &Event) {
-        let reading = self.calendar.read();
-        self.note_clock(&reading);
-        let wall_ms = reading.wall_ms_of(event.at);
-        let stamp = Stamp {
-            boot: self.boot,
-            wall_ms: (reading.trust == Trust::Synchronised).then_some(wall_ms),
-            zone_minutes: clock::zone_minutes(wall_ms),
-        };
-        let record = translate::record(event, stamp, &self.catalogue);
-        self.adapters.journal.append(record);
-    }
-
     fn report(&mut self, first: Seq, last: Seq) {
+        let undated = self.backlog.first();
+        if self.timing.is_waiting() && undated.is_some_and(|undated| undated <= last) {
+            // Ordered before the session heard that the clock is awaited.
+            return self.unreported(last, Verdict::Failed(Failure::Busy { retry_after: None }));
+        }
         let mut events = Vec::new();
         for seq in first.0..=last.0 {
             match self.adapters.journal.read(Seq(seq)) {
@@ -133,33 +122,6 @@ impl App {
     pub(super) fn report_held(&mut self) {
         if let Some((first, last)) = self.held.take() {
             self.report(first, last);
-        }
-    }
-
-    /// A stored event as it is reported.
-    fn dated(&mut self, record: Record) -> EventReport {
-        let wall_ms = record.wall_ms.unwrap_or_else(|| self.likely_wall_ms(&record));
-        translate::report(record, wall_ms)
-    }
-
-    /// Once the clock is known to be right, earlier events of this boot get their true time, too.
-    fn note_clock(&mut self, reading: &clock::Reading) {
-        if self.clock == Trust::Doubtful && reading.trust == Trust::Synchronised {
-            self.clock = Trust::Synchronised;
-            self.adapters
-                .journal
-                .clock_known(self.boot, reading.wall_ms_of(Moment(0)));
-        }
-    }
-
-    /// The wall-clock time of an event whose boot never knew it. Of this boot: by the clock as it stands now. Of an
-    /// earlier one only that it is past, so: now.
-    fn likely_wall_ms(&mut self, record: &Record) -> i64 {
-        let reading = self.calendar.read();
-        if record.boot == self.boot {
-            reading.wall_ms_of(record.at)
-        } else {
-            reading.wall_ms
         }
     }
 

@@ -4,11 +4,14 @@
 
 mod account;
 pub mod catalogue;
+pub mod dating;
 mod dispatch;
 mod look;
 mod metrics;
+mod moments;
 mod opened;
 mod presence;
+mod timing;
 pub mod translate;
 mod words;
 
@@ -25,15 +28,18 @@ use tonearm_core::{Effect, Input, Reach, Session};
 
 use crate::audio::{Chime, Engine, urge};
 use crate::cdm::Licences;
-use crate::device::clock::{self, Trust};
+use crate::device::clock;
 use crate::device::lights::Lights;
+use crate::device::network;
 use crate::journal::{self, Journal};
 use crate::media::{self, Library};
 use crate::page::{self, Ask, Status};
 use crate::service::{self, Service};
 use crate::state::StateWriter;
 use catalogue::Catalogue;
+use dating::Backlog;
 use look::Look;
+use timing::Timing;
 use words::Words;
 
 /// News that may wait for the loop. It takes microseconds to handle one, and the busiest source (a held
@@ -61,6 +67,8 @@ pub enum News {
     Audio(AudioNews),
     /// The journal.
     Stored(journal::Stored),
+    /// The network interfaces.
+    Network(network::News),
     /// Leave.
     Shutdown,
 }
@@ -140,8 +148,12 @@ pub struct App {
     boot: journal::Boot,
     /// Dates events.
     calendar: clock::Calendar,
-    /// Whether the journal knows what time it is in this boot.
-    clock: Trust,
+    /// The wait for the clock.
+    timing: Timing,
+    /// Events of earlier runs without a date.
+    backlog: Backlog,
+    /// Number of the first event of this run.
+    next: Seq,
     /// Whether the service answered when last looked at.
     reach: Reach,
     /// How signing in stands.
@@ -174,6 +186,12 @@ pub struct Parts {
     pub device: String,
     /// This boot.
     pub boot: journal::Boot,
+    /// Events of earlier runs without a date.
+    pub backlog: Backlog,
+    /// Number of the first event of this run.
+    pub next: Seq,
+    /// Spreads what a fleet asks at the same time.
+    pub seed: u64,
 }
 
 impl App {
@@ -187,7 +205,12 @@ impl App {
             asks,
             device,
             boot,
+            backlog,
+            next,
+            seed,
         } = parts;
+        let mut timing = Timing::new(seed);
+        timing.wait(clock::now());
         Self {
             session,
             catalogue,
@@ -204,7 +227,9 @@ impl App {
             held: None,
             boot,
             calendar: clock::Calendar::default(),
-            clock: Trust::Doubtful,
+            timing,
+            backlog,
+            next,
             reach: Reach::Up,
             standing: account::Standing::default(),
             alarm: None,
@@ -217,8 +242,12 @@ impl App {
         // Only now: threads take over the niceness of whoever starts them, and all others are there.
         urge(NICENESS);
         self.carry_out();
+        self.begin_timing();
         while self.exit == Exit::No {
-            let deadlines = [self.session.deadline(), self.words.until()];
+            while let Some(input) = self.own.pop() {
+                self.handle(input);
+            }
+            let deadlines = [self.session.deadline(), self.words.until(), self.timing.deadline()];
             let deadline = deadlines.into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -226,6 +255,7 @@ impl App {
                 Some(ask) = self.asks.recv() => self.reply(ask),
                 () = until(deadline) => self.handle(Input::Tick),
             }
+            self.look_at_clock();
             while let Some(input) = self.own.pop() {
                 self.handle(input);
             }
@@ -256,6 +286,10 @@ impl App {
                 log::info!("the service says: {said}");
                 return self.words.said(said, clock::now());
             }
+            News::Service(service::News::Time { date_s, took }) => {
+                return self.timing.answered(date_s, took, clock::now());
+            }
+            News::Service(service::News::Answered { request, .. }) if request == moments::REQUEST => return,
             News::Service(service::News::Answered { request, result }) if request == look::REQUEST => {
                 return self.looked(result);
             }
@@ -272,6 +306,7 @@ impl App {
                 }
             }
             News::Account(news) => return self.account_news(news),
+            News::Network(news) => return self.network_news(news),
             News::Shutdown => Input::Shutdown,
         };
         self.handle(input);
@@ -296,11 +331,41 @@ impl App {
         }
         let reach = self.session.view(now).reach;
         if reach == Reach::Up && self.reach == Reach::Down {
-            // The network is back: media need not wait for their own back-off.
-            self.adapters.library.retry_now();
-            self.adapters.licences.retry_now();
+            self.retry_now();
         }
         self.reach = reach;
+    }
+
+    /// The way out changed. What went over a way that is gone is dead, although nobody says so: it is given up at once.
+    fn network_news(&mut self, news: network::News) {
+        match news {
+            network::News::Down | network::News::Moved => {
+                self.adapters.service.reconnect();
+                self.adapters.library.reconnect();
+                self.adapters.licences.reconnect();
+                if let Some(account) = &self.adapters.account {
+                    account.reconnect();
+                }
+            }
+            network::News::Up => {}
+        }
+        match news {
+            network::News::Down => self.handle(Input::LinkDown),
+            network::News::Up | network::News::Moved => {
+                self.timing.link_is_up(clock::now());
+                self.handle(Input::LinkUp);
+                self.retry_now();
+            }
+        }
+    }
+
+    /// The network is back: nobody need wait for the end of a back-off.
+    fn retry_now(&self) {
+        self.adapters.library.retry_now();
+        self.adapters.licences.retry_now();
+        if let Some(account) = &self.adapters.account {
+            account.retry_now();
+        }
     }
 
     fn carry_out(&mut self) {

@@ -84,6 +84,9 @@ pub(super) fn told(notice: Notice) -> String {
         Notice::Refused(refusal) => format!("a press was refused: {}", Reason::from(refusal).text),
         Notice::VolumeEnd => "the volume is at its end".to_owned(),
         Notice::QueueEnded => "the queue ends here".to_owned(),
+        Notice::RanDry => {
+            "what was loaded is played, and nobody can be reached for more; it goes on by itself".to_owned()
+        }
         Notice::TakenOver => "another device took over the stream".to_owned(),
         Notice::Linked => "an account is linked".to_owned(),
         Notice::Unlinked => "the account is not linked any more".to_owned(),
@@ -94,7 +97,7 @@ pub(super) fn told(notice: Notice) -> String {
 /// A notice as a sound: there is no screen.
 pub(super) fn sounded(notice: Notice) -> Chime {
     match notice {
-        Notice::Refused(Refusal::NoNetwork) => Chime::Offline,
+        Notice::Refused(Refusal::NoNetwork) | Notice::RanDry => Chime::Offline,
         Notice::Refused(Refusal::Denied(_) | Refusal::NothingPlaying | Refusal::NoSuchPreset | Refusal::Leaving) => {
             Chime::Refused
         }

@@ -123,6 +123,11 @@ impl Licences {
         self.office.retry_now();
     }
 
+    /// The way out is another one: a request under way is given up, and tried again.
+    pub fn reconnect(&self) {
+        self.office.reconnect();
+    }
+
     /// Ends everything: requests are cut short, keys are forgotten.
     pub fn close(self) {
         drop(self);

@@ -8,7 +8,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tonearm_core::unit::{Millis, Moment};
-use ureq::Agent;
 
 use super::Settings;
 use super::clear_key::ClearKey;
@@ -18,6 +17,7 @@ use super::module::{Cdm, CdmError, Grant, Init, Secret, SessionId};
 use super::post::{self, Outcome, Patience, post};
 use super::terms::Terms;
 use crate::keys::{DecryptError, Encryption, KeyId, KeyState, Protection};
+use crate::tls::Connections;
 
 /// What was asked and what came of it, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Office {
     work: Condvar,
     clear_key: ClearKey,
     external: Option<External>,
-    agent: Agent,
+    connections: Connections,
     tally: Tally,
     began: Instant,
 }
@@ -80,7 +80,7 @@ impl Office {
             work: Condvar::new(),
             clear_key: ClearKey::default(),
             external: settings.socket.map(|socket| External::new(socket, external)),
-            agent: post::agent(&settings.tls, patience),
+            connections: post::connections(&settings.tls, patience),
             tally: Tally::default(),
             began: Instant::now(),
         }
@@ -165,11 +165,16 @@ impl Office {
         self.work.notify_all();
     }
 
+    /// The way out is another one: a request under way is given up.
+    pub fn reconnect(&self) {
+        self.connections.renew();
+    }
+
     /// Ends the thread, and what it waits for.
     pub fn close(&self) {
         self.lock().closing = true;
         self.work.notify_all();
-        self.agent.clone().shutdown();
+        self.connections.close();
         if let Some(external) = &self.external {
             external.hang_up();
         }
@@ -231,7 +236,7 @@ impl Office {
             Err(error) => return error.into(),
         };
         self.tally.asked.fetch_add(1, Ordering::Relaxed);
-        let outcome = post(&self.agent, &ask.terms, module.media_type(), &challenge);
+        let outcome = post(&self.connections.agent(), &ask.terms, module.media_type(), &challenge);
         let ending = match outcome {
             Outcome::Licence(licence) => match module.update(session, &licence) {
                 Ok(grant) => return Ending::Granted(session, grant),

@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 
 use super::module::Secret;
 use super::terms::Terms;
-use crate::tls::Tls;
+use crate::tls::{Connections, Tls};
 
 /// A licence: some KiB. Ten times that is no licence.
 const LICENCE_BYTES_MAX: u64 = 64 * 1024;
@@ -64,8 +64,8 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(4),
-            // Three tries fit into a lead of 30 s.
-            whole: Duration::from_secs(8),
+            // Three tries fit into a lead of 30 s, and a dead link is noticed in 8 s.
+            whole: Duration::from_millis(7_500),
         }
     }
 }
@@ -82,8 +82,8 @@ pub enum Outcome {
 }
 
 /// A client for licence servers, without a proxy and without redirects of its own.
-pub fn agent(tls: &Tls, patience: Patience) -> Agent {
-    tls.agent(
+pub fn connections(tls: &Tls, patience: Patience) -> Connections {
+    tls.connections(
         Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -141,15 +141,32 @@ fn exchange(agent: &Agent, uri: &Uri, headers: &HeaderMap, challenge: &Secret) -
         let wait = response.headers().get(header::RETRY_AFTER);
         return Ok(Reply::Outcome(meaning(status, wait)));
     }
+    let kind = response.headers().get(header::CONTENT_TYPE).cloned();
     let body = response
         .body_mut()
         .with_config()
         .limit(LICENCE_BYTES_MAX)
         .read_to_vec()?;
+    if is_page(kind.as_ref(), &body) {
+        let text = "a page came instead of a licence, perhaps the log-in page of this network";
+        return Ok(Reply::Outcome(Outcome::Trouble(text.to_owned(), Millis::ZERO)));
+    }
     Ok(Reply::Outcome(match licence(Secret::new(body)) {
         Ok(licence) => Outcome::Licence(licence),
         Err(reason) => Outcome::Refused(reason.to_owned()),
     }))
+}
+
+/// Whether the answer is a page for people: somebody stands between here and the licence server.
+fn is_page(kind: Option<&HeaderValue>, body: &[u8]) -> bool {
+    let is_html = |kind: &HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
+    let start: Vec<u8> = body
+        .trim_ascii_start()
+        .iter()
+        .take(14)
+        .map(u8::to_ascii_lowercase)
+        .collect();
+    kind.is_some_and(is_html) || start == b"<!doctype html" || start.starts_with(b"<html")
 }
 
 /// What a status that brings no licence means.

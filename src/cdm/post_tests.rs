@@ -18,7 +18,7 @@ fn terms(url: String) -> Terms {
 }
 
 fn ask(server: &Server) -> Outcome {
-    let agent = agent(&crate::tls::fixture::believing(), Patience::default());
+    let agent = connections(&crate::tls::fixture::believing(), Patience::default()).agent();
     let media_type = "application/octet-stream";
     post(
         &agent,
@@ -120,7 +120,7 @@ fn refusals_are_final_and_trouble_is_not() {
 #[test]
 fn nobody_there_and_a_cut_answer_are_trouble() {
     let gone = answering(200, &[], b"").url("/");
-    let agent = agent(&crate::tls::fixture::believing(), Patience::default());
+    let agent = connections(&crate::tls::fixture::believing(), Patience::default()).agent();
     let outcome = post(&agent, &terms(gone), "a/b", &Secret::default());
     assert!(matches!(outcome, Outcome::Trouble(..)), "{outcome:?}");
     let cut = Server::start(|_: &Request, wire: &Wire<'_>| {
@@ -138,7 +138,7 @@ fn a_server_that_stalls_is_given_up() {
         whole: Duration::from_millis(100),
         ..Patience::default()
     };
-    let agent = agent(&crate::tls::fixture::believing(), patience);
+    let agent = connections(&crate::tls::fixture::believing(), patience).agent();
     let outcome = post(&agent, &terms(server.url("/")), "a/b", &Secret::default());
     assert!(matches!(outcome, Outcome::Trouble(..)), "{outcome:?}");
 }
@@ -206,4 +206,27 @@ fn a_header_that_cannot_be_sent_is_named_without_its_value() {
         refusal.contains("x-broken") && !refusal.contains("topsecret"),
         "{refusal}"
     );
+}
+
+#[test]
+fn a_log_in_page_is_no_licence_and_no_refusal() {
+    let pages = [
+        answering(200, &[("content-type", "text/html; charset=utf-8")], b"log in"),
+        answering(200, &[], b"\n<!DOCTYPE html><p>Welcome to our hotel"),
+        answering(511, &[], b"<html>log in first"),
+    ];
+    for page in &pages {
+        let outcome = ask(page);
+        assert!(matches!(outcome, Outcome::Trouble(..)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_found_and_a_certificate_of_somebody_in_between_are_trouble() {
+    let agent = connections(&crate::tls::fixture::believing(), Patience::default()).agent();
+    let server = crate::tls::fixture::Server::start("localhost", crate::tls::fixture::Valid::Always);
+    for url in ["https://licence.invalid/".to_owned(), server.url()] {
+        let outcome = post(&agent, &terms(url), "a/b", &Secret::default());
+        assert!(matches!(outcome, Outcome::Trouble(..)), "{outcome:?}");
+    }
 }

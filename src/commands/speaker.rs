@@ -15,6 +15,7 @@ use tonearm_core::{Boot, ButtonSetup, Session, Settings};
 
 use super::{sign_in, sound};
 use crate::app::catalogue::Catalogue;
+use crate::app::dating::Backlog;
 use crate::app::{Adapters, App, News, Parts, Post};
 use crate::audio::{Engine, Output};
 use crate::cdm::{self, Licences};
@@ -23,6 +24,7 @@ use crate::device::board::Board;
 use crate::device::buttons::{self, Buttons};
 use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
+use crate::device::network::Network;
 use crate::journal::{Journal, Recovered};
 use crate::media::{self, Library};
 use crate::page;
@@ -44,6 +46,8 @@ pub struct Speaker {
     /// Where presses from elsewhere go, and the request to leave.
     pub post: Post,
     buttons: Buttons,
+    /// `None`: the kernel does not tell, or it does not matter.
+    network: Option<Network>,
     asks: mpsc::Sender<page::Ask>,
 }
 
@@ -61,6 +65,7 @@ impl Speaker {
         let mut saved = dir.session();
         let next = close_open_start(&journal, &recovered, &mut saved, &mut news).await;
         soften(&mut saved, config.start_volume_max);
+        let backlog = backlog(&journal, recovered.settled, next);
         let bookmark = bookmark(&saved, &mut catalogue);
 
         let mut engine = Engine::start(output, post.callback(News::Audio))?;
@@ -94,6 +99,10 @@ impl Speaker {
         let edges = post.clone();
         let edges: buttons::News = Arc::new(move |button, contact| edges.send(News::Edge(button, contact)));
         let buttons = Buttons::watch(&board.buttons, &edges);
+        // Where the service is on this very machine, a pulled cable is no news.
+        let network = (!service::is_here(&config.service.base_url))
+            .then(|| Network::watch(post.callback(News::Network)))
+            .and_then(|network| network.inspect_err(|error| log::warn!("{error}")).ok());
 
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
@@ -112,7 +121,7 @@ impl Speaker {
                 .map(|every| Millis(u32::try_from(every.as_millis()).unwrap_or(u32::MAX))),
             elsewhere: config.service.elsewhere,
             batch: config.service.event_batch_path.as_ref().map_or(1, |_| EVENTS_AT_ONCE),
-            seed: getrandom::u64().map_err(|error| anyhow::anyhow!("seed the retry jitter: {error}"))?,
+            seed: seed()?,
         };
         let session = Session::new(
             settings,
@@ -142,11 +151,15 @@ impl Speaker {
             asks: asked,
             device,
             boot,
+            backlog,
+            next,
+            seed: seed()?,
         });
         Ok(Self {
             app,
             post,
             buttons,
+            network,
             asks,
         })
     }
@@ -170,9 +183,12 @@ impl Speaker {
 
     /// Runs until the speaker leaves, then takes everything apart: sound first, the journal last.
     pub async fn run(self) -> Ended {
-        let Self { app, buttons, .. } = self;
+        let Self {
+            app, buttons, network, ..
+        } = self;
         let adapters = app.run().await;
         drop(buttons);
+        drop(network);
         let counters = adapters.engine.counters();
         adapters.engine.close();
         adapters.library.close();
@@ -253,6 +269,20 @@ fn soften(saved: &mut Saved, volume_max: u8) {
         log::info!("the volume was {}; starting with {volume_max}", saved.volume);
         saved.volume = volume_max;
     }
+}
+
+/// What waits from earlier runs, as far as it has no date. Each segment of the journal is read once.
+fn backlog(journal: &Journal, settled: Seq, next: Seq) -> Backlog {
+    let mut backlog = Backlog::default();
+    let waiting = settled.next().0..next.0;
+    waiting
+        .filter_map(|seq| journal.peek(Seq(seq)))
+        .for_each(|record| backlog.note(&record));
+    backlog
+}
+
+fn seed() -> anyhow::Result<u64> {
+    getrandom::u64().map_err(|error| anyhow::anyhow!("seed what is left to chance: {error}"))
 }
 
 pub fn bookmark(saved: &Saved, catalogue: &mut Catalogue) -> Bookmark {

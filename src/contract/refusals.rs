@@ -226,7 +226,7 @@ fn unavailable_with_retry_after_means_not_before() {
 
 #[test]
 fn a_redirect_is_not_followed() {
-    all_fail(&status(302, "MOVED"), Failure::Garbled);
+    all_fail(&status(302, "MOVED"), Failure::Unreachable);
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub enum Input {
     Looked(Failure),
     /// How signing in stands. Never said where no sign-in is needed.
     Account(Account),
+    /// Whether moments can be dated. Never said where the clock was known from the start.
+    Clock(Clock),
     /// The network interface came up: worth trying at once.
     LinkUp,
     /// The network interface went down.
@@ -128,6 +130,19 @@ pub enum Account {
     Linking,
     /// There is no account, or it was unlinked.
     Unlinked,
+}
+
+/// Whether this device knows what time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Every event can be dated.
+    Known,
+    /// Nobody has set the clock yet, and somebody is going to: events wait for it, so that they are told with the moment
+    /// at which they happened. Whoever says this also says when the wait is over.
+    Awaited {
+        /// The first event without a date; all after it have none, either.
+        from: Seq,
+    },
 }
 
 /// The playback modes a source may be started in (`selections`) \[O\].

@@ -3,6 +3,13 @@
 use crate::limits::{RETRY_AFTER_MS_MAX, RETRY_MS_FIRST, RETRY_MS_MAX};
 use crate::unit::{Millis, Moment};
 
+/// After so many failures in a row the wait has grown to its cap.
+const FAILURES_AT_CAP: u8 = 6;
+const _: () = assert!(
+    RETRY_MS_FIRST.0 << FAILURES_AT_CAP >= RETRY_MS_MAX.0,
+    "the cap is reached"
+);
+
 /// State of the link and its retry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
@@ -90,9 +97,11 @@ impl Link {
         self.retry_at = None;
     }
 
-    /// The interface went down: nobody can answer until it is back. Retries go on, in case the news is wrong.
+    /// The interface went down: nobody can answer until it is back. Retries go on, in case the news is wrong; seldom,
+    /// because a try that waits for a dead connection would be in the way when the interface is back.
     pub(crate) fn lost(&mut self, now: Moment) {
         self.reach = Reach::Down;
+        self.failures = self.failures.max(FAILURES_AT_CAP);
         if self.retry_at.is_none() {
             self.back_off(now);
         }

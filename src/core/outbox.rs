@@ -20,6 +20,8 @@ pub(crate) struct Outbox {
     batch: u8,
     /// Events up to this one are sent singly: a batch of them was refused, and one of them is at fault.
     singly_to: Seq,
+    /// Events from this one on wait for the clock.
+    undated: Option<Seq>,
 }
 
 impl Outbox {
@@ -33,7 +35,13 @@ impl Outbox {
             in_flight: None,
             batch: batch.max(1),
             singly_to: settled,
+            undated: None,
         }
+    }
+
+    /// Events from this one on cannot be dated yet; `None`: all can.
+    pub(crate) fn date_from(&mut self, undated: Option<Seq>) {
+        self.undated = undated;
     }
 
     /// The number of a new event.
@@ -59,7 +67,11 @@ impl Outbox {
         } else {
             u64::from(self.batch)
         };
-        let last = self.stored.min(Seq(self.settled.0.saturating_add(most)));
+        let dated = self.undated.map_or(u64::MAX, |undated| undated.0.saturating_sub(1));
+        let last = self
+            .stored
+            .min(Seq(self.settled.0.saturating_add(most)))
+            .min(Seq(dated));
         (self.in_flight.is_none() && first <= last).then_some((first, last))
     }
 
@@ -159,6 +171,18 @@ mod tests {
         outbox.sent(Seq(5));
         assert_eq!(outbox.answered(Seq(5)), Some(Seq(1)));
         outbox.settle(Seq(5));
+        assert_eq!(outbox.due(), Some((Seq(6), Seq(7))));
+    }
+
+    #[test]
+    fn events_without_a_date_wait_and_those_before_them_do_not() {
+        let mut outbox = Outbox::new(Seq(8), Seq(3), 5);
+        outbox.date_from(Some(Seq(6)));
+        assert_eq!(outbox.due(), Some((Seq(4), Seq(5))));
+        outbox.settle(Seq(5));
+        assert_eq!(outbox.due(), None);
+        assert_eq!(outbox.waiting(), 2);
+        outbox.date_from(None);
         assert_eq!(outbox.due(), Some((Seq(6), Seq(7))));
     }
 

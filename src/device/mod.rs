@@ -6,12 +6,15 @@ pub mod board;
 pub mod buttons;
 pub mod check;
 pub mod clock;
+mod discipline;
 mod edges;
 mod evdev;
 mod gpio_cdev;
 mod gpio_rppal;
 mod lamp;
 pub mod lights;
+pub mod network;
+mod route;
 pub mod sound;
 #[cfg(feature = "simulator")]
 pub mod terminal;

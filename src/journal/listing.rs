@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::aside;
 use super::fold::Fold;
-use super::record::{Record, SetAside};
+use super::record::{Record, SetAside, ZONE_UNKNOWN};
 use super::recover::{look, resolve_wall};
 use super::storage::{Folder, Storage};
 use super::worker::JournalError;
@@ -116,7 +116,7 @@ fn event_json(record: &Record) -> Value {
         "seq": record.seq.0,
         "at_ms": record.at.0,
         "wall_ms": record.wall_ms,
-        "zone_minutes": record.zone_minutes,
+        "zone_minutes": Some(record.zone_minutes).filter(|minutes| *minutes != ZONE_UNKNOWN),
         "session": record.session,
         "reference": record.reference,
         "metric_id": record.metric_id,

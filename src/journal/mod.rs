@@ -41,5 +41,5 @@ mod simulation_tests;
 mod worker_tests;
 
 pub use listing::list;
-pub use record::{Boot, Checkpoint, Found, Outcome, Record, Recovered};
+pub use record::{Boot, Checkpoint, Found, Outcome, Record, Recovered, ZONE_UNKNOWN};
 pub use worker::{Journal, Oldest, Stored};

@@ -8,6 +8,9 @@ use tonearm_core::unit::{Millis, Moment};
 /// Identity of one boot (`/proc/sys/kernel/random/boot_id`): a [`Moment`] means something only within its boot.
 pub type Boot = [u8; 16];
 
+/// No offset from UTC: nobody knew what time it was, and the offset depends on that.
+pub const ZONE_UNKNOWN: i16 = i16::MIN;
+
 /// One start or stop of sound with everything needed to report it after any number of restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -19,7 +22,7 @@ pub struct Record {
     pub at: Moment,
     /// When it happened, milliseconds since 1970. `None` until the clock of that boot is known to be right.
     pub wall_ms: Option<i64>,
-    /// The device's offset from UTC at that moment.
+    /// The device's offset from UTC at that moment; [`ZONE_UNKNOWN`] while the moment has no date.
     pub zone_minutes: i16,
     /// The service's name of the session.
     pub session: String,

@@ -267,6 +267,11 @@ impl Journal {
         self.shared.ask(seq)
     }
 
+    /// An event that is not settled, only to be looked at: it may be let go all the same.
+    pub fn peek(&self, seq: Seq) -> Option<Record> {
+        self.shared.read(seq)
+    }
+
     /// State of the outbox.
     pub fn summary(&self) -> Summary {
         let memory = self.shared.memory();

@@ -17,6 +17,7 @@ use super::order::{Order, Subject};
 use super::part::key_of;
 use super::plan::{DOCUMENTS_BYTES_MAX, Document, MANIFEST_BYTES_MAX, Missing, Plan};
 use super::pool::Pool;
+use super::portal;
 use super::state::State;
 
 /// Whether a text may be a manifest.
@@ -49,6 +50,9 @@ pub fn run(shared: &Shared, thread: usize, order: &Order, document: Document, ag
         Err(Admission::Fault(fault, reason)) => return refused(shared, order, fault, reason, head.status),
         Err(other) => return outcome_of_refusal(other, head.status),
     };
+    if portal::is_foreign_text(&order.url, &address, &bytes) {
+        return Outcome::Trouble(portal::WORDS.to_owned(), None);
+    }
     let mut state = shared.lock();
     let State { bodies, pool, jobs, .. } = &mut *state;
     let is_wanted = jobs
@@ -184,6 +188,9 @@ pub fn text(
     end: Option<u64>,
 ) -> Outcome {
     let refused = |reason: String| Outcome::Fault(MediaFault::Unplayable, reason);
+    if portal::is_foreign_text(&order.url, address, &bytes) {
+        return Outcome::Trouble(portal::WORDS.to_owned(), None);
+    }
     if !is_markup(&bytes) {
         return refused("it is a text, no audio".to_owned());
     }

@@ -18,6 +18,7 @@ use super::library::{News, Shared};
 use super::measured::Measured;
 use super::order::{Order, Subject};
 use super::part::{PART_BYTES, Ranges};
+use super::portal;
 use super::state::{Job, Pick, State};
 use crate::tls::Tls;
 
@@ -56,7 +57,7 @@ impl Default for Patience {
         Self {
             resolve: Duration::from_secs(4),
             connect: Duration::from_secs(4),
-            answer: Duration::from_secs(8),
+            answer: Duration::from_secs(7),
             stall: Duration::from_secs(5),
             retry_first: Duration::from_millis(250),
             retry_max: Duration::from_secs(8),
@@ -206,19 +207,21 @@ pub fn ask(order: &Order, agent: &Agent) -> Result<Response<ureq::Body>, Outcome
         };
         request = request.header(header::RANGE, range);
     }
-    request
+    let response = request
         .body(())
         .map_err(Error::from)
         .and_then(|request| agent.run(request))
-        .map_err(|error| outcome_of(&error))
+        .map_err(|error| outcome_of(order, &error))?;
+    if portal::is_foreign(&order.url, &response) {
+        return Err(Outcome::Trouble(portal::WORDS.to_owned(), None));
+    }
+    Ok(response)
 }
 
 /// What a request without an answer leads to: trouble, unless the address itself is no good.
-fn outcome_of(error: &Error) -> Outcome {
-    if matches!(
-        error,
-        Error::BadUri(_) | Error::Http(_) | Error::TooManyRedirects | Error::RedirectFailed
-    ) {
+fn outcome_of(order: &Order, error: &Error) -> Outcome {
+    let astray = matches!(error, Error::TooManyRedirects | Error::RedirectFailed) && !portal::is_clear_url(&order.url);
+    if astray || matches!(error, Error::BadUri(_) | Error::Http(_)) {
         Outcome::Fault(MediaFault::Unplayable, error.to_string())
     } else {
         Outcome::Trouble(error.to_string(), None)

@@ -329,3 +329,37 @@ fn the_back_off_is_jittered_grows_and_stops_growing() {
     assert_eq!(backoff(&patience, 3, u32::MAX), Duration::from_secs(2));
     assert_eq!(backoff(&patience, 1000, u32::MAX), Duration::from_secs(8));
 }
+
+#[test]
+fn a_name_that_is_not_found_and_a_certificate_of_somebody_in_between_cost_no_entry() {
+    let server = crate::tls::fixture::Server::start("localhost", crate::tls::fixture::Valid::Always);
+    for url in ["https://media.invalid/1.flac".to_owned(), server.url() + "/1.flac"] {
+        let (mut library, news) = library(MIB);
+        library.want(&[item(1, url.clone())]);
+        until("a try that failed", || library.shared().lock().bodies[0].trouble > 1);
+        assert!(news.try_recv().is_err(), "{url}");
+        assert_eq!(level(&library, 1).failed, None, "{url}");
+    }
+}
+
+#[test]
+fn a_way_out_that_is_another_one_costs_a_request_and_no_byte() {
+    let song = song(MIB);
+    let slow = Arc::clone(&song);
+    let server = Server::start(move |request, wire| {
+        if request.connection > 0 {
+            return respond(request, wire, &slow);
+        }
+        announce(wire, &slow, 0);
+        wire.raw(&slow[..300_000]);
+        wire.hang()
+    });
+    let (mut library, news) = library(4 * MIB);
+    library.want(&[item(1, server.url("/a.mp3"))]);
+    let reader = open(&library, 1);
+    until("some bytes", || level(&library, 1).bytes == 300_000);
+    library.reconnect();
+    assert!(read_all(reader) == *song);
+    assert_eq!(server.requests().last().unwrap().range(), Some((300_000, None)));
+    assert!(news.try_recv().is_err());
+}

@@ -320,6 +320,14 @@ impl Library {
         self.shared.work.notify_all();
     }
 
+    /// The way out is another one: requests under way are given up and made anew, readers notice nothing of it.
+    pub fn reconnect(&self) {
+        let mut state = self.shared.lock();
+        let doomed = state.disconnect();
+        drop(state);
+        shut_down(doomed);
+    }
+
     /// Ends everything: requests are cut short, readers get an error.
     pub fn close(self) {
         drop(self);

@@ -20,6 +20,7 @@ mod order;
 mod part;
 mod plan;
 mod pool;
+mod portal;
 mod reader;
 mod seat;
 mod segments;

@@ -440,6 +440,15 @@ impl State {
         threads.into_iter().filter_map(|thread| self.cancel(thread)).collect()
     }
 
+    /// Cancels all requests and gives up all connections, also idle ones; returns them to be shut down.
+    #[must_use]
+    pub fn disconnect(&mut self) -> Vec<Agent> {
+        for job in self.jobs.iter_mut().flatten() {
+            job.cancelled = true;
+        }
+        self.agents.iter_mut().filter_map(Option::take).collect()
+    }
+
     /// Cancels the request of one thread.
     fn cancel(&mut self, thread: usize) -> Option<Agent> {
         self.jobs.get_mut(thread)?.as_mut()?.cancelled = true;

@@ -7,10 +7,11 @@ use tonearm_core::input::{Failure, Verdict};
 use tonearm_core::unit::Millis;
 
 use super::client::{Client, Patience};
-use super::fixture::{OPENED, answering, ask, client, create, current, next, questions, settings, verdict};
+use super::fixture::{LIST, OPENED, answering, ask, client, create, current, next, questions, settings, verdict};
 use super::model::{Reply, Said};
 use super::scripted::{Server, Then};
 use super::settings::Settings;
+use super::worker::News;
 use crate::tls::fixture as tls;
 
 /// Refuses everything with this status and code.
@@ -38,7 +39,7 @@ fn every_code_of_the_contract_has_its_meaning() {
         (429, "THROTTLED", busy),
         (500, "INTERNAL", busy),
         (503, "DEPENDENCY", busy),
-        (302, "", Failure::Garbled),
+        (302, "", Failure::Unreachable),
     ];
     for (status, code, expected) in rows {
         let server = refusing(status, code);
@@ -73,7 +74,7 @@ fn every_question_is_refused_alike() {
 
 #[test]
 fn success_says_all_there_is_where_nothing_is_asked_for() {
-    for body in [&b"<html>"[..], b"", br#"{"sessionId":"s-1"}"#] {
+    for body in [&b"done"[..], b"", br#"{"sessionId":"s-1"}"#] {
         for status in [200, 202, 204] {
             let server = answering(status, &[], body);
             let done = questions()
@@ -127,7 +128,7 @@ fn nothing_and_not_found_are_the_end_of_the_queue() {
 
 #[test]
 fn a_2xx_that_makes_no_sense_is_garbled() {
-    for body in [&b"<html>log in</html>"[..], b"{", b"{}", b"\xff\xfe"] {
+    for body in [&b"{"[..], b"{}", b"\xff\xfe"] {
         let server = answering(200, &[], body);
         assert_eq!(ask(&mut client(&server), &next()), Err(Failure::Garbled), "{body:?}");
         assert_eq!(ask(&mut client(&server), &create()), Err(Failure::Garbled), "{body:?}");
@@ -189,10 +190,97 @@ fn the_default_patience_notices_a_dead_link_within_eight_seconds() {
 
 #[test]
 fn any_2xx_accepts_an_event_whatever_its_body() {
-    for (status, body) in [(200, &b"<html>"[..]), (202, b""), (204, b""), (201, b"{\"ok\":1}")] {
+    for (status, body) in [(200, &b"thanks"[..]), (202, b""), (204, b""), (201, b"{\"ok\":1}")] {
         let server = answering(status, &[], body);
         assert_eq!(verdict(&client(&server)), Verdict::Accepted, "{status}");
     }
+}
+
+/// Log-in pages of other people's networks, in the forms they come in.
+const PORTALS: [(u16, &[(&str, &str)], &[u8]); 6] = [
+    (200, &[("content-type", "text/html; charset=utf-8")], b"log in"),
+    (200, &[], b"\n<!doctype html><p>Welcome to our hotel"),
+    (302, &[("location", "http://127.0.0.1:1/login")], b""),
+    (307, &[("location", "http://127.0.0.1:1/login")], b""),
+    (403, &[("content-type", "text/html")], b"<html>accept our terms"),
+    (511, &[("content-type", "text/html")], b"<html>log in first"),
+];
+
+#[test]
+fn a_log_in_page_is_nobody_s_answer_to_any_question_and_takes_no_event() {
+    for (status, headers, body) in PORTALS {
+        let server = answering(status, headers, body);
+        let mut client = client(&server);
+        for question in questions() {
+            assert_eq!(
+                ask(&mut client, &question),
+                Err(Failure::Unreachable),
+                "{status} {question:?}"
+            );
+        }
+        assert_eq!(verdict(&client), Verdict::Failed(Failure::Unreachable), "{status}");
+    }
+}
+
+#[test]
+fn a_page_of_a_machine_before_a_service_that_is_not_well_is_the_service_s_own() {
+    let server = answering(503, &[("content-type", "text/html")], b"<html>try later");
+    let busy = Failure::Busy { retry_after: None };
+    assert_eq!(ask(&mut client(&server), &next()), Err(busy));
+}
+
+#[test]
+fn a_name_that_is_not_found_is_nobody_reached() {
+    // This name is reserved for never being found (RFC 2606).
+    let mut client = Client::new(settings("https://service.invalid".to_owned()), Patience::default()).unwrap();
+    assert_eq!(ask(&mut client, &next()), Err(Failure::Unreachable));
+}
+
+#[test]
+fn a_certificate_of_somebody_in_between_is_nobody_reached() {
+    let server = tls::Server::start("localhost", tls::Valid::Always);
+    // Mozilla's authorities did not sign it.
+    let mut client = Client::new(settings(server.url()), Patience::default()).unwrap();
+    assert_eq!(ask(&mut client, &next()), Err(Failure::Unreachable));
+    assert_eq!(verdict(&client), Verdict::Failed(Failure::Unreachable));
+}
+
+#[test]
+fn an_answer_says_what_time_it_is_once() {
+    let server = answering(200, &[("date", "Tue, 22 Sep 2026 14:13:20 GMT")], LIST);
+    let mut client = client(&server);
+    ask(&mut client, &next()).unwrap();
+    let Some(News::Time { date_s, .. }) = client.take_time() else {
+        panic!("it answered")
+    };
+    assert_eq!(date_s, Some(1_790_086_400));
+    assert!(client.take_time().is_none());
+}
+
+#[test]
+fn what_is_under_way_ends_and_the_next_exchange_connects_anew_when_the_way_is_another_one() {
+    let server = Server::start(|request, wire| match request.connection {
+        0 => wire.hang(),
+        _ => wire.answer(200, &[], LIST),
+    });
+    let mut client = client(&server);
+    let connections = client.connections();
+    let asked = Instant::now();
+    let renewing = std::thread::spawn({
+        let connections = connections.clone();
+        move || {
+            server.wait_for_requests(1);
+            connections.renew();
+            server
+        }
+    });
+    assert_eq!(ask(&mut client, &next()), Err(Failure::Unreachable));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    let _server = renewing.join().unwrap();
+    assert!(ask(&mut client, &next()).is_ok());
+    connections.close();
+    connections.renew();
+    assert_eq!(ask(&mut client, &next()), Err(Failure::Unreachable), "closed is closed");
 }
 
 #[test]
@@ -209,7 +297,7 @@ fn each_refusal_of_an_event_keeps_it_or_sets_it_aside() {
         ),
         (401, b"", Verdict::Failed(Failure::Unauthorised)),
         (500, b"", Verdict::Failed(Failure::Busy { retry_after: None })),
-        (307, b"", Verdict::Failed(Failure::Garbled)),
+        (307, b"", Verdict::Failed(Failure::Unreachable)),
     ];
     for (status, body, expected) in rows {
         let server = answering(status, &[("location", "http://127.0.0.1:1/")], body);

@@ -52,6 +52,17 @@ impl BaseUrl {
     }
 }
 
+/// Whether an address is this very machine's, written as a number: no network is needed to get there. A name may lead
+/// anywhere.
+pub fn is_here(address: &str) -> bool {
+    let uri: Result<Uri, _> = address.trim().parse();
+    uri.is_ok_and(|uri| {
+        let host = uri.host().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
+}
+
 /// Whether a host of an address is this machine itself, without asking a name server.
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -71,6 +82,19 @@ mod tests {
             "http://[::1]:9/x",
         ] {
             assert!(BaseUrl::parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn only_a_number_of_this_machine_needs_no_network() {
+        assert!(is_here("http://127.0.0.1:8700") && is_here("http://[::1]:9/x"));
+        for elsewhere in [
+            "http://localhost:1/",
+            "https://api.music.amazon.dev",
+            "https://192.168.1.2",
+            "",
+        ] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
         }
     }
 

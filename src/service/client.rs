@@ -3,10 +3,12 @@
 //! It never retries on its own (but for a renewed token and a refused `limit`), never follows a redirect, never logs
 //! a secret.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tonearm_core::input::{Failure, Verdict};
+use tonearm_core::unit::Millis;
 use ureq::Agent;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, header};
 
@@ -15,14 +17,15 @@ use super::credentials::{Credentials, NoToken, Token};
 use super::model::{EventReport, Question, Reply, Said};
 use super::settings::{ServiceError, Settings, fixed_headers};
 use super::wire::{self, CreateLimit, Fault, Request};
-use crate::tls::Tls;
+use super::worker::News;
+use crate::tls::{Connections, Tls};
 
 /// A connection, TLS included, that takes longer is as good as dead.
 const CONNECT_MS_MAX: u64 = 4_000;
 /// Looking up a name; within the whole call.
 const RESOLVE_MS_MAX: u64 = 4_000;
-/// A whole call: a dead link is noticed in this time.
-const CALL_MS_MAX: u64 = 8_000;
+/// A whole call: a dead link is noticed in 8 s, with some time to tell of it.
+const CALL_MS_MAX: u64 = 7_500;
 /// An answer: a thousand entries of a kilobyte. More is not the service.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Buffer for what arrives; holds one whole TLS record (16 KiB) and the longest head.
@@ -31,6 +34,9 @@ const INPUT_BUFFER_BYTES: usize = 32 * 1024;
 const OUTPUT_BUFFER_BYTES: usize = 8 * 1024;
 /// Connections kept between calls: there is one thread and one host.
 const IDLE_CONNECTIONS_MAX: usize = 1;
+
+/// Status of a network that wants somebody to log in (RFC 6585).
+const LOG_IN_FIRST: u16 = 511;
 
 const _: () = assert!(CONNECT_MS_MAX < CALL_MS_MAX, "a call may connect and still be answered");
 
@@ -51,13 +57,22 @@ impl Default for Patience {
 
 /// The service, as one thread asks it.
 pub struct Client {
-    agent: Agent,
+    connections: Connections,
     tls: Tls,
     base: BaseUrl,
     headers: HeaderMap,
     credentials: Arc<dyn Credentials>,
     event_batch_path: Option<String>,
     create_limit: CreateLimit,
+    /// When the service answered last, if that was not told yet.
+    time: Cell<Option<Time>>,
+}
+
+/// When the service answered, by its own clock.
+#[derive(Clone, Copy)]
+struct Time {
+    date_s: Option<i64>,
+    took: Duration,
 }
 
 /// The service did not do what it was asked.
@@ -87,6 +102,7 @@ struct Answer {
     status: u16,
     retry_after: Option<String>,
     date: Option<String>,
+    content_type: Option<String>,
     body: Result<Vec<u8>, ureq::Error>,
 }
 
@@ -111,17 +127,25 @@ impl Client {
         Ok(Self {
             base: BaseUrl::parse(&settings.base_url)?,
             headers: fixed_headers(&settings)?,
-            agent: settings.tls.agent(config),
+            connections: settings.tls.connections(config),
             tls: settings.tls,
             credentials: settings.credentials,
             event_batch_path: settings.event_batch_path,
             create_limit: CreateLimit::default(),
+            time: Cell::new(None),
         })
     }
 
-    /// A handle that ends calls under way from another thread, for good.
-    pub fn agent(&self) -> Agent {
-        self.agent.clone()
+    /// What time the service said it was in its last answer. Told once.
+    pub fn take_time(&self) -> Option<News> {
+        let Time { date_s, took } = self.time.take()?;
+        let took = Millis(u32::try_from(took.as_millis()).unwrap_or(u32::MAX));
+        Some(News::Time { date_s, took })
+    }
+
+    /// A handle that ends calls under way from another thread.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
     }
 
     /// Asks one question.
@@ -194,7 +218,8 @@ impl Client {
         if request.body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        self.run(request, headers).map_err(|error| {
+        let asked = Instant::now();
+        let answer = self.run(request, headers).map_err(|error| {
             let failure = if self.tls.blames_clock(&error) {
                 Failure::WrongClock
             } else {
@@ -202,7 +227,20 @@ impl Client {
             };
             log::warn!("service: {operation}: {error} ({failure:?})");
             failure
-        })
+        })?;
+        if answer.is_foreign() {
+            log::warn!(
+                "service: {operation}: status {} with a page or a redirect, perhaps the log-in page of this network \
+                 (Unreachable)",
+                answer.status
+            );
+            return Err(Failure::Unreachable);
+        }
+        self.time.set(Some(Time {
+            date_s: answer.date.as_deref().and_then(wire::date_s),
+            took: asked.elapsed(),
+        }));
+        Ok(answer)
     }
 
     fn run(&self, request: &Request, headers: HeaderMap) -> Result<Answer, ureq::Error> {
@@ -211,24 +249,40 @@ impl Client {
             .uri(self.base.join(&request.path))
             .body(())?;
         *head.headers_mut() = headers;
+        let agent = self.connections.agent();
         let mut response = match &request.body {
-            Some(body) => self.agent.run(head.map(|()| body.as_slice()))?,
-            None => self.agent.run(head)?,
+            Some(body) => agent.run(head.map(|()| body.as_slice()))?,
+            None => agent.run(head)?,
         };
         let text = |name: HeaderName| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (retry_after, date) = (text(header::RETRY_AFTER), text(header::DATE));
+        let content_type = text(header::CONTENT_TYPE);
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         Ok(Answer {
             status,
             retry_after,
             date,
+            content_type,
             body,
         })
     }
 }
 
 impl Answer {
+    /// Somebody else answered: a redirect or a page for people, such as a network's log-in page. The service speaks JSON
+    /// and passes nobody on; only what it sends while it is not well may be a page of a machine before it.
+    fn is_foreign(&self) -> bool {
+        let body = self.body.as_deref().unwrap_or_default().trim_ascii_start();
+        let kind = self.content_type.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let is_page = kind.starts_with("text/html") || body.starts_with(b"<");
+        match self.status {
+            300..=399 | LOG_IN_FIRST => true,
+            500..=599 => false,
+            _ => is_page,
+        }
+    }
+
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }

@@ -95,7 +95,7 @@ fn a_redirect_is_not_followed() {
     };
     assert_eq!(
         ask(&mut Client::new(settings, Patience::default()).unwrap(), &next()),
-        Err(Failure::Garbled)
+        Err(Failure::Unreachable)
     );
     assert_eq!(elsewhere.requests().len(), 0);
 }

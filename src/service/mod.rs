@@ -29,6 +29,7 @@ mod fuzz;
 #[path = "../../tests/support/scripted.rs"]
 mod scripted;
 
+pub use base::is_here;
 pub use client::{Client, Patience};
 pub use credentials::{Credentials, FixedToken};
 pub use model::{ActiveSession, EventReport, PlayParams, Playable, Quality, Question, Reply, Said};

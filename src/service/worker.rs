@@ -12,11 +12,12 @@ use std::time::Duration;
 use thiserror::Error;
 use tonearm_core::id::{RequestId, Seq};
 use tonearm_core::input::{Failure, Verdict};
-use ureq::Agent;
+use tonearm_core::unit::Millis;
 
 use super::client::{Client, Patience, Refusal};
 use super::model::{EventReport, Question, Reply, Said};
 use super::settings::{ServiceError, Settings};
+use crate::tls::Connections;
 
 /// Work that waits for the thread. The session has one event and a handful of calls under way; this is room to spare.
 const WORK_MAX: usize = 64;
@@ -42,6 +43,13 @@ pub enum News {
     },
     /// The service wants the listener to know something about a refusal; comes just before the news of the refusal.
     Said(Said),
+    /// The service answered; comes just before the news of the answer, where [`Service::tell_time`] asked for it.
+    Time {
+        /// What time it said it was, seconds since 1970; `None`: it did not say.
+        date_s: Option<i64>,
+        /// How long the exchange took.
+        took: Millis,
+    },
 }
 
 /// The work was not taken: too much waits, or the client is closed. No news will come of it.
@@ -57,8 +65,9 @@ enum Work {
 /// The playback service, asked from anywhere.
 pub struct Service {
     work: Option<SyncSender<Work>>,
-    agent: Agent,
+    connections: Connections,
     closing: Arc<AtomicBool>,
+    tells_time: Arc<AtomicBool>,
     /// Says that the thread is over, by being dropped.
     done: Receiver<()>,
 }
@@ -75,22 +84,29 @@ impl Service {
         news: Arc<dyn Fn(News) + Send + Sync>,
     ) -> Result<Self, ServiceError> {
         let client = Client::new(settings, patience)?;
-        let agent = client.agent();
+        let connections = client.connections();
         let closing = Arc::new(AtomicBool::new(false));
         let (work, inbox) = sync_channel(WORK_MAX);
         let (over, done) = channel();
         let leaving = Arc::clone(&closing);
+        let tells_time = Arc::new(AtomicBool::new(false));
+        let telling = Arc::clone(&tells_time);
         thread::Builder::new()
             .name("service".to_owned())
             .spawn(move || {
                 let _over = over;
-                serve(client, &inbox, &leaving, &*news);
+                let tell = |one| match one {
+                    News::Time { .. } if !telling.load(Ordering::Acquire) => {}
+                    one => news(one),
+                };
+                serve(client, &inbox, &leaving, &tell);
             })
             .map_err(ServiceError::Thread)?;
         Ok(Self {
             work: Some(work),
-            agent,
+            connections,
             closing,
+            tells_time,
             done,
         })
     }
@@ -106,8 +122,19 @@ impl Service {
         self.give(Work::Report(last, events))
     }
 
+    /// From now on what time the service says it is comes with its answers as [`News::Time`], or does not.
+    pub fn tell_time(&self, is_told: bool) {
+        self.tells_time.store(is_told, Ordering::Release);
+    }
+
     fn give(&self, work: Work) -> Result<(), Full> {
         self.work.as_ref().ok_or(Full)?.try_send(work).map_err(|_| Full)
+    }
+
+    /// The way to the service is another one: what is under way is answered as unreachable, and the next exchange
+    /// connects anew.
+    pub fn reconnect(&self) {
+        self.connections.renew();
     }
 
     /// Cuts what is under way short and leaves. Work that was not done is answered as unreachable.
@@ -120,7 +147,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         self.work = None;
-        self.agent.clone().shutdown();
+        self.connections.close();
         if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) =
             self.done.recv_timeout(Duration::from_millis(CLOSE_MS_MAX))
         {
@@ -130,7 +157,7 @@ impl Drop for Service {
 }
 
 /// Works until nobody can give work any more.
-fn serve(mut client: Client, inbox: &Receiver<Work>, closing: &AtomicBool, news: &(dyn Fn(News) + Send + Sync)) {
+fn serve(mut client: Client, inbox: &Receiver<Work>, closing: &AtomicBool, news: &dyn Fn(News)) {
     for work in inbox {
         let unreachable = Refusal::from(Failure::Unreachable);
         let is_leaving = closing.load(Ordering::Acquire);
@@ -162,6 +189,9 @@ fn serve(mut client: Client, inbox: &Receiver<Work>, closing: &AtomicBool, news:
                 (said, News::Reported { last, verdict })
             }
         };
+        if let Some(time) = client.take_time() {
+            news(time);
+        }
         if let Some(said) = said {
             news(News::Said(said));
         }

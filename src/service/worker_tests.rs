@@ -125,7 +125,7 @@ fn what_the_service_says_comes_just_before_the_refusal() {
     service.report(Seq(2), report()).unwrap();
     let words = |news| match news {
         News::Said(said) => said.to_string(),
-        News::Answered { .. } | News::Reported { .. } => panic!("{news:?}"),
+        News::Answered { .. } | News::Reported { .. } | News::Time { .. } => panic!("{news:?}"),
     };
     assert_eq!(words(news.recv().unwrap()), "Not here. (create, ACCESS_DENIED)");
     let result = Err(Failure::Forbidden);

@@ -18,6 +18,8 @@ pub struct Service {
     port: u16,
     tier: &'static str,
     more: &'static [&'static str],
+    /// Where it listens.
+    host: &'static str,
     /// Everything of this test is in here, and gone with it.
     pub folder: TempDir,
 }
@@ -80,8 +82,18 @@ impl Music {
 
     /// The same, with more options.
     pub fn serve_with(self, tier: &'static str, more: &'static [&'static str]) -> Service {
+        self.serve_at("127.0.0.1", tier, more)
+    }
+
+    /// Serves it on every interface of this machine.
+    #[allow(dead_code, reason = "only a test with interfaces of its own may do that")]
+    pub fn serve_everywhere(self) -> Service {
+        self.serve_at("0.0.0.0", "unlimited", &[])
+    }
+
+    fn serve_at(self, host: &'static str, tier: &'static str, more: &'static [&'static str]) -> Service {
         let port = free_port();
-        let program = start(self.0.path(), port, tier, more);
+        let program = start(self.0.path(), (host, port), tier, more);
         let (folder, agent) = (self.0, agent());
         let service = Service {
             program,
@@ -89,6 +101,7 @@ impl Music {
             port,
             tier,
             more,
+            host,
             folder,
         };
         service.is_up();
@@ -96,8 +109,8 @@ impl Music {
     }
 }
 
-fn start(folder: &Path, port: u16, tier: &str, more: &[&str]) -> Program {
-    let listen = format!("127.0.0.1:{port}");
+fn start(folder: &Path, (host, port): (&str, u16), tier: &str, more: &[&str]) -> Program {
+    let listen = format!("{host}:{port}");
     let mut args = vec![
         "simulator",
         "--music",
@@ -145,7 +158,7 @@ impl Service {
     /// Starts it again where it was, with what it remembers on its disk.
     #[track_caller]
     pub fn restart(&mut self) {
-        self.program = start(self.folder.path(), self.port, self.tier, self.more);
+        self.program = start(self.folder.path(), (self.host, self.port), self.tier, self.more);
         self.is_up();
     }
 

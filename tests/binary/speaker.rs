@@ -85,6 +85,16 @@ impl Setup {
         self
     }
 
+    /// Reaches the service by a name.
+    #[allow(dead_code, reason = "only a test with a name server of its own knows one")]
+    pub fn by_name(self, service: &Service, name: &str) -> Self {
+        let path = self.folder.join("tonearm.toml");
+        let config = fs::read_to_string(&path).unwrap();
+        let named = service.address().replace("127.0.0.1", name);
+        fs::write(path, config.replace(&service.address(), &named)).unwrap();
+        self
+    }
+
     /// With a log of everything, of every library.
     pub fn with_all_logged(mut self) -> Self {
         self.variables.push(("RUST_LOG", "trace".into()));

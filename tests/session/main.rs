@@ -11,6 +11,7 @@ mod account;
 mod back;
 mod boot;
 mod buttons;
+mod clock;
 mod edits;
 mod end;
 mod events;

@@ -5,7 +5,7 @@ use tonearm_core::State;
 use tonearm_core::id::Seq;
 use tonearm_core::input::{Answer, Failure, Input, Press};
 use tonearm_core::light::Scene;
-use tonearm_core::refusal::{Problem, Refusal};
+use tonearm_core::refusal::{Notice, Problem, Refusal};
 
 #[test]
 fn music_goes_on_and_events_wait_in_order() {
@@ -129,4 +129,68 @@ fn an_account_that_is_not_accepted_is_a_problem_until_an_event_goes_through() {
     assert_eq!(speaker.view().problem, Some(Problem::NotLinked));
     speaker.wait(1000);
     assert_eq!(speaker.view().problem, None);
+}
+
+#[test]
+fn music_that_runs_dry_offline_is_a_pause_that_is_told_once() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.offline();
+    assert!(speaker.notices.is_empty(), "the music goes on");
+    speaker.stall(60_000);
+    assert_eq!(speaker.notices, [Notice::RanDry]);
+    assert_eq!(speaker.state(), State::Playing, "it went on by itself");
+    assert_eq!(speaker.current(), Some(1), "nothing of the queue was used up");
+    speaker.stall(60_000);
+    assert_eq!(speaker.notices, [Notice::RanDry; 2], "once for each time");
+}
+
+#[test]
+fn the_end_of_what_is_known_is_told_like_a_lack_of_bytes() {
+    let mut speaker = Speaker::playing_album(1);
+    speaker.order.push(2);
+    speaker.offline().finish().wait(600_000);
+    assert_eq!(speaker.notices, [Notice::RanDry]);
+    assert_eq!(speaker.view().problem, Some(Problem::Offline));
+}
+
+#[test]
+fn music_that_stops_asks_whether_anybody_is_there_and_so_notices_a_silent_network() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.reachable = false;
+    speaker.forget();
+    speaker.stall(30_000);
+    assert!(!speaker.calls.is_empty());
+    assert_eq!(speaker.notices, [Notice::RanDry]);
+    // However long the wait for the next try has grown.
+    speaker.wait(600_000).forget();
+    speaker.reachable = true;
+    speaker.stall(0);
+    assert_eq!(
+        speaker.view().problem,
+        None,
+        "bytes came, so the service was tried at once"
+    );
+}
+
+#[test]
+fn music_that_stops_although_the_service_answers_is_not_told_as_offline() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.stall(30_000);
+    assert_eq!(speaker.notices, []);
+}
+
+#[test]
+fn a_pause_while_nothing_sounds_is_not_told_as_a_lack() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.press(Press::Play).offline().wait(60_000);
+    assert_eq!(speaker.notices, []);
+}
+
+#[test]
+fn a_found_interface_is_tried_at_once_however_long_the_wait_was() {
+    let mut speaker = Speaker::playing_album(5);
+    speaker.offline().press(Press::Next).wait(3_600_000);
+    speaker.sent.clear();
+    speaker.online();
+    assert!(!speaker.sent.is_empty(), "without any time going by");
 }

@@ -25,7 +25,7 @@ use heapless::{Deque, Vec};
 use crate::button::{ButtonSetup, Buttons};
 use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
-use crate::input::{Account, Elsewhere, Failure, Input, MediaFault, Mode, Modes, Verdict};
+use crate::input::{Account, Clock, Elsewhere, Failure, Input, MediaFault, Mode, Modes, Verdict};
 use crate::light::Scene;
 use crate::limits::{
     BUTTONS_MAX, EDITS_MAX, EFFECTS_MAX, PRESETS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX,
@@ -110,6 +110,8 @@ pub struct Session {
     strikes: u8,
     /// The last press was refused: shown until this moment.
     flash_until: Option<Moment>,
+    /// Whether the listener was told why there is no sound.
+    told_silent: Told,
     leaving: Option<Leaving>,
     next_checkpoint: Option<Moment>,
     next_heartbeat: Option<Moment>,
@@ -160,6 +162,14 @@ struct Service {
     uncounted: u8,
     /// What was started last, to start it again after its end.
     source: Option<(SourceKey, Mode)>,
+}
+
+/// Whether the listener was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    No,
+    Yes,
 }
 
 /// Whether something is to be asked for.
@@ -311,6 +321,7 @@ impl Session {
             resume_at: None,
             strikes: 0,
             flash_until: None,
+            told_silent: Told::No,
             leaving: None,
             next_checkpoint: None,
             next_heartbeat: None,
@@ -363,6 +374,8 @@ impl Session {
             Input::Audio(news) => self.sound(news, now),
             Input::Looked(failure) => self.looked(failure, now),
             Input::Account(account) => self.account_is(account, now),
+            Input::Clock(Clock::Known) => self.outbox.date_from(None),
+            Input::Clock(Clock::Awaited { from }) => self.outbox.date_from(Some(from)),
             Input::LinkUp => self.link.found(),
             Input::LinkDown => {
                 self.link.lost(now);

@@ -1,13 +1,13 @@
 //! What follows from the state: everything that is to be done now, and when to look again.
 
 use super::resume::Search;
-use super::{Edit, Opens, Pending, Session, Want};
+use super::{Edit, Opens, Pending, Session, Step, Told, Want};
 use crate::effect::{Bookmark, Call, Effect, Place};
 use crate::id::EntryKey;
 use crate::light::Scene;
 use crate::link::Reach;
 use crate::playback::{Flow, Wanted};
-use crate::refusal::Problem;
+use crate::refusal::{Notice, Problem};
 use crate::unit::{Millis, Moment};
 
 impl Session {
@@ -26,6 +26,7 @@ impl Session {
             Reach::Up => self.troubles.clear(Problem::Offline),
             Reach::Down => self.troubles.raise(Problem::Offline),
         }
+        self.announce_silence();
         self.send_event(now);
         if self.leaving.is_none() {
             self.end_without_address();
@@ -38,6 +39,23 @@ impl Session {
         self.show();
         self.leave_when_done(now);
         self.deadline = self.next_deadline(now);
+    }
+
+    /// The music stopped because nobody can be reached: the listener is told once, however long it lasts.
+    fn announce_silence(&mut self) {
+        let flows = self.playback.span().is_some_and(|span| span.flow == Flow::Flowing);
+        if flows || self.playback.wanted != Wanted::Sound {
+            self.told_silent = Told::No;
+        } else if self.is_out_of_sound() && self.link.reach() == Reach::Down && self.told_silent == Told::No {
+            self.told_silent = Told::Yes;
+            self.tell(Notice::RanDry);
+        }
+    }
+
+    /// Something sounded and does not go on: it lacks bytes, or what comes next is not known.
+    fn is_out_of_sound(&self) -> bool {
+        let stalled = self.playback.span().is_some_and(|span| span.flow == Flow::Stalled);
+        stalled || self.playback.is_over() || self.service.step == Some(Step::Natural)
     }
 
     /// Tells what is to be loaded, when it changed.

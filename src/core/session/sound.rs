@@ -6,6 +6,7 @@ use crate::event::{Claim, Event, StopReason, What};
 use crate::id::{EntryKey, PlayId, Seq, SessionKey};
 use crate::input::{AudioNews, Ending};
 use crate::limits::{CHECKPOINT_EVERY, UNPLAYABLE_IN_A_ROW_MAX};
+use crate::link::Reach;
 use crate::playback::{Flow, Play, Span, Wanted};
 use crate::refusal::{Notice, Problem};
 use crate::unit::{Millis, Moment};
@@ -261,6 +262,13 @@ impl Session {
     fn flow(&mut self, id: PlayId, flow: Flow, now: Moment) {
         if self.playback.current == Some(id) {
             self.playback.freeze(now);
+            match flow {
+                // Perhaps nobody is there any more. Who has nothing to ask would not notice, nor tell the listener.
+                Flow::Stalled => self.service.want_next = Want::Yes,
+                // Bytes came, so there is a network again.
+                Flow::Flowing if self.link.reach() == Reach::Down => self.link.hurry(),
+                Flow::Flowing => {}
+            }
         }
         if let Some(span) = self.playback.play_mut(id).and_then(|play| play.span.as_mut()) {
             if span.flow == Flow::Flowing && flow == Flow::Stalled {

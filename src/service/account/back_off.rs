@@ -6,14 +6,16 @@ use tonearm_core::unit::{Millis, Moment};
 
 /// Ceiling of the first wait.
 const RETRY_MS_FIRST: u32 = 1_000;
-/// Ceiling of every later wait: a whole fleet asks the same few servers after an outage.
-const RETRY_MS_MAX: u32 = 60_000;
+/// Ceiling of every later wait: a whole fleet asks the same few servers after an outage, and nobody is to wait long.
+const RETRY_MS_MAX: u32 = 30_000;
 
 /// Counts failures in a row.
 #[derive(Debug)]
 pub struct BackOff {
     noise: fastrand::Rng,
     failures: u32,
+    /// The service itself asked for patience.
+    is_asked: bool,
 }
 
 impl BackOff {
@@ -22,6 +24,7 @@ impl BackOff {
         Self {
             noise: fastrand::Rng::with_seed(seed),
             failures: 0,
+            is_asked: false,
         }
     }
 
@@ -31,13 +34,20 @@ impl BackOff {
             .saturating_mul(1 << self.failures.min(16))
             .min(RETRY_MS_MAX);
         self.failures = self.failures.saturating_add(1);
+        self.is_asked = retry_after.is_some();
         let named = retry_after.unwrap_or_default().min(RETRY_AFTER_MS_MAX);
         now + named + Millis(self.noise.u32(0..=ceiling_ms))
+    }
+
+    /// It waits because nobody answered, not because the service asked for patience.
+    pub const fn is_waiting(&self) -> bool {
+        self.failures > 0 && !self.is_asked
     }
 
     /// It worked.
     pub fn reset(&mut self) {
         self.failures = 0;
+        self.is_asked = false;
     }
 
     /// A number within a range, of the same noise.
@@ -55,7 +65,7 @@ mod tests {
         let mut back_off = BackOff::new(7);
         assert!(back_off.failed(Moment(0), None) <= Moment(1_000));
         let longest = (0..500).map(|_| back_off.failed(Moment(0), None)).max().unwrap();
-        assert!(longest <= Moment(60_000) && longest > Moment(54_000), "{longest:?}");
+        assert!(longest <= Moment(30_000) && longest > Moment(27_000), "{longest:?}");
         back_off.reset();
         assert!(back_off.failed(Moment(0), None) <= Moment(1_000));
     }

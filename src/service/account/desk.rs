@@ -23,13 +23,15 @@ pub struct Wishes {
     pub listener: Option<Wish>,
     /// The playback service refused the token in use.
     pub is_refused: bool,
+    /// The network is back: nothing waits for its turn after a failure.
+    pub hurries: bool,
     /// The speaker leaves.
     pub closing: bool,
 }
 
 impl Wishes {
     fn are_none(&self) -> bool {
-        self.listener.is_none() && !self.is_refused && !self.closing
+        self.listener.is_none() && !self.is_refused && !self.hurries && !self.closing
     }
 }
 
@@ -79,6 +81,12 @@ impl Desk {
     /// Leaves a wish; it takes the place of an earlier one.
     pub fn wish(&self, wish: Wish) {
         self.state().wishes.listener = Some(wish);
+        self.wished.notify_one();
+    }
+
+    /// What failed is to be tried again at once.
+    pub fn hurry(&self) {
+        self.state().wishes.hurries = true;
         self.wished.notify_one();
     }
 

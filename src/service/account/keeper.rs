@@ -60,6 +60,11 @@ impl Keeper {
             if let Some(wish) = wishes.listener {
                 self.heed(wish);
             }
+            if wishes.hurries {
+                let now = self.now();
+                self.linking.hurry(now);
+                self.renewal.hurry(now);
+            }
             if wishes.is_refused {
                 self.cure();
             }

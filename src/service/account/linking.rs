@@ -111,6 +111,19 @@ impl Linking {
         self.back_off.reset();
     }
 
+    /// The network is back: what waits only because it failed is done at once. The service's own pace is kept.
+    pub fn hurry(&mut self, now: Moment) {
+        if !self.back_off.is_waiting() {
+            return;
+        }
+        self.back_off.reset();
+        match &mut self.state {
+            State::Idle => {}
+            State::Wanted => self.not_before = self.not_before.min(now),
+            State::Shown(shown) => shown.poll_at = shown.poll_at.min(now + shown.interval),
+        }
+    }
+
     /// What is to be done next. A pair that lapses before its next poll is replaced.
     pub fn due(&self) -> Due {
         match &self.state {

@@ -25,20 +25,19 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tonearm_core::unit::Moment;
-use ureq::Agent;
 
 use super::base::{BaseUrl, BaseUrlError};
 use super::credentials::{Credentials, FixedToken};
 use crate::state::{StateDir, StateError};
-use crate::tls::Tls;
+use crate::tls::{Connections, Tls};
 use desk::{Desk, Wish};
 use grant::GrantFile;
 use keeper::Keeper;
 use linking::{Linking, Pace};
 use renewal::Renewal;
 
-/// A whole request to the sign-in service: a dead link is noticed in this time.
-const CALL_MS_MAX: u64 = 8_000;
+/// A whole request to the sign-in service: a dead link is noticed in 8 s, with some time to tell of it.
+const CALL_MS_MAX: u64 = 7_500;
 /// Longest wait for a renewal: a request under way, the one that is wanted, and the disk.
 const RENEWAL_MS_MAX: u64 = 2 * CALL_MS_MAX + 2_000;
 /// Leaving waits this long for the thread. A name lookup cannot be cut short; then the thread ends on its own later.
@@ -160,7 +159,7 @@ impl Default for Patience {
 /// The account, as others see it.
 pub struct Account {
     desk: Arc<Desk>,
-    agent: Agent,
+    connections: Connections,
     /// Says that the thread is over, by being dropped.
     done: Receiver<()>,
 }
@@ -194,7 +193,7 @@ impl Account {
         let access = grant.as_ref().map(|grant| grant.access.clone());
         let desk = Arc::new(Desk::new(access, Duration::from_millis(RENEWAL_MS_MAX)));
         let client = oauth::Client::new(base, &settings.client_id, &settings.scope, &settings.tls, patience);
-        let agent = client.agent();
+        let connections = client.connections();
         let keeper = Keeper {
             desk: Arc::clone(&desk),
             client,
@@ -216,7 +215,11 @@ impl Account {
                 keeper.run();
             })
             .map_err(AccountError::Thread)?;
-        Ok(Self { desk, agent, done })
+        Ok(Self {
+            desk,
+            connections,
+            done,
+        })
     }
 
     /// The listener wants to link. Without effect while an account is linked.
@@ -227,6 +230,16 @@ impl Account {
     /// The listener wants the account to be forgotten. Linking does not start again by itself.
     pub fn unlink(&self) {
         self.desk.wish(Wish::Unlink);
+    }
+
+    /// The way to the sign-in service is another one: a request under way is given up.
+    pub fn reconnect(&self) {
+        self.connections.renew();
+    }
+
+    /// Tries at once whatever waits to be tried again: the network is back.
+    pub fn retry_now(&self) {
+        self.desk.hurry();
     }
 
     /// Where the client gets its tokens.
@@ -243,7 +256,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.desk.close();
-        self.agent.clone().shutdown();
+        self.connections.close();
         match self.done.recv_timeout(Duration::from_millis(CLOSE_MS_MAX)) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => {

@@ -13,7 +13,7 @@ use super::super::base::BaseUrl;
 use super::super::credentials::Token;
 use super::super::wire;
 use super::Patience;
-use crate::tls::Tls;
+use crate::tls::{Connections, Tls};
 
 /// Where a pair of codes is made \[P\].
 const CREATE_PATH: &str = "/auth/o2/create/codepair";
@@ -155,7 +155,7 @@ enum Word {
 
 /// The sign-in service, as one thread asks it.
 pub struct Client {
-    agent: Agent,
+    connections: Connections,
     base: BaseUrl,
     /// Name of this product.
     product: String,
@@ -187,16 +187,16 @@ impl Client {
             .max_idle_connections(0)
             .build();
         Self {
-            agent: tls.agent(config),
+            connections: tls.connections(config),
             base,
             product: product.to_owned(),
             scope: scope.to_owned(),
         }
     }
 
-    /// A handle that ends a request under way from another thread, for good.
-    pub fn agent(&self) -> Agent {
-        self.agent.clone()
+    /// A handle that ends a request under way from another thread.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
     }
 
     /// Asks for a pair of codes \[P\].
@@ -246,7 +246,8 @@ impl Client {
     }
 
     fn run(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, ureq::Error> {
-        let mut response = self.agent.post(self.base.join(path)).send_form(form.iter().copied())?;
+        let agent = self.connections.agent();
+        let mut response = agent.post(self.base.join(path)).send_form(form.iter().copied())?;
         let text = |name: HeaderName| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (retry_after, date) = (text(header::RETRY_AFTER), text(header::DATE));
         Ok(Answer {

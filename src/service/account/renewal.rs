@@ -95,6 +95,14 @@ impl Renewal {
         self.retry_at = self.back_off.failed(now, retry_after);
     }
 
+    /// The network is back: a renewal that failed is tried at once.
+    pub fn hurry(&mut self, now: Moment) {
+        if self.back_off.is_waiting() {
+            self.back_off.reset();
+            self.retry_at = self.retry_at.min(now);
+        }
+    }
+
     /// Asking again would not help.
     pub fn stop(&mut self) {
         self.state = State::Stopped;

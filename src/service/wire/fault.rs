@@ -169,6 +169,12 @@ pub fn wait_of(value: &str, date: Option<&str>) -> Option<Millis> {
     Some(Millis(u32::try_from(wait_ms).unwrap_or(u32::MAX)))
 }
 
+/// A `Date`, seconds since 1970.
+pub fn date_s(text: &str) -> Option<i64> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    Some(parser.parse_timestamp(text.trim()).ok()?.as_second())
+}
+
 /// What a failure says about an event: set aside what can never be accepted, keep everything else.
 pub const fn verdict_of(failure: Failure) -> Verdict {
     match failure {

@@ -17,7 +17,7 @@ mod write;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Method;
 
-pub use fault::{Fault, fault, verdict_of, wait_of};
+pub use fault::{Fault, date_s, fault, verdict_of, wait_of};
 pub use limit::CreateLimit;
 pub use read::Unreadable;
 

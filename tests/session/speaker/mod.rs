@@ -458,6 +458,7 @@ impl Speaker {
             Notice::Refused(refusal) => Some(*refusal),
             Notice::VolumeEnd
             | Notice::QueueEnded
+            | Notice::RanDry
             | Notice::TakenOver
             | Notice::Linked
             | Notice::Unlinked

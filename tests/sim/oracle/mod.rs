@@ -195,6 +195,7 @@ impl Oracle {
             | Input::Media { .. }
             | Input::Audio(_)
             | Input::Account(_)
+            | Input::Clock(_)
             | Input::LinkUp
             | Input::LinkDown => {}
         }

@@ -64,6 +64,7 @@ impl Oracle {
             | Input::Media { .. }
             | Input::Audio(_)
             | Input::Looked(_)
+            | Input::Clock(_)
             | Input::LinkUp
             | Input::LinkDown
             | Input::Shutdown => {}

@@ -250,9 +250,12 @@ impl World {
                 Answer::Sessions(_) | Answer::Done | Answer::Failed(_) => vec![SystemStop, TrackScrub],
             },
             Input::Shutdown | Input::Audio(_) | Input::Reported { .. } | Input::Looked(_) => vec![SystemStop],
-            Input::Stored { .. } | Input::Media { .. } | Input::Account(_) | Input::LinkUp | Input::LinkDown => {
-                Vec::new()
-            }
+            Input::Stored { .. }
+            | Input::Media { .. }
+            | Input::Account(_)
+            | Input::Clock(_)
+            | Input::LinkUp
+            | Input::LinkDown => Vec::new(),
         };
         // A held button falls due with any input.
         if self.last_edge.is_some_and(|at| at + 5000 > self.now) {
