@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead format
+.PHONY: help setup setup-test setup-bench demo test lint bench bench-audio fuzz sweep hour lead fleet format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ hour: setup-test ## HOURS=24 SEED=1: hours of simulated listening per tier with 
 
 lead: setup-test ## licences a second before and after the end of the usual 30 s in the clear, in real time
 	cargo test $(CARGO_FLAGS) --test binary dash:: -- --ignored
+
+# Optimised; an example, so that nothing but the library is built. A million speakers take some minutes.
+fleet: setup-test ## SPEAKERS=1000000 and an outage of the service, in virtual time; writes docs/fleet.svg and numbers into docs/fleet.md
+	cargo run $(CARGO_FLAGS) --release --example fleet -- $(or $(SPEAKERS),1000000) --write
 
 format: setup-test ## format the code
 	cargo fmt

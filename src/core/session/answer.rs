@@ -89,7 +89,7 @@ impl Session {
         };
         match failure {
             None => {
-                self.link.answered();
+                self.link.answered(now);
                 let waits = self
                     .queue
                     .current()
@@ -420,10 +420,10 @@ impl Session {
                 self.link.busy(now, None);
             }
             Failure::Forbidden | Failure::Refused => {
-                self.link.answered();
+                self.link.answered(now);
                 self.troubles.raise(Problem::ServiceRefused);
             }
-            Failure::NotFound => self.link.answered(),
+            Failure::NotFound => self.link.answered(now),
             Failure::TakenOver => {
                 self.link.busy(now, None);
                 self.taken_over(now);

@@ -1,13 +1,14 @@
 //! What follows from the state: everything that is to be done now, and when to look again.
 
 use super::resume::Search;
-use super::{Edit, Opens, Pending, Session, Want};
+use super::{Edit, Opens, Pending, Session, State, Want};
 use crate::effect::{Bookmark, Call, Effect, Place};
 use crate::id::EntryKey;
 use crate::light::Scene;
 use crate::link::Reach;
 use crate::playback::{Flow, Wanted};
 use crate::refusal::Problem;
+use crate::turn::Backlog;
 use crate::unit::{Millis, Moment};
 
 impl Session {
@@ -26,6 +27,7 @@ impl Session {
             Reach::Up => self.troubles.clear(Problem::Offline),
             Reach::Down => self.troubles.raise(Problem::Offline),
         }
+        self.link.weigh(self.backlog(), now);
         self.send_event(now);
         if self.leaving.is_none() {
             self.end_without_address();
@@ -112,6 +114,14 @@ impl Session {
             .is_some_and(|entry| self.window.lacks_address(entry.key));
         if self.service.session.is_none() && lacks && self.playback.span().is_none() {
             self.queue_ended();
+        }
+    }
+
+    /// What the service is to be told, and whether sound waits.
+    fn backlog(&self) -> Backlog {
+        Backlog {
+            reports: self.outbox.waiting().div_ceil(self.settings.batch.max(1).into()),
+            awaited: self.state() == State::Buffering,
         }
     }
 
