@@ -90,11 +90,7 @@ impl Session {
         match failure {
             None => {
                 self.link.answered(now);
-                let waits = self
-                    .queue
-                    .current()
-                    .is_some_and(|entry| self.window.awaits_address(entry.key));
-                if !waits {
+                if !self.due().is_some_and(|entry| self.window.awaits_address(entry.key)) {
                     self.troubles.clear(Problem::ServiceRefused);
                 }
                 self.troubles.clear(Problem::WrongClock);

@@ -3,6 +3,7 @@
 use super::resume::Search;
 use super::{Edit, Opens, Pending, Session, State, Want};
 use crate::effect::{Bookmark, Call, Effect, Place};
+use crate::entry::Entry;
 use crate::id::EntryKey;
 use crate::light::Scene;
 use crate::link::Reach;
@@ -225,12 +226,16 @@ impl Session {
 
     /// What is to sound now cannot, for want of an address: the service is asked wherever it is.
     fn is_stuck(&self) -> bool {
-        let due = if self.playback.is_over() {
+        self.due().is_some_and(|entry| self.window.lacks_address(entry.key))
+    }
+
+    /// The entry that is to sound now.
+    pub(super) fn due(&self) -> Option<&Entry> {
+        if self.playback.is_over() {
             self.queue.upcoming()
         } else {
             self.queue.current()
-        };
-        due.is_some_and(|entry| self.window.lacks_address(entry.key))
+        }
     }
 
     /// The service knows that the current entry is the current one.
