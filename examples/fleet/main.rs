@@ -37,11 +37,11 @@ use speaker::Speaker;
 /// Speakers, unless a number is given.
 const SPEAKERS: u64 = 1_000_000;
 /// The scenes beside the first ones have this part of the speakers, ...
-const PART: u64 = 20;
-/// ... and those that are alive at once are so many at most: each takes some 20 KiB.
-const TOGETHER_MAX: u64 = 10_000;
+const PART: u64 = 50;
+/// ... and those that are alive at once are so many at most: they share the memory and one thread.
+const TOGETHER_MAX: u64 = 2_000;
 /// How long a fleet that is throttled is looked at after the outage.
-const THROTTLED_AFTER_S: u64 = 4_800;
+const THROTTLED_AFTER_S: u64 = 2_400;
 
 fn main() {
     let mut speakers = SPEAKERS;
@@ -210,5 +210,5 @@ fn throttled(speakers: u64) -> Vec<Row> {
             together(speakers, scene, |number| Speaker::new(number, &scene, 1))
         })
     };
-    vec![row(1.5), row(2.0), row(3.0)]
+    vec![row(2.0), row(3.0)]
 }

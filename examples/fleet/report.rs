@@ -32,7 +32,7 @@ pub fn tables(sections: &[(&str, Vec<Row>)]) -> String {
     text
 }
 
-fn line(Row { name, scene, outcome }: &Row) -> String {
+pub fn line(Row { name, scene, outcome }: &Row) -> String {
     let (during, after) = outcome.peaks(scene, 1);
     let (during_10, after_10) = outcome.peaks(scene, 10);
     let (silent, half, last) = outcome.silence();

@@ -73,6 +73,8 @@ pub struct Speaker {
     disk: VecDeque<(Seq, Option<EntryKey>)>,
     /// The service's place in the queue.
     at: u32,
+    /// The last exchange failed: something is to be tried again.
+    failing: bool,
     ledger: Ledger,
 }
 
@@ -122,6 +124,7 @@ impl Speaker {
             head_ms: u64::from(load.head.0),
             disk: VecDeque::new(),
             at: 0,
+            failing: false,
             ledger: Ledger::default(),
         }
     }
@@ -233,6 +236,7 @@ impl Speaker {
     }
 
     fn come_back(&mut self, exchange: &Exchange) {
+        self.failing = exchange.outcome != Outcome::Done;
         let failure = match exchange.outcome {
             Outcome::Done => None,
             Outcome::Unreachable => Some(Failure::Unreachable),
@@ -251,6 +255,15 @@ impl Speaker {
             },
         };
         self.inbox.push_back(input);
+    }
+
+    /// When the session is to look again. While it plays and nothing waits, that is for a checkpoint, which asks nothing
+    /// of the service: those are left out, they would be half of all steps.
+    fn deadline(&self) -> Option<u64> {
+        let view = self.session.view(Moment(self.now));
+        let rests = view.state == State::Playing && view.waiting == 0 && view.turn_at.is_none();
+        let at = self.session.deadline().filter(|_| !rests || self.failing);
+        at.map(|at| at.0)
     }
 
     // ---- the music ----
@@ -350,7 +363,7 @@ impl Device for Speaker {
         let times = [
             self.begins_at,
             self.exchange.as_ref().map(|exchange| exchange.back_at),
-            self.session.deadline().map(|at| at.0),
+            self.deadline(),
             self.sound_changes_at(scene),
         ];
         times.into_iter().flatten().min().unwrap_or(u64::MAX).max(self.now)

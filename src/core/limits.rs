@@ -57,7 +57,7 @@ pub const VOLUME_MAX: u8 = 100;
 
 // ---- the link to the service ----
 
-/// First retry waits between zero and this (full jitter).
+/// First retry waits between zero and this (full jitter) where sound waits for the service; four times that where none does.
 pub const RETRY_MS_FIRST: Millis = Millis(500);
 /// No retry waits longer than this.
 pub const RETRY_MS_MAX: Millis = Millis(30_000);

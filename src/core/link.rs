@@ -21,8 +21,33 @@ pub(crate) struct Link {
     recovered: Option<Millis>,
     /// When it is this speaker's turn after an outage.
     turn: Turn,
-    /// State of the jitter's generator; the seed came from outside.
-    noise: u64,
+    /// Sound waits for the service.
+    awaited: bool,
+    noise: Noise,
+}
+
+/// The jitter's generator, `SplitMix64`; the seed came from outside. It spreads a fleet; nothing secret depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noise(u64);
+
+impl Noise {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn between(&mut self, least: u32, most: u32) -> Millis {
+        let range = u64::from(most.saturating_sub(least)) + 1;
+        let jitter = u32::try_from(self.next() % range).unwrap_or(0);
+        Millis(least.saturating_add(jitter))
+    }
 }
 
 /// Whether anybody answers.
@@ -44,7 +69,8 @@ impl Link {
             failing_since: None,
             recovered: None,
             turn: Turn::default(),
-            noise: seed,
+            awaited: false,
+            noise: Noise::new(seed),
         }
     }
 
@@ -84,10 +110,10 @@ impl Link {
     /// What waits now: after an outage it waits for this speaker's turn.
     pub(crate) fn weigh(&mut self, backlog: Backlog, now: Moment) {
         if let Some(outage) = self.recovered.take() {
-            let noise = self.next_noise();
-            self.turn.answered(outage, backlog, noise, now);
+            self.turn.answered(outage, backlog, &mut self.noise, now);
         }
         self.turn.weigh(backlog);
+        self.awaited = backlog.awaited;
     }
 
     /// Nobody answered.
@@ -130,7 +156,13 @@ impl Link {
 
     fn back_off(&mut self, now: Moment) {
         self.failing_since.get_or_insert(now);
-        let grown = RETRY_MS_FIRST.0.saturating_mul(1 << self.failures.min(16));
+        // Up to 0.5 s, then doubled, where sound waits. Events alone are worth fewer tries: up to 2 s, 8 s, and the longest.
+        let doublings = if self.awaited {
+            self.failures
+        } else {
+            self.failures.saturating_add(1).saturating_mul(2)
+        };
+        let grown = RETRY_MS_FIRST.0.saturating_mul(1 << doublings.min(16));
         self.failures = self.failures.saturating_add(1);
         let ceiling = grown.min(RETRY_MS_MAX.0);
         let named = self.not_before.map_or(Millis::ZERO, |at| at.since(now));
@@ -142,24 +174,9 @@ impl Link {
         } else {
             (0, ceiling)
         };
-        let wait = self.noise_between(least, most);
+        let wait = self.noise.between(least, most);
         let from = self.not_before.map_or(now, |at| at.max(now));
         self.retry_at = Some(from + wait);
-    }
-
-    fn noise_between(&mut self, least: u32, most: u32) -> Millis {
-        let range = u64::from(most.saturating_sub(least)) + 1;
-        let jitter = u32::try_from(self.next_noise() % range).unwrap_or(0);
-        Millis(least.saturating_add(jitter))
-    }
-
-    /// `SplitMix64`: spreads a fleet's retries; nothing secret depends on it.
-    fn next_noise(&mut self) -> u64 {
-        self.noise = self.noise.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.noise;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
     }
 }
 
@@ -215,6 +232,26 @@ mod tests {
             let wait = link.retry_at().unwrap().since(now);
             assert!(failure < 7 || wait >= RETRY_MS_LATE, "{wait:?} after {failure}");
         }
+    }
+
+    #[test]
+    fn where_sound_waits_it_is_tried_more_often_until_the_cap() {
+        let within_half_a_minute = |awaited| {
+            let mut tries = 0;
+            for seed in 0..1000 {
+                let mut link = Link::new(seed);
+                let mut now = Moment(0);
+                link.weigh(Backlog { reports: 1, awaited }, now);
+                while now < Moment(30_000) {
+                    link.unreachable(now);
+                    now = link.retry_at().unwrap();
+                    tries += 1;
+                }
+            }
+            tries
+        };
+        let (awaited, not) = (within_half_a_minute(true), within_half_a_minute(false));
+        assert!(awaited > 6_000 && (2_500..4_500).contains(&not), "{awaited} and {not}");
     }
 
     #[test]

@@ -130,6 +130,6 @@ fn an_account_that_is_not_accepted_is_a_problem_until_an_event_goes_through() {
         .push_back(tonearm_core::input::Verdict::Failed(Failure::Unauthorised));
     speaker.press(Press::Play);
     assert_eq!(speaker.view().problem, Some(Problem::NotLinked));
-    speaker.wait(1000);
+    speaker.wait(2000);
     assert_eq!(speaker.view().problem, None);
 }

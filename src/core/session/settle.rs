@@ -45,6 +45,10 @@ impl Session {
 
     /// Tells what is to be loaded, when it changed.
     pub(super) fn slide_window(&mut self) {
+        let (moved, renewed) = (self.queue.take_changed(), self.window.take_renewed());
+        if !moved && !renewed {
+            return;
+        }
         let wishes = self.window.slide(&self.queue);
         if wishes != self.shown.wishes {
             self.shown.wishes.clone_from(&wishes);
@@ -118,11 +122,12 @@ impl Session {
         }
     }
 
-    /// What the service is to be told, and whether sound waits.
+    /// What the service is to be told, and whether sound waits for it. Between two entries, and for bytes, it does not.
     fn backlog(&self) -> Backlog {
+        let needs_service = self.playback.current_play().is_none() || self.is_stuck();
         Backlog {
             reports: self.outbox.waiting().div_ceil(self.settings.batch.max(1).into()),
-            awaited: self.state() == State::Buffering,
+            awaited: self.state() == State::Buffering && needs_service,
         }
     }
 
