@@ -35,7 +35,7 @@ pub struct Life {
     pub caught_up_ms: Option<u64>,
     /// Silent when the outage ended: how long after it the sound was back.
     pub silent_ms: Option<u64>,
-    /// Events that never arrived.
+    /// Events that had not arrived when it ended.
     pub lost: u64,
     pub ledger: Ledger,
 }

@@ -5,9 +5,9 @@ use crate::service::{Outage, Scene, Throttle};
 use crate::simple::{Rule, Simple};
 use crate::speaker::Speaker;
 
-const SPEAKERS: u64 = 1_000;
-/// In so small a fleet a second holds a dozen requests: a minute is what can be compared.
-const BIN_S: usize = 60;
+const SPEAKERS: u64 = 2_000;
+/// In so small a fleet a second holds a few dozen requests, and a turn is two dozen of them: two minutes can be compared.
+const BIN_S: usize = 120;
 const CAUGHT_UP_S_MAX: u32 = 900;
 
 fn tonearm(speakers: u64, scene: Scene) -> Outcome {
@@ -16,7 +16,7 @@ fn tonearm(speakers: u64, scene: Scene) -> Outcome {
 
 fn assert_nothing_is_lost(outcome: &Outcome) {
     assert_eq!((outcome.lost, outcome.out_of_order), (0, 0));
-    assert!(outcome.recorded > 20 * outcome.speakers, "there was something to lose");
+    assert!(outcome.recorded > 10 * outcome.speakers, "there was something to lose");
 }
 
 fn assert_kept(outcome: &Outcome, scene: &Scene) {
@@ -52,14 +52,8 @@ fn five_minutes_without_the_service_silence_nobody() {
         ..Scene::hour(Outage::Refused)
     };
     let outcome = tonearm(SPEAKERS / 2, scene);
-    assert_kept_shortly(&outcome, &scene);
+    assert_kept(&outcome, &scene);
     assert_eq!(outcome.silence().0, 0);
-}
-
-fn assert_kept_shortly(outcome: &Outcome, scene: &Scene) {
-    assert_eq!((outcome.lost, outcome.out_of_order), (0, 0));
-    let (_, peak) = outcome.peaks(scene, BIN_S);
-    assert!(peak <= 3.3, "{peak} times steady, a small fleet's noise included");
 }
 
 #[test]
@@ -67,6 +61,7 @@ fn speakers_that_are_told_to_slow_down_lose_nothing_and_come_through() {
     let speakers = 140;
     let scene = Scene {
         lasts_s: 1_200,
+        after_s: 2_400,
         throttle: Some(Throttle {
             per_second: 4,
             retry_after_ms: 30_000,
@@ -75,7 +70,7 @@ fn speakers_that_are_told_to_slow_down_lose_nothing_and_come_through() {
     };
     let outcome = together(speakers, scene, |number| Speaker::new(number, &scene, 1));
     assert_nothing_is_lost(&outcome);
-    assert_eq!(outcome.late, 0, "all catch up within 20 minutes");
+    assert_eq!(outcome.late, 0, "all catch up");
     let end = usize::try_from(scene.ends_ms() / 1000).unwrap();
     let refused: u32 = outcome.load.refused[end..].iter().sum();
     assert!(refused > 0, "somebody was told to");
