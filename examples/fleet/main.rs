@@ -91,17 +91,14 @@ fn main() {
 
 fn timed(name: &str, scene: Scene, run: impl FnOnce() -> Outcome) -> Row {
     let start = Instant::now();
-    let outcome = run();
-    eprintln!(
-        "{name}: {:.0} s, {} steps",
-        start.elapsed().as_secs_f64(),
-        outcome.inputs
-    );
-    Row {
+    let row = Row {
         name: name.to_owned(),
         scene,
-        outcome,
-    }
+        outcome: run(),
+    };
+    let (seconds, steps) = (start.elapsed().as_secs_f64(), row.outcome.inputs);
+    eprintln!("{} {seconds:.0} s, {steps} steps", report::line(&row));
+    row
 }
 
 fn tonearm(name: &str, speakers: u64, scene: Scene, batch: u8) -> Row {
