@@ -63,11 +63,14 @@ impl Turn {
 
     /// What waits is looked at anew. Where the fleet still plays on its own, the few whose sound waits go first.
     pub(crate) fn weigh(&mut self, backlog: Backlog) {
-        *self = match *self {
-            Self::At { strict: false, .. } if backlog.awaited => Self::Open,
-            Self::Taken if backlog.reports == 0 => Self::Open,
-            other => other,
+        let is_over = match *self {
+            Self::At { strict: false, .. } => backlog.awaited,
+            Self::Taken => backlog.reports == 0,
+            Self::At { strict: true, .. } | Self::Open => false,
         };
+        if is_over {
+            *self = Self::Open;
+        }
     }
 }
 
