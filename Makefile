@@ -11,7 +11,7 @@ CARGO_FLAGS := --locked
 CLIPPY := cargo clippy $(CARGO_FLAGS) --all-targets
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench setup-net demo test net-test lint bench bench-audio fuzz sweep sim mutants-sim hour lead kill-test format
+.PHONY: help setup setup-test setup-bench setup-net demo test net-test lint bench bench-audio fuzz sweep sim mutants-sim hour lead kill-test fleet format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,10 @@ lead: setup-test ## licences a second before and after the end of the usual 30 s
 kill-test: setup-test ## KILLS=10000 SEED=1: the program is killed at random under load; no event is lost, reordered or doubled
 	TONEARM_KILLS=$(or $(KILLS),10000) TONEARM_KILL_SEED=$(or $(SEED),1) \
 		cargo test $(CARGO_FLAGS) --test binary kills:: -- --nocapture
+
+# Optimised; an example, so that nothing but the library is built. A million speakers take some minutes.
+fleet: setup-test ## SPEAKERS=1000000 and an outage of the service, in virtual time; writes docs/fleet.svg and numbers into docs/fleet.md
+	cargo run $(CARGO_FLAGS) --release --example fleet -- $(or $(SPEAKERS),1000000) --write
 
 format: setup-test ## format the code
 	cargo fmt

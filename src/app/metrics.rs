@@ -99,6 +99,12 @@ pub(super) fn text(session: &Session, adapters: &Adapters) -> String {
         "1 while the service answers.",
         u64::from(view.reach == Reach::Up),
     );
+    figure(
+        "turn_seconds",
+        "gauge",
+        "After an outage of the service: time until what waits is sent; 0 while nothing is held back.",
+        view.turn_at.map_or(0, |at| u64::from(at.since(now).0).div_ceil(1000)),
+    );
     for (name, help, value) in licences(adapters) {
         figure(name, "counter", help, value);
     }

@@ -29,6 +29,7 @@ mod queue;
 pub mod refusal;
 mod session;
 mod trouble;
+mod turn;
 pub mod unit;
 mod window;
 

@@ -57,14 +57,39 @@ pub const VOLUME_MAX: u8 = 100;
 
 // ---- the link to the service ----
 
-/// First retry waits between zero and this (full jitter).
+/// First retry waits between zero and this (full jitter) where sound waits for the service; four times that where none does.
 pub const RETRY_MS_FIRST: Millis = Millis(500);
 /// No retry waits longer than this.
 pub const RETRY_MS_MAX: Millis = Millis(30_000);
+/// Once the longest wait was drawn from its whole range, retries wait at least this long. By then a fleet is spread over
+/// the range, and to ask no more often than needed is what helps: on average every 27.5 s, not every 15 s.
+pub const RETRY_MS_LATE: Millis = Millis(25_000);
 /// A time named by the service (`Retry-After`) is honoured up to this: a mistake there does not silence a speaker for days.
 pub const RETRY_AFTER_MS_MAX: Millis = Millis(3_600_000);
 /// After a request to stop, events that are stored may still be sent for this long; then the speaker leaves and they wait on disk.
 pub const SHUTDOWN_MS_MAX: Millis = Millis(1_500);
+
+// ---- after an outage (docs/fleet.md derives and measures these) ----
+// A fleet that plays asks about three times a track of 210 s, which is once in 70 s a speaker, and is to stay below three
+// times that: two requests in 70 s for what waited, beside those of the day. One request in 35 s uses all of it.
+
+/// A service that did not answer for this long was out of order for others as well. In less time hardly one speaker in four
+/// came to the end of a track, and retries that are still getting longer spread those.
+pub const OUTAGE_MS_MIN: Millis = Millis(60_000);
+/// From this long an outage on, the speakers whose sound waits for the service may be most of the fleet: before its end
+/// or during the turns after it they come to the end of what is known ahead (ten entries, about 35 minutes).
+pub const OUTAGE_MS_LONG: Millis = Millis(1_200_000);
+/// Nobody's turn is earlier than this after its first answer: until then all of the fleet have had their first answer.
+pub const TURN_MS_FIRST: Millis = RETRY_MS_MAX;
+/// For each request that waits, the latest turn is this much later where nobody waits for sound.
+pub const TURN_MS_EACH: Millis = Millis(45_000);
+/// ... and where the sound waits: these go first, and they do not add to what waits before their turn.
+pub const TURN_MS_EACH_AWAITED: Millis = Millis(35_000);
+/// Requests of a start after silence, beside the events: what follows, the start event, what follows then.
+pub const REQUESTS_OF_A_START: u64 = 3;
+/// No turn is later than this after the earliest one, whatever waits: the fleet is through 15 minutes after the outage,
+/// with a minute for the first answers and half a minute in hand.
+pub const TURN_MS_MAX: Millis = Millis(810_000);
 
 // ---- buttons ----
 
@@ -88,4 +113,11 @@ const _: () = assert!(PLAYS_MAX >= 4, "current, following, and two that were jus
 const _: () = assert!(EFFECTS_MAX >= 16, "one input's effects fit");
 const _: () = assert!(BOUNCE.0 < HOLD_AFTER.0, "a bounce is not a hold");
 const _: () = assert!(RETRY_MS_FIRST.0 <= RETRY_MS_MAX.0, "the back-off grows");
+const _: () = assert!(RETRY_MS_LATE.0 < RETRY_MS_MAX.0, "late retries are spread");
+const _: () = assert!(
+    OUTAGE_MS_MIN.0 > RETRY_MS_MAX.0,
+    "a retry that is merely late is no outage"
+);
+const _: () = assert!(OUTAGE_MS_MIN.0 < OUTAGE_MS_LONG.0, "a long outage is an outage");
+const _: () = assert!(TURN_MS_EACH_AWAITED.0 <= TURN_MS_EACH.0, "whose sound waits goes first");
 const _: () = assert!(VOLUME_FIRST <= VOLUME_MAX && VOLUME_STEP > 0, "the volume scale");

@@ -17,6 +17,8 @@ pub(crate) struct Queue {
     ahead_max: usize,
     /// The first mirrored entry is the first of the service's queue: there is nothing before it to ask for.
     begins: bool,
+    /// Entries, their order or the cursor changed since somebody last took notice.
+    changed: bool,
 }
 
 /// What an answer did to the mirror.
@@ -37,11 +39,18 @@ impl Queue {
             behind_max: usize::from(behind_max).clamp(1, BEHIND_MAX),
             ahead_max: usize::from(ahead_max).clamp(1, AHEAD_MAX),
             begins: false,
+            changed: false,
         }
+    }
+
+    /// Whether entries, their order or the cursor changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
     }
 
     /// Forgets everything and starts at `entries[0]`.
     pub(crate) fn open(&mut self, entries: &[Entry], begins: bool) {
+        self.changed = true;
         self.entries.clear();
         self.cursor = 0;
         self.begins = begins;
@@ -101,6 +110,7 @@ impl Queue {
         if self.upcoming().is_none() {
             return false;
         }
+        self.changed = true;
         self.cursor += 1;
         while self.cursor > self.behind_max {
             self.entries.remove(0);
@@ -115,6 +125,7 @@ impl Queue {
         if self.cursor == 0 {
             return false;
         }
+        self.changed = true;
         self.cursor -= 1;
         self.entries.truncate(self.cursor + 1 + self.ahead_max);
         true
@@ -124,6 +135,7 @@ impl Queue {
     /// without permissions, until the service describes it anew.
     pub(crate) fn step_to(&mut self, key: EntryKey) {
         let known = self.entries.iter().find(|entry| entry.key == key).copied();
+        self.changed = true;
         self.entries.truncate(self.cursor.saturating_add(1));
         self.push(known.unwrap_or(Entry {
             key,
@@ -154,6 +166,7 @@ impl Queue {
         } else {
             return Merge::Elsewhere;
         };
+        self.changed = true;
         self.entries.truncate(self.cursor + 1);
         for entry in ahead.iter().take(self.ahead_max) {
             self.push(*entry);
@@ -181,6 +194,7 @@ impl Queue {
             if self.behind().iter().any(|known| known.key == entry.key) {
                 continue;
             }
+            self.changed = true;
             if self.entries.insert(0, *entry).is_err() {
                 return;
             }

@@ -38,6 +38,8 @@ pub(crate) struct Window {
     /// Index is the slot number.
     slots: Vec<Option<Held>, SLOTS_MAX>,
     load: Load,
+    /// An entry is to be fetched from a fresh address since somebody last took notice.
+    renewed: bool,
 }
 
 /// An entry in a slot.
@@ -62,7 +64,11 @@ impl Window {
     pub(crate) fn new(load: Load) -> Self {
         let mut slots = Vec::new();
         slots.resize(SLOTS_MAX, None).unwrap_or_default();
-        Self { slots, load }
+        Self {
+            slots,
+            load,
+            renewed: false,
+        }
     }
 
     /// Slot that holds `entry`.
@@ -117,6 +123,10 @@ impl Window {
 
     /// The first of the wished entries that needs a fresh address and has not been asked for.
     pub(crate) fn first_expired(&self, wishes: &Wishes) -> Option<EntryKey> {
+        // So it nearly always is, and this is asked after every input.
+        if self.slots.iter().flatten().all(|held| held.address != Address::Expired) {
+            return None;
+        }
         let needs = |wish: &&Wish| {
             let held = self.slots.iter().flatten().find(|held| held.entry == wish.entry);
             held.is_some_and(|held| held.address == Address::Expired && held.attempt < FRESH_ADDRESSES_MAX)
@@ -162,8 +172,14 @@ impl Window {
             if held.address != Address::Good {
                 held.attempt = held.attempt.saturating_add(1);
                 held.address = Address::Good;
+                self.renewed = true;
             }
         }
+    }
+
+    /// Whether an entry is to be fetched from a fresh address since the last call.
+    pub(crate) fn take_renewed(&mut self) -> bool {
+        core::mem::take(&mut self.renewed)
     }
 
     fn wish(&mut self, entry: &Entry, extent: Extent, wishes: &mut Wishes) {

@@ -5,6 +5,7 @@ use tonearm_core::event::What;
 use tonearm_core::id::Seq;
 use tonearm_core::id::SourceKey;
 use tonearm_core::input::{Failure, Mode, Press, Verdict};
+use tonearm_core::limits::{TURN_MS_EACH, TURN_MS_FIRST};
 use tonearm_core::unit::Millis;
 
 #[test]
@@ -197,6 +198,7 @@ fn a_batch_that_reaches_nobody_is_sent_again_and_the_queue_waits_for_it() {
     speaker.reachable = true;
     speaker.wait(31_000);
     assert_eq!(speaker.view().waiting, 0);
+    speaker.wait(u64::from(TURN_MS_FIRST.0 + TURN_MS_EACH.0));
     assert!(!speaker.calls.is_empty());
 }
 

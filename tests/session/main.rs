@@ -18,6 +18,7 @@ mod events;
 mod look;
 mod modes;
 mod offline;
+mod outage;
 mod pause;
 mod races;
 mod refusals;

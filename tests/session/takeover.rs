@@ -244,7 +244,7 @@ fn a_session_that_is_not_shown_and_not_brought_back_either_is_refused_and_forgot
 fn a_restart_while_the_stream_is_elsewhere_prepares_the_place_and_play_claims_it() {
     let mut speaker = Speaker::playing_album(5);
     speaker.wait(9000).press(Press::Play).stolen = true;
-    speaker.forget().pull_plug(1000).wait(1000);
+    speaker.forget().pull_plug(1000).wait(2000);
     assert_eq!((speaker.state(), speaker.current()), (State::Paused, Some(1)));
     speaker.press(Press::Play);
     assert_eq!(speaker.story(), ["1 from 9000"]);

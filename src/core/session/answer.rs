@@ -89,12 +89,8 @@ impl Session {
         };
         match failure {
             None => {
-                self.link.answered();
-                let waits = self
-                    .queue
-                    .current()
-                    .is_some_and(|entry| self.window.awaits_address(entry.key));
-                if !waits {
+                self.link.answered(now);
+                if !self.due().is_some_and(|entry| self.window.awaits_address(entry.key)) {
                     self.troubles.clear(Problem::ServiceRefused);
                 }
                 self.troubles.clear(Problem::WrongClock);
@@ -420,10 +416,10 @@ impl Session {
                 self.link.busy(now, None);
             }
             Failure::Forbidden | Failure::Refused => {
-                self.link.answered();
+                self.link.answered(now);
                 self.troubles.raise(Problem::ServiceRefused);
             }
-            Failure::NotFound => self.link.answered(),
+            Failure::NotFound => self.link.answered(now),
             Failure::TakenOver => {
                 self.link.busy(now, None);
                 self.taken_over(now);

@@ -427,15 +427,15 @@ impl Session {
         match verdict {
             Verdict::Accepted => {
                 self.accepted();
-                self.settled(last, true);
+                self.settled(last, true, now);
             }
             // What is never to be repeated unchanged cannot become acceptable.
             Verdict::Refused | Verdict::Failed(Failure::Forbidden | Failure::NotFound | Failure::Refused) => {
-                self.refused(first, last);
+                self.refused(first, last, now);
             }
             Verdict::Folded(through) => self.folded(first, through),
             Verdict::Failed(Failure::TakenOver) if self.is_given_up(first) => {
-                self.refused(first, last);
+                self.refused(first, last, now);
                 if self.outbox.is_settled(self.service.claimed) {
                     self.not_now(Failure::TakenOver, now);
                 }
@@ -455,17 +455,17 @@ impl Session {
     }
 
     /// Of several events one may be at fault: they are sent singly.
-    fn refused(&mut self, first: Seq, last: Seq) {
+    fn refused(&mut self, first: Seq, last: Seq, now: Moment) {
         if first < last {
-            self.link.answered();
+            self.link.answered(now);
             self.outbox.part(last);
         } else {
-            self.settled(last, false);
+            self.settled(last, false, now);
         }
     }
 
-    fn settled(&mut self, seq: Seq, accepted: bool) {
-        self.link.answered();
+    fn settled(&mut self, seq: Seq, accepted: bool, now: Moment) {
+        self.link.answered(now);
         self.troubles.clear(Problem::WrongClock);
         self.outbox.settle(seq);
         self.emit(Effect::Settle { seq, accepted });

@@ -1,13 +1,15 @@
 //! What follows from the state: everything that is to be done now, and when to look again.
 
 use super::resume::Search;
-use super::{Edit, Opens, Pending, Session, Step, Told, Want};
+use super::{Edit, Opens, Pending, Session, State, Step, Told, Want};
 use crate::effect::{Bookmark, Call, Effect, Place};
+use crate::entry::Entry;
 use crate::id::EntryKey;
 use crate::light::Scene;
 use crate::link::Reach;
 use crate::playback::{Flow, Wanted};
 use crate::refusal::{Notice, Problem};
+use crate::turn::Backlog;
 use crate::unit::{Millis, Moment};
 
 impl Session {
@@ -27,6 +29,7 @@ impl Session {
             Reach::Down => self.troubles.raise(Problem::Offline),
         }
         self.announce_silence();
+        self.link.weigh(self.backlog(), now);
         self.send_event(now);
         if self.leaving.is_none() {
             self.end_without_address();
@@ -60,6 +63,10 @@ impl Session {
 
     /// Tells what is to be loaded, when it changed.
     pub(super) fn slide_window(&mut self) {
+        let (moved, renewed) = (self.queue.take_changed(), self.window.take_renewed());
+        if !moved && !renewed {
+            return;
+        }
         let wishes = self.window.slide(&self.queue);
         if wishes != self.shown.wishes {
             self.shown.wishes.clone_from(&wishes);
@@ -130,6 +137,15 @@ impl Session {
             .is_some_and(|entry| self.window.lacks_address(entry.key));
         if self.service.session.is_none() && lacks && self.playback.span().is_none() {
             self.queue_ended();
+        }
+    }
+
+    /// What the service is to be told, and whether sound waits for it. Between two entries, and for bytes, it does not.
+    fn backlog(&self) -> Backlog {
+        let needs_service = self.playback.current_play().is_none() || self.is_stuck();
+        Backlog {
+            reports: self.outbox.waiting().div_ceil(self.settings.batch.max(1).into()),
+            awaited: self.state() == State::Buffering && needs_service,
         }
     }
 
@@ -233,12 +249,16 @@ impl Session {
 
     /// What is to sound now cannot, for want of an address: the service is asked wherever it is.
     fn is_stuck(&self) -> bool {
-        let due = if self.playback.is_over() {
+        self.due().is_some_and(|entry| self.window.lacks_address(entry.key))
+    }
+
+    /// The entry that is to sound now.
+    pub(super) fn due(&self) -> Option<&Entry> {
+        if self.playback.is_over() {
             self.queue.upcoming()
         } else {
             self.queue.current()
-        };
-        due.is_some_and(|entry| self.window.lacks_address(entry.key))
+        }
     }
 
     /// The service knows that the current entry is the current one.

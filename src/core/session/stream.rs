@@ -47,7 +47,7 @@ impl Session {
     /// A session that is to go on here is not shown, because another device has the stream. Where nothing sounds here,
     /// nothing was lost by that.
     pub(super) fn asked_without_stream(&mut self, now: Moment) {
-        self.link.answered();
+        self.link.answered(now);
         if self.playback.current.is_some() {
             self.taken_over(now);
         } else {

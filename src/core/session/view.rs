@@ -54,6 +54,9 @@ pub struct View<'a> {
     pub waiting: u64,
     /// Whether the service answers.
     pub reach: Reach,
+    /// After an outage: the moment until which what waits is held back, so that a fleet does not come back at once. A press
+    /// ends it.
+    pub turn_at: Option<Moment>,
     /// How signing in stands.
     pub account: Account,
     /// A session on another device that could go on here.
@@ -75,6 +78,7 @@ impl Session {
             looping: self.service.looping.on,
             waiting: self.outbox.waiting(),
             reach: self.link.reach(),
+            turn_at: self.link.turn_at(now),
             account: self.account,
             offer: self.service.offer.map(|offer| offer.session),
             problem: self.troubles.worst(),
@@ -140,7 +144,7 @@ impl Session {
             || service.pending.is_some_and(|pending| is_asked_for(pending.call))
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         if self.leaving.is_some() {
             return State::Stopped;
         }

@@ -36,7 +36,9 @@ impl BackOff {
         self.failures = self.failures.saturating_add(1);
         self.is_asked = retry_after.is_some();
         let named = retry_after.unwrap_or_default().min(RETRY_AFTER_MS_MAX);
-        now + named + Millis(self.noise.u32(0..=ceiling_ms))
+        // It may have named the same moment to everybody: as long again, not all at once.
+        let spread_ms = ceiling_ms.max(named.0.min(RETRY_MS_MAX));
+        now + named + Millis(self.noise.u32(0..=spread_ms))
     }
 
     /// It waits because nobody answered, not because the service asked for patience.
@@ -74,8 +76,19 @@ mod tests {
     fn the_service_s_word_is_honoured_but_does_not_silence_the_speaker_for_days() {
         let mut back_off = BackOff::new(1);
         let next = back_off.failed(Moment(0), Some(Millis(90_000)));
-        assert!((Moment(90_000)..=Moment(91_000)).contains(&next), "{next:?}");
-        assert!(back_off.failed(Moment(0), Some(Millis(u32::MAX))) <= Moment(0) + RETRY_AFTER_MS_MAX + Millis(2_000));
+        assert!((Moment(90_000)..=Moment(150_000)).contains(&next), "{next:?}");
+        let latest = Moment(0) + RETRY_AFTER_MS_MAX + Millis(RETRY_MS_MAX);
+        assert!(back_off.failed(Moment(0), Some(Millis(u32::MAX))) <= latest);
+    }
+
+    #[test]
+    fn a_moment_named_to_everybody_does_not_bring_everybody_at_once() {
+        let next = |seed| BackOff::new(seed).failed(Moment(0), Some(Millis(600_000)));
+        let early = (0..1000).filter(|seed| next(*seed) < Moment(615_000)).count();
+        assert!(
+            (200..300).contains(&early),
+            "a quarter of them in a quarter of a minute: {early}"
+        );
     }
 
     #[test]
