@@ -2,10 +2,8 @@
 //! them in memory of their own, bounded by the request; what they mean stands in `plan`.
 
 use std::io::Read;
-use std::time::Duration;
 
 use tonearm_core::input::MediaFault;
-use tonearm_core::unit::Millis;
 use ureq::{Agent, ResponseExt};
 
 use super::answer::{self, Head, Meaning};
@@ -211,19 +209,33 @@ pub fn text(
         body.forget(pool);
         return Outcome::Done;
     }
-    match plan_of(&bytes, address, shared.settings.limits) {
-        Ok(plan) => {
-            body.adopt(plan, pool);
-            Outcome::Done
+    let plan = match plan_of(&bytes, address, shared.settings.limits) {
+        Ok(plan) => plan,
+        Err(reason) => return refused(reason),
+    };
+    if let Some(reason) = too_little(body, &plan) {
+        if !std::mem::replace(&mut body.is_doubted, true) {
+            body.forget(pool);
+            return Outcome::Trouble(reason, None);
         }
-        Err(reason) => refused(reason),
+        log::warn!("media: entry {}: {reason}; it will break off", body.entry.0);
     }
+    body.adopt(plan, pool);
+    Outcome::Done
+}
+
+/// What is wrong with a manifest that names less sound than the entry has.
+fn too_little(body: &Body, plan: &Plan) -> Option<String> {
+    let announced = body.announced()?;
+    let named = plan.shortfall(announced)?;
+    let (named, all) = (named.as_secs_f32(), announced.as_secs_f32());
+    Some(format!("the manifest names {named:.1} s of {all:.1} s"))
 }
 
 /// Whether an entry goes on although `order` was refused for good: its manifest may list more than there is, or another
 /// representation may do.
 pub fn spare(body: &mut Body, order: &Order, pool: &mut Pool) -> bool {
-    let announced = body.duration.map(|Millis(ms)| Duration::from_millis(ms.into()));
+    let announced = body.announced();
     match order.subject {
         Subject::Document(document) => body.plan_mut().is_some_and(|plan| plan.lose(document)),
         Subject::Media { key, .. } => {
