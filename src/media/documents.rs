@@ -31,7 +31,7 @@ pub fn is_markup(beginning: &[u8]) -> bool {
 /// It is none, or has nothing that can be played here; in words.
 pub fn plan_of(bytes: &[u8], address: &str, limits: Limits) -> Result<Plan, String> {
     let presentation = dash::parse(bytes, address).map_err(|error| error.to_string())?;
-    Plan::new(presentation, limits)
+    Plan::new(presentation, bytes.len(), limits)
 }
 
 /// One request for a document.
@@ -134,7 +134,7 @@ fn fault(reason: &str) -> Admission {
 fn renew(body: &mut Body, bytes: &[u8], address: &str, pool: &mut Pool) -> Result<(), String> {
     let presentation = dash::parse(bytes, address).map_err(|error| error.to_string())?;
     let Some(plan) = body.plan_mut() else { return Ok(()) };
-    let fits = plan.renew(presentation)?;
+    let fits = plan.renew(presentation, bytes.len())?;
     if !fits {
         log::info!(
             "media: entry {}: the fresh manifest has other representations",

@@ -1,6 +1,7 @@
 //! What an entry with a manifest is made of: which segment comes at which position and of which representation, and
 //! the documents (descriptions, segment indices) needed for it. It neither fetches nor holds media bytes.
 
+mod lead;
 mod loss;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,10 @@ pub const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of all descriptions and segment indices of one entry. A description is some hundred bytes, an index twelve
 /// bytes a segment: of ten representations of a whole album side they are a tenth of this.
 pub const DOCUMENTS_BYTES_MAX: u64 = 256 * 1024;
+/// What a manifest that was read takes in memory, in multiples of its text, at most. A test measures it.
+const MANIFEST_FACTOR: usize = 6;
+/// The same for descriptions, kept as they are, and segment indices, kept and read.
+const DOCUMENTS_FACTOR: usize = 3;
 /// Two representations whose segments begin closer than this may take turns there. More would be fetched twice.
 const OVERLAP_MAX: Duration = Duration::from_millis(500);
 /// A manifest may name less sound than the service says the entry has: it rounds, and it may count silence. More is left
@@ -56,6 +61,19 @@ pub enum Planned {
     End,
 }
 
+impl Planned {
+    /// The part is only there for a decoder to get going.
+    fn as_lead(mut self) -> Self {
+        if let Self::Part(_, part) = &mut self
+            && let Some(sound) = &mut part.sound
+        {
+            sound.is_lead = true;
+            sound.length = None;
+        }
+        self
+    }
+}
+
 /// A representation that was chosen once. Its number is its place in the list and survives a fresh manifest.
 #[derive(Debug)]
 struct Known {
@@ -87,8 +105,12 @@ pub struct Plan {
     pending: Option<(u32, u32)>,
     /// The key that was chosen for again because its segment could not be had.
     spared: Option<u32>,
+    /// The key whose segment does without the one before, because that could not be had.
+    leadless: Option<u32>,
     /// What the last segment in order was taken from, and its key.
     last: Option<(u32, u32)>,
+    /// Length of the manifest's text.
+    manifest_bytes: usize,
     documents_bytes: u64,
     parts_made: u32,
     /// Times the representation changed from one segment to the next.
@@ -96,11 +118,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of a manifest that was read.
+    /// Of a manifest that was read from a text of so many bytes.
     ///
     /// # Errors
     /// A period has nothing that can be played here.
-    pub fn new(presentation: Presentation, limits: Limits) -> Result<Self, String> {
+    pub fn new(presentation: Presentation, manifest_bytes: usize, limits: Limits) -> Result<Self, String> {
         Ok(Self {
             ladders: ladders(&presentation, limits)?,
             presentation,
@@ -111,7 +133,9 @@ impl Plan {
             end: None,
             pending: None,
             spared: None,
+            leadless: None,
             last: None,
+            manifest_bytes,
             documents_bytes: 0,
             parts_made: 0,
             switches: 0,
@@ -123,8 +147,9 @@ impl Plan {
     ///
     /// # Errors
     /// A period has nothing that can be played here.
-    pub fn renew(&mut self, mut presentation: Presentation) -> Result<bool, String> {
+    pub fn renew(&mut self, mut presentation: Presentation, manifest_bytes: usize) -> Result<bool, String> {
         ladders(&presentation, self.limits)?;
+        self.manifest_bytes = manifest_bytes;
         let mut known = std::mem::take(&mut self.known);
         for one in &mut known {
             let before = one.place.and_then(|place| self.at(one.period, place));
@@ -151,8 +176,16 @@ impl Plan {
         self.is_stale = false;
         self.pending = None;
         self.spared = None;
+        self.leadless = None;
         self.end = None;
         Ok(fits)
+    }
+
+    /// Memory that it takes at most.
+    pub fn memory_bytes(&self) -> usize {
+        let documents = usize::try_from(self.documents_bytes).unwrap_or(usize::MAX);
+        let documents = documents.saturating_mul(DOCUMENTS_FACTOR);
+        self.manifest_bytes.saturating_mul(MANIFEST_FACTOR).saturating_add(documents)
     }
 
     /// Length as announced by the manifest.
@@ -216,6 +249,10 @@ impl Plan {
                 return Planned::Needs(Document::Description(known), description.clone());
             }
             if let Some((number, segment)) = Self::segment_at(representation, known, key, probe, parts) {
+                if let Some((number, lead)) = self.lead((known, number), key, &segment, parts, about) {
+                    let next = time_of(key.saturating_add(1));
+                    return self.part(key, known, number, lead, Some(next), parts).as_lead();
+                }
                 let next = self.next_of(period, representation, number);
                 return self.part(key, known, number, segment, next, parts);
             }
@@ -292,6 +329,7 @@ impl Plan {
             begin,
             length,
             next,
+            is_lead: false,
         };
         Planned::Part(
             key,

@@ -1,6 +1,8 @@
 //! What a plan decides on, without a network: which representation, and what is fetched for it first.
 
 use super::super::dash::{of_flac, parse};
+use super::super::part::key_of;
+use super::super::pool::CHUNK_BYTES;
 use super::*;
 
 /// Two of FLAC, by what they are called, and one of Opus, in segments of 4 s.
@@ -39,7 +41,7 @@ fn takes(plan: &mut Plan, number: u32, bits: u8) {
 
 /// An entry of these whose first description tells of 24 bits.
 fn begun() -> Plan {
-    let mut plan = Plan::new(presentation(MANIFEST), SIXTEEN).unwrap();
+    let mut plan = Plan::new(presentation(MANIFEST), MANIFEST.len(), SIXTEEN).unwrap();
     let first = then(&mut plan, 0, &BTreeMap::new());
     assert_eq!(
         first,
@@ -76,7 +78,7 @@ fn a_fresh_manifest_does_not_forget_what_descriptions_told() {
     let mut plan = begun();
     then(&mut plan, 0, &BTreeMap::new());
     takes(&mut plan, 1, 16);
-    assert!(plan.renew(presentation(MANIFEST)).unwrap());
+    assert!(plan.renew(presentation(MANIFEST), MANIFEST.len()).unwrap());
     let part = then(&mut plan, 0, &BTreeMap::new());
     assert_eq!(part, (None, "http://a.test/flat/0".to_owned()));
 }
@@ -84,7 +86,7 @@ fn a_fresh_manifest_does_not_forget_what_descriptions_told() {
 #[test]
 fn a_segment_that_cannot_be_had_is_taken_from_more_bits_if_from_nothing_else() {
     let without = MANIFEST.replace(r#"codecs="opus""#, r#"codecs="ec-3""#);
-    let mut plan = Plan::new(presentation(&without), SIXTEEN).unwrap();
+    let mut plan = Plan::new(presentation(&without), without.len(), SIXTEEN).unwrap();
     then(&mut plan, 0, &BTreeMap::new());
     takes(&mut plan, 0, 16);
     let (_, url) = then(&mut plan, 0, &BTreeMap::new());
@@ -95,6 +97,7 @@ fn a_segment_that_cannot_be_had_is_taken_from_more_bits_if_from_nothing_else() {
         begin: Duration::ZERO,
         length: Some(Duration::from_secs(4)),
         next: origin(4_000),
+        is_lead: false,
     };
     assert_eq!(plan.miss(0, &sound, None), Missing::Elsewhere);
     let (document, _) = then(&mut plan, 0, &BTreeMap::new());
@@ -102,4 +105,103 @@ fn a_segment_that_cannot_be_had_is_taken_from_more_bits_if_from_nothing_else() {
     takes(&mut plan, 1, 24);
     let part = then(&mut plan, 0, &BTreeMap::new());
     assert_eq!(part, (None, "http://a.test/flat/0".to_owned()));
+}
+
+/// What is asked for at the begin of the second segment when the link, with so much loaded, carries Opus only.
+fn stepped_down(buffered: Duration) -> (Plan, BTreeMap<u32, Part>, Vec<String>) {
+    let wide = Limits {
+        bits_max: 24,
+        ..SIXTEEN
+    };
+    let mut plan = Plan::new(presentation(MANIFEST), MANIFEST.len(), wide).unwrap();
+    let mut parts = BTreeMap::new();
+    then(&mut plan, 0, &parts);
+    takes(&mut plan, 0, 24);
+    let about = |link_bps| Circumstances { link_bps, buffered };
+    let Planned::Part(key, part) = plan.plan(0, &parts, about(None)) else {
+        panic!("everything for the first segment is there");
+    };
+    parts.insert(key, part);
+    let mut asked = Vec::new();
+    let mut key = 4_000;
+    while key < 8_000 {
+        match plan.plan(key, &parts, about(Some(70_000))) {
+            Planned::Needs(document, _) => plan.take(document, b"of Opus").unwrap(),
+            Planned::Part(at, part) => {
+                key = key_of(part.next());
+                asked.push(part.url.clone());
+                parts.insert(at, part);
+            }
+            Planned::End => panic!("there is more"),
+        }
+    }
+    (plan, parts, asked)
+}
+
+#[test]
+fn a_lossy_decoder_gets_going_on_the_segment_before_where_there_is_time() {
+    let (_, parts, asked) = stepped_down(Duration::from_secs(30));
+    assert_eq!(asked, ["http://a.test/lossy/0", "http://a.test/lossy/1"]);
+    let leads: Vec<_> = parts.values().map(|part| part.sound.as_ref().unwrap().is_lead).collect();
+    assert_eq!(leads, [false, true, false]);
+    let (_, _, asked) = stepped_down(Duration::from_secs(4));
+    assert_eq!(asked, ["http://a.test/lossy/1"], "what sounds goes first");
+}
+
+#[test]
+fn a_segment_that_was_only_to_get_a_decoder_going_may_be_missing() {
+    let (mut plan, mut parts, _) = stepped_down(Duration::from_secs(30));
+    let lead = parts.remove(&4_000).unwrap();
+    parts.remove(&4_001).unwrap();
+    assert_eq!(plan.miss(4_000, lead.sound.as_ref().unwrap(), None), Missing::Elsewhere);
+    let about = Circumstances {
+        link_bps: Some(70_000),
+        buffered: Duration::from_secs(30),
+    };
+    let Planned::Part(4_000, part) = plan.plan(4_000, &parts, about) else {
+        panic!("the segment itself takes its place");
+    };
+    assert_eq!(part.url, "http://a.test/lossy/1");
+}
+
+#[test]
+fn a_manifest_takes_no_more_memory_than_is_charged_for_it() {
+    let listed = |segments: &str, count: usize| {
+        let inside = segments.repeat(count);
+        format!(
+            r#"<MPD><Period duration="PT40S"><AdaptationSet mimeType="audio/mp4" codecs="opus"><SegmentTemplate timescale="1" media="$Time$"
+ initialization="i"><SegmentTimeline>{inside}</SegmentTimeline></SegmentTemplate><Representation bandwidth="1"/></AdaptationSet></Period></MPD>"#
+        )
+    };
+    let addresses = |count: usize| {
+        let inside = r#"<SegmentURL/>"#.repeat(count);
+        format!(
+            r#"<MPD><Period duration="PT40S"><AdaptationSet mimeType="audio/mp4" codecs="opus"><SegmentList duration="4"><Initialization
+ sourceURL="i"/>{inside}</SegmentList><Representation bandwidth="1"/></AdaptationSet></Period></MPD>"#
+        )
+    };
+    let sets = |count: usize| {
+        let inside = r#"<Representation bandwidth="1"/>"#.repeat(count);
+        format!(
+            r#"<MPD><Period duration="PT40S"><AdaptationSet mimeType="audio/mp4" codecs="opus"><SegmentTemplate timescale="1" media="$Number$"
+ duration="4" initialization="i"/>{inside}</AdaptationSet></Period></MPD>"#
+        )
+    };
+    let all = [
+        MANIFEST.to_owned(),
+        listed(r#"<S d="4"/>"#, 30_000),
+        listed(r#"<S d="4"/><S d="5" r="2"/>"#, 10_000),
+        addresses(30_000),
+        sets(250),
+    ];
+    for text in all {
+        let mut read = None;
+        let memory = allocation_counter::measure(|| {
+            read = Plan::new(presentation(&text), text.len(), SIXTEEN).ok();
+        });
+        let charged = read.as_ref().unwrap().memory_bytes();
+        let kept = usize::try_from(memory.bytes_current).unwrap();
+        println!("{} bytes of text: {kept} kept, {charged} charged", text.len());
+        assert!(kept <= charged.max(CHUNK_BYTES), "{}: {kept} bytes of {charged}", &text[..300.min(text.len())]);
+    }
 }

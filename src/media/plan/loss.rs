@@ -11,7 +11,7 @@ use super::{Document, Plan, ROUNDING, index};
 pub enum Missing {
     /// The manifest lists more than there is: less than half of the segment lies within the announced length.
     End,
-    /// It is taken from another representation.
+    /// Another segment takes its place.
     Elsewhere,
     /// Sound is missing.
     Lost,
@@ -33,6 +33,10 @@ impl Plan {
 
     /// The segment at `key` cannot be had. Says what that means.
     pub fn miss(&mut self, key: u32, sound: &Sound, announced: Option<Duration>) -> Missing {
+        if sound.is_lead {
+            self.leadless = Some(key);
+            return Missing::Elsewhere;
+        }
         let announced = self.presentation.length.or(announced);
         let half = sound.length.unwrap_or_default() / 2;
         let is_behind_end = announced.is_none_or(|announced| sound.begin.saturating_add(half) >= announced);
