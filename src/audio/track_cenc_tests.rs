@@ -334,6 +334,7 @@ fn boxed(kind: &[u8], body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn keys_that_change_in_the_middle_are_asked_for_and_used() {
+    drop(crate::logger("debug").is_test(false).try_init());
     // A fragment of so few packets that lossy ones could not confirm a key by itself is left out.
     for case in cases().iter().take(2) {
         let (file, samples) = rotated(case.bytes);

@@ -72,7 +72,7 @@ impl Licences {
     ///
     /// # Errors
     /// The system has no threads or no randomness left.
-    pub fn start(settings: Settings, news: Arc<dyn Fn(Owner) + Send + Sync>) -> Result<Self, LicenceError> {
+    pub fn start(settings: Settings, news: News) -> Result<Self, LicenceError> {
         let seed = getrandom::u64().map_err(LicenceError::Seed)?;
         Self::start_with(Office::new(
             settings,

@@ -1,7 +1,7 @@
 //! Bytes of one entry, possibly with holes, and the cursors of those who read them. It neither fetches nor waits.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tonearm_core::effect::Extent;
 use tonearm_core::id::EntryKey;

@@ -3,6 +3,7 @@
 
 mod lead;
 mod loss;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +19,6 @@ pub const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of all descriptions and segment indices of one entry. A description is some hundred bytes, an index twelve
 /// bytes a segment: of ten representations of a whole album side they are a tenth of this.
 pub const DOCUMENTS_BYTES_MAX: u64 = 256 * 1024;
-/// What a manifest that was read takes in memory, in multiples of its text, at most. A test measures it.
-const MANIFEST_FACTOR: usize = 6;
-/// The same for descriptions, kept as they are, and segment indices, kept and read.
-const DOCUMENTS_FACTOR: usize = 3;
 /// Two representations whose segments begin closer than this may take turns there. More would be fetched twice.
 const OVERLAP_MAX: Duration = Duration::from_millis(500);
 /// A manifest may name less sound than the service says the entry has: it rounds, and it may count silence. More is left
@@ -111,6 +108,8 @@ pub struct Plan {
     last: Option<(u32, u32)>,
     /// Length of the manifest's text.
     manifest_bytes: usize,
+    /// Memory of what each representation has for itself.
+    own_bytes: usize,
     documents_bytes: u64,
     parts_made: u32,
     /// Times the representation changed from one segment to the next.
@@ -123,6 +122,7 @@ impl Plan {
     /// # Errors
     /// A period has nothing that can be played here.
     pub fn new(presentation: Presentation, manifest_bytes: usize, limits: Limits) -> Result<Self, String> {
+        let own_bytes = memory::own_bytes(&presentation);
         Ok(Self {
             ladders: ladders(&presentation, limits)?,
             presentation,
@@ -136,6 +136,7 @@ impl Plan {
             leadless: None,
             last: None,
             manifest_bytes,
+            own_bytes,
             documents_bytes: 0,
             parts_made: 0,
             switches: 0,
@@ -149,7 +150,7 @@ impl Plan {
     /// A period has nothing that can be played here.
     pub fn renew(&mut self, mut presentation: Presentation, manifest_bytes: usize) -> Result<bool, String> {
         ladders(&presentation, self.limits)?;
-        self.manifest_bytes = manifest_bytes;
+        (self.manifest_bytes, self.own_bytes) = (manifest_bytes, memory::own_bytes(&presentation));
         let mut known = std::mem::take(&mut self.known);
         for one in &mut known {
             let before = one.place.and_then(|place| self.at(one.period, place));
@@ -179,13 +180,6 @@ impl Plan {
         self.leadless = None;
         self.end = None;
         Ok(fits)
-    }
-
-    /// Memory that it takes at most.
-    pub fn memory_bytes(&self) -> usize {
-        let documents = usize::try_from(self.documents_bytes).unwrap_or(usize::MAX);
-        let documents = documents.saturating_mul(DOCUMENTS_FACTOR);
-        self.manifest_bytes.saturating_mul(MANIFEST_FACTOR).saturating_add(documents)
     }
 
     /// Length as announced by the manifest.

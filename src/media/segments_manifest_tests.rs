@@ -185,3 +185,67 @@ fn an_index_that_names_more_than_there_is_ends_the_entry_as_broken() {
     );
     assert!(!level(&library, 1).complete);
 }
+
+#[test]
+fn periods_follow_each_other() {
+    let whole = manifest("PT20S", 5);
+    let (head, period) = whole.split_once("<Period id=\"0\">").unwrap();
+    let (period, _) = period.split_once("</Period>").unwrap();
+    let second = period.replace("startNumber=\"0\"", "startNumber=\"5\"");
+    let text = format!(
+        "{}<Period id=\"0\" duration=\"PT20S\">{period}</Period><Period id=\"1\">{second}</Period></MPD>",
+        head.replace("PT20S", "PT40S")
+    );
+    let source = song(SEGMENT);
+    let hosted = Arc::clone(&source);
+    let server = Server::start(move |request, wire| serve(request, wire, &text, &hosted, SEGMENT));
+    let (library, news) = loading(&server);
+    let mut all = segments(&library);
+    assert_eq!(read_on(&mut all, &source, 0, SEGMENT).len(), 10);
+    assert!(all.seek(Duration::from_secs(29)).unwrap());
+    assert_eq!(read_on(&mut all, &source, 7, SEGMENT).len(), 3);
+    assert!(news.try_recv().is_err());
+}
+
+#[test]
+fn a_fresh_manifest_with_other_representations_goes_on_where_the_old_one_ran_out() {
+    let source = song(SEGMENT);
+    let hosted = Arc::clone(&source);
+    let server = Server::start(move |request, wire| {
+        let is_old = request.target.starts_with("/old/");
+        if is_old && request.target.ends_with("/6") {
+            return wire.answer(403, &[], b"");
+        }
+        let mut manifest = manifest("PT40S", 10);
+        if !is_old {
+            manifest = manifest
+                .replace("id=\"low\"", "id=\"low2\"")
+                .replace("id=\"high\"", "id=\"high2\"");
+        }
+        serve(request, wire, &manifest, &hosted, SEGMENT)
+    });
+    let sets = read_to_a_fresh_address(&server, source);
+    assert_eq!(sets.len(), 10);
+    let (old, fresh) = sets.split_at(6);
+    assert!(old.iter().all(|set| !set.ends_with('2')), "{sets:?}");
+    assert!(fresh.iter().all(|set| set.ends_with('2')), "{sets:?}");
+}
+
+#[test]
+fn a_link_that_turns_out_slow_makes_the_next_segments_smaller() {
+    let manifest = manifest("PT40S", 10).replace("128000", "32000000");
+    let source = song(SEGMENT);
+    let hosted = Arc::clone(&source);
+    let server = Server::start(move |request, wire| {
+        if request.target.contains("/high/") && !request.target.ends_with("init") {
+            // 70 kB in so long are some 5 Mbit/s.
+            thread::sleep(Duration::from_millis(100));
+        }
+        serve(request, wire, &manifest, &hosted, SEGMENT)
+    });
+    let (library, news) = loading(&server);
+    let sets = read_on(&mut segments(&library), &source, 0, SEGMENT);
+    assert_eq!((sets.len(), sets[0].as_str(), sets[1].as_str()), (10, "high", "low"));
+    assert!(library.figures().switches > 0);
+    assert!(news.try_recv().is_err());
+}

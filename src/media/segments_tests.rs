@@ -244,12 +244,8 @@ fn a_segment_that_is_cut_is_resumed_and_never_ends_early() {
     assert_eq!(read_on(&mut segments(&library), &source, 0, SEGMENT).len(), 10);
 }
 
-#[test]
-fn an_expired_address_is_renewed_and_goes_on_at_the_same_segment() {
-    let (server, source) = set(|request, wire| {
-        let is_expired = request.target.starts_with("/old/") && request.target.ends_with("/6");
-        is_expired.then(|| wire.answer(403, &[], b""))
-    });
+/// Reads all of the set at `/old/`, whose address runs out, and then at `/new/`; the sets that were read.
+fn read_to_a_fresh_address(server: &Server, source: Arc<Vec<u8>>) -> Vec<String> {
     let (mut library, news) = library(4 * MIB);
     library.want(&[listed(1, server.url("/old/m.mpd"))]);
     let mut all = segments(&library);
@@ -257,7 +253,16 @@ fn an_expired_address_is_renewed_and_goes_on_at_the_same_segment() {
     let told = news.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(told.fault, MediaFault::Expired);
     library.want(&[attempt(1, server.url("/new/m.mpd"), 1)]);
-    assert_eq!(reading.join().unwrap().len(), 10);
+    reading.join().unwrap()
+}
+
+#[test]
+fn an_expired_address_is_renewed_and_goes_on_at_the_same_segment() {
+    let (server, source) = set(|request, wire| {
+        let is_expired = request.target.starts_with("/old/") && request.target.ends_with("/6");
+        is_expired.then(|| wire.answer(403, &[], b""))
+    });
+    assert_eq!(read_to_a_fresh_address(&server, source).len(), 10);
     let fresh: Vec<String> = server.requests().into_iter().map(|one| one.target).collect();
     assert!(
         !fresh

@@ -95,6 +95,13 @@ impl Presentation {
 }
 
 impl Representation {
+    /// Memory of what no other representation has a share in, segment indices left out.
+    pub fn memory_bytes(&self) -> usize {
+        let description = self.description.as_ref().map_or(0, |description| description.url.capacity());
+        let names = self.id.capacity() + self.mime.as_ref().map_or(0, String::capacity);
+        size_of::<Self>() + names + description + self.index.memory_bytes()
+    }
+
     /// Where its last segment ends.
     fn end(&self) -> Option<Duration> {
         let last = self.segment(self.count()?.checked_sub(1)?)?;
