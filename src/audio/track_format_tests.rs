@@ -69,8 +69,9 @@ fn flac_in_ogg_is_exact() {
 /// Ogg's checksum of a page.
 fn checksum(page: &[u8]) -> u32 {
     let shifted = |sum: u32| sum << 1 ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 };
-    page.iter()
-        .fold(0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| shifted(sum)))
+    page.iter().fold(0, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| shifted(sum))
+    })
 }
 
 /// A stream of Ogg whose pages count so many frames less: that many stand before the music then.

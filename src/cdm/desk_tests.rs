@@ -238,7 +238,13 @@ fn a_refusal_stays_until_fresh_terms_come_or_the_entry_is_opened_again() {
     desk.refused(&asked, "status 403");
     assert_eq!(state(&mut desk, &ONE, 20), KeyState::Refused("status 403".to_owned()));
     assert_eq!(rest(&mut desk, 90_000), None);
-    assert!(desk.need(Which::ClearKey, ENTRY, &terms("fresh"), &protection(ONE), Moment(90_000)));
+    assert!(desk.need(
+        Which::ClearKey,
+        ENTRY,
+        &terms("fresh"),
+        &protection(ONE),
+        Moment(90_000)
+    ));
     assert_eq!(ask(&mut desk, 90_000).terms, terms("fresh"));
     desk.release(Which::ClearKey, ENTRY, &ONE);
     desk.release(Which::ClearKey, ENTRY, &ONE);
@@ -285,7 +291,10 @@ fn terms_that_ran_out_are_waited_for_and_then_asked_with() {
     assert_eq!(rest(&mut desk, 1_000), None);
     desk.renew(ENTRY, &terms("fresh"), Moment(1_000));
     let second = ask(&mut desk, 1_000);
-    assert_eq!((second.keys.as_slice(), second.terms.url.as_str()), (&[ONE, TWO][..], "fresh"));
+    assert_eq!(
+        (second.keys.as_slice(), second.terms.url.as_str()),
+        (&[ONE, TWO][..], "fresh")
+    );
 }
 
 #[test]

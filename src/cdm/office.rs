@@ -77,13 +77,7 @@ impl From<CdmError> for Ending {
 
 impl Office {
     /// Nobody is asked yet.
-    pub fn new(
-        settings: Settings,
-        news: News,
-        seed: u64,
-        patience: Patience,
-        external: external::Patience,
-    ) -> Self {
+    pub fn new(settings: Settings, news: News, seed: u64, patience: Patience, external: external::Patience) -> Self {
         Self {
             state: Mutex::new(State {
                 desk: Desk::new(seed),

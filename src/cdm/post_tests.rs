@@ -43,7 +43,9 @@ fn given(bytes: &[u8]) -> Outcome {
 fn reason(outcome: Outcome) -> String {
     match outcome {
         Outcome::Refused(reason) => reason,
-        Outcome::Licence(_) | Outcome::Trouble(..) | Outcome::Outdated(_) => panic!("it is refused for good, not {outcome:?}"),
+        Outcome::Licence(_) | Outcome::Trouble(..) | Outcome::Outdated(_) => {
+            panic!("it is refused for good, not {outcome:?}")
+        }
     }
 }
 

@@ -192,12 +192,10 @@ fn trouble_is_outlasted_and_a_refusal_is_not() {
 
 #[test]
 fn an_address_that_ran_out_is_told_of_and_a_fresh_one_is_asked() {
-    let server = Server::start(
-        |request: &Request, wire: &Wire<'_>| match request.target.as_str() {
-            "/fresh" => wire.answer(200, &[], LICENCE.as_bytes()),
-            _ => wire.answer(410, &[], b"gone"),
-        },
-    );
+    let server = Server::start(|request: &Request, wire: &Wire<'_>| match request.target.as_str() {
+        "/fresh" => wire.answer(200, &[], LICENCE.as_bytes()),
+        _ => wire.answer(410, &[], b"gone"),
+    });
     let (tell, told) = channel();
     let licences = start_telling(None, Arc::new(move |owner| tell.send(owner).unwrap_or_default()));
     let mut keys = entry(&licences, &server, "CLEARKEY");

@@ -12,7 +12,9 @@ impl Body {
     /// Length of the sound that has to come: the manifest's, unless the service says that it leaves out some.
     pub fn length(&self) -> Option<Duration> {
         let plan = self.plan()?;
-        let announced = self.announced().filter(|announced| plan.shortfall(*announced).is_some());
+        let announced = self
+            .announced()
+            .filter(|announced| plan.shortfall(*announced).is_some());
         announced.or(plan.length())
     }
 

@@ -141,7 +141,10 @@ fn stepped_down(buffered: Duration) -> (Plan, BTreeMap<u32, Part>, Vec<String>) 
 fn a_lossy_decoder_gets_going_on_the_segment_before_where_there_is_time() {
     let (_, parts, asked) = stepped_down(Duration::from_secs(30));
     assert_eq!(asked, ["http://a.test/lossy/0", "http://a.test/lossy/1"]);
-    let leads: Vec<_> = parts.values().map(|part| part.sound.as_ref().unwrap().is_lead).collect();
+    let leads: Vec<_> = parts
+        .values()
+        .map(|part| part.sound.as_ref().unwrap().is_lead)
+        .collect();
     assert_eq!(leads, [false, true, false]);
     let (_, _, asked) = stepped_down(Duration::from_secs(4));
     assert_eq!(asked, ["http://a.test/lossy/1"], "what sounds goes first");
@@ -202,6 +205,10 @@ fn a_manifest_takes_no_more_memory_than_is_charged_for_it() {
         let charged = read.as_ref().unwrap().memory_bytes();
         let kept = usize::try_from(memory.bytes_current).unwrap();
         println!("{} bytes of text: {kept} kept, {charged} charged", text.len());
-        assert!(kept <= charged, "{}: {kept} bytes of {charged}", &text[..300.min(text.len())]);
+        assert!(
+            kept <= charged,
+            "{}: {kept} bytes of {charged}",
+            &text[..300.min(text.len())]
+        );
     }
 }

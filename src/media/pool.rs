@@ -148,7 +148,10 @@ mod tests {
         let mut taken: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
         pool.give(taken.pop().unwrap());
         pool.reserve(CHUNK_BYTES + 1);
-        assert!(pool.is_over() && !pool.has_spare(), "the spare one is gone, one more has to go");
+        assert!(
+            pool.is_over() && !pool.has_spare(),
+            "the spare one is gone, one more has to go"
+        );
         pool.give(taken.pop().unwrap());
         assert_eq!((pool.made_bytes(), pool.is_over()), (CHUNKS_MIN * CHUNK_BYTES, false));
         pool.reserve(usize::MAX);

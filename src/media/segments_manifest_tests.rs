@@ -9,7 +9,11 @@ fn a_manifest_that_names_too_little_is_fetched_again() {
     let hosted = Arc::clone(&source);
     let server = Server::start(move |request, wire| {
         let is_first = request.target.ends_with("m.mpd") && asked.fetch_add(1, Ordering::AcqRel) == 0;
-        let manifest = if is_first { manifest("PT20S", 5) } else { manifest("PT40S", 10) };
+        let manifest = if is_first {
+            manifest("PT20S", 5)
+        } else {
+            manifest("PT40S", 10)
+        };
         serve(request, wire, &manifest, &hosted, SEGMENT)
     });
     let (library, news) = loading(&server);

@@ -161,7 +161,11 @@ fn a_licence_whose_address_ran_out_while_its_entry_waited_is_had_at_a_fresh_one(
         let is_there = paths.iter().any(|path| path.contains(key) && path.contains(".m4s"));
         if is_there { Ok(()) } else { Err(format!("{paths:?}")) }
     });
-    assert_eq!(licences(&service, &last), [0; 0], "only what comes next has its licence");
+    assert_eq!(
+        licences(&service, &last),
+        [0; 0],
+        "only what comes next has its licence"
+    );
     service.addresses_run_out();
     speaker.press("next");
     speaker.press("next");
@@ -188,7 +192,10 @@ fn a_licence_that_is_refused_once_may_be_had_at_a_fresh_address() {
     speaker.terminate();
     assert_eq!(licences(&service, &service.tracks()[0]), [410, 200]);
     let (sound, _) = sounded(&service);
-    assert_eq!(first_difference(&sound[..tracks[0].len().min(sound.len())], &tracks[0]), None);
+    assert_eq!(
+        first_difference(&sound[..tracks[0].len().min(sound.len())], &tracks[0]),
+        None
+    );
     service.is_content_but_for_speed();
 }
 

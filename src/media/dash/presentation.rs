@@ -97,7 +97,10 @@ impl Presentation {
 impl Representation {
     /// Memory of what no other representation has a share in, segment indices left out.
     pub fn memory_bytes(&self) -> usize {
-        let description = self.description.as_ref().map_or(0, |description| description.url.capacity());
+        let description = self
+            .description
+            .as_ref()
+            .map_or(0, |description| description.url.capacity());
         let names = self.id.capacity() + self.mime.as_ref().map_or(0, String::capacity);
         size_of::<Self>() + names + description + self.index.memory_bytes()
     }

@@ -23,7 +23,10 @@ impl Plan {
         parts: &BTreeMap<u32, Part>,
         about: Circumstances,
     ) -> Option<(u32, Segment)> {
-        let before = parts.range(..key).next_back().and_then(|(_, part)| part.sound.as_ref())?;
+        let before = parts
+            .range(..key)
+            .next_back()
+            .and_then(|(_, part)| part.sound.as_ref())?;
         let (here, there) = (self.representation(known)?, self.representation(before.representation)?);
         let period = |known: u32| self.known.get(index(known)).map(|one| one.period);
         let follows = before.next == origin(key) && period(known) == period(before.representation);
