@@ -176,7 +176,7 @@ fn a_manifest_takes_no_more_memory_than_is_charged_for_it() {
         )
     };
     let addresses = |count: usize| {
-        let inside = r#"<SegmentURL/>"#.repeat(count);
+        let inside = "<SegmentURL/>".repeat(count);
         format!(
             r#"<MPD><Period duration="PT40S"><AdaptationSet mimeType="audio/mp4" codecs="opus"><SegmentList duration="4"><Initialization
  sourceURL="i"/>{inside}</SegmentList><Representation bandwidth="1"/></AdaptationSet></Period></MPD>"#
