@@ -294,7 +294,9 @@ impl Office {
                 } else {
                     log::info!("licence: none yet for {asked}: {reason}; the service is asked for a fresh address");
                 }
-                owners.into_iter().for_each(|owner| (self.news)(owner));
+                for owner in owners {
+                    (self.news)(owner);
+                }
             }
             Ending::Refused(reason) => {
                 state.desk.refused(ask, &reason);

@@ -60,7 +60,7 @@ pub enum Planned {
 
 impl Planned {
     /// The part is only there for a decoder to get going.
-    fn as_lead(mut self) -> Self {
+    fn into_lead(mut self) -> Self {
         if let Self::Part(_, part) = &mut self
             && let Some(sound) = &mut part.sound
         {
@@ -245,7 +245,7 @@ impl Plan {
             if let Some((number, segment)) = Self::segment_at(representation, known, key, probe, parts) {
                 if let Some((number, lead)) = self.lead((known, number), key, &segment, parts, about) {
                     let next = time_of(key.saturating_add(1));
-                    return self.part(key, known, number, lead, Some(next), parts).as_lead();
+                    return self.part(key, known, number, lead, Some(next), parts).into_lead();
                 }
                 let next = self.next_of(period, representation, number);
                 return self.part(key, known, number, segment, next, parts);

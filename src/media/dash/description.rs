@@ -2,7 +2,7 @@
 //! sample. Bytes only; what a decoder needs of a description is the decoder's business.
 
 /// Boxes around the sample entries, from the outside in.
-const PATH: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+const PATH: [[u8; 4]; 6] = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd"];
 /// Version, flags and count before the sample entries.
 const TABLE_HEAD_BYTES: usize = 8;
 /// Fields of a sample entry before its boxes.
@@ -12,11 +12,11 @@ const BOX_HEAD_BYTES: usize = 4;
 
 /// Bits of a sample, by the first sample entry that tells them, encrypted or not. `None`: of a lossy codec, or damaged.
 pub fn bits(description: &[u8]) -> Option<u8> {
-    let table = PATH.iter().try_fold(description, |around, kind| child(around, kind))?;
+    let table = PATH.iter().try_fold(description, |around, kind| child(around, *kind))?;
     boxes(table.get(TABLE_HEAD_BYTES..)?).find_map(|(_, entry)| {
         let boxes = entry.get(ENTRY_HEAD_BYTES..)?;
-        let flac = child(boxes, b"dfLa").and_then(flac);
-        flac.or_else(|| child(boxes, b"alac").and_then(alac))
+        let flac = child(boxes, *b"dfLa").and_then(flac);
+        flac.or_else(|| child(boxes, *b"alac").and_then(alac))
     })
 }
 
@@ -36,8 +36,8 @@ fn alac(body: &[u8]) -> Option<u8> {
     body.get(BOX_HEAD_BYTES..)?.get(5).copied()
 }
 
-fn child<'a>(around: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
-    boxes(around).find(|(found, _)| found == kind).map(|(_, body)| body)
+fn child(around: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
+    boxes(around).find(|(found, _)| *found == kind).map(|(_, body)| body)
 }
 
 /// The boxes in `rest`, up to the first that is damaged: what they are and what is in them.
@@ -82,7 +82,7 @@ pub mod tests {
         let codec = boxed(b"dfLa", &[&[0, 0, 0, 0, 0x80, 0, 0, 34], &info[..]].concat());
         let entry = boxed(b"fLaC", &[&[0; ENTRY_HEAD_BYTES], &codec[..]].concat());
         let table = [&[0; TABLE_HEAD_BYTES], &entry[..]].concat();
-        PATH.iter().rev().fold(table, |body, kind| boxed(*kind, &body))
+        PATH.iter().rev().fold(table, |body, kind| boxed(kind, &body))
     }
 
     #[test]
