@@ -369,7 +369,7 @@ pub mod tests {
         let error = StateDir::open(&dir.path().join("file/state")).unwrap_err().to_string();
         assert!(error.contains("file/state") && error.contains("[state] dir"), "{error}");
         let state = StateDir {
-            dir: dir.path().join("gone"),
+            dir: dir.path().join("file/gone"),
         };
         let error = state.save_session(&saved(1)).unwrap_err().to_string();
         assert!(

@@ -336,9 +336,9 @@ mod tests {
         let sectors = whole.len().div_ceil(SECTOR_BYTES);
         for missing in 1..1 << sectors {
             let mut bytes = whole.clone();
-            for at in synced..whole.len() {
+            for (at, byte) in bytes.iter_mut().enumerate().skip(synced) {
                 if missing >> (at / SECTOR_BYTES) & 1 == 1 {
-                    bytes[at] = 0;
+                    *byte = 0;
                 }
             }
             let found = scan(OWNER, &bytes);

@@ -116,7 +116,7 @@ fn the_status_is_rendered_for_people() {
         "{text}"
     );
     assert!(
-        text.contains("events waiting 2 (oldest 7 s), set aside 1\nproblem: events cannot be stored"),
+        text.contains("events waiting 2 (oldest 7 s), set aside 1, 3 pairs let go for want of room\nproblem: events cannot be stored"),
         "{text}"
     );
     assert!(

@@ -30,6 +30,9 @@ pub struct Promises {
     pub repeats: u64,
     /// Events that were refused for good.
     pub refused: u64,
+    /// Events that came again although they were refused.
+    pub refused_again: u64,
+    is_last_refused: bool,
     /// Most events that waited at a kill.
     pub waiting_most: u64,
 }
@@ -48,11 +51,14 @@ impl Promises {
             let body = &record["body"];
             match record["outcome"].as_str() {
                 // A fault may refuse what was taken in before.
-                Some("repeat" | "refused") if *body == self.last_body => self.repeats += 1,
+                Some("repeat" | "refused") if *body == self.last_body => {
+                    self.repeats += 1;
+                    self.refused_again += u64::from(self.is_last_refused);
+                }
                 Some("repeat") => return Err(format!("{body} came again, but {} came after it", self.last_body)),
-                Some("accepted") => self.tell(body),
-                Some("refused") => {
-                    self.refused += 1;
+                Some(outcome @ ("accepted" | "refused")) => {
+                    self.is_last_refused = outcome == "refused";
+                    self.refused += u64::from(self.is_last_refused);
                     self.tell(body);
                 }
                 other => return Err(format!("an event with the outcome {other:?}: {body}")),
