@@ -98,10 +98,7 @@ impl Speaker {
         let edges = post.clone();
         let edges: buttons::News = Arc::new(move |button, contact| edges.send(News::Edge(button, contact)));
         let buttons = Buttons::watch(&board.buttons, &edges);
-        // Where the service is on this very machine, a pulled cable is no news.
-        let network = (!service::is_here(&config.service.base_url))
-            .then(|| Network::watch(post.callback(News::Network)))
-            .and_then(|network| network.inspect_err(|error| log::warn!("{error}")).ok());
+        let network = watch_network(config, &post);
 
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
@@ -254,6 +251,16 @@ pub async fn close_open_start(
         }
     }
     seq.next()
+}
+
+/// The kernel's news of the network; `None`: it does not tell, or they do not matter because the service is on this very
+/// machine.
+fn watch_network(config: &Config, post: &Post) -> Option<Network> {
+    if service::is_here(&config.service.base_url) {
+        return None;
+    }
+    let network = Network::watch(post.callback(News::Network));
+    network.inspect_err(|error| log::warn!("{error}")).ok()
 }
 
 /// What waits from earlier runs, as far as it has no date. Each segment of the journal is read once.
