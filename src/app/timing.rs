@@ -122,10 +122,10 @@ impl Timing {
             self.is_dateless = true;
             return;
         };
-        let said_ms = said_s.saturating_mul(1_000);
+        let second_ms = said_s.saturating_mul(1_000);
         let at_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
         // It was said at some moment of the exchange, within that second.
-        let earliest_ms = said_ms.saturating_sub(at_ms);
+        let earliest_ms = second_ms.saturating_sub(at_ms);
         let fresh = Bounds {
             earliest_ms,
             latest_ms: earliest_ms.saturating_add(DATE_STEP_MS).saturating_add(took.0.into()),

@@ -98,8 +98,6 @@ impl Speaker {
         let edges = post.clone();
         let edges: buttons::News = Arc::new(move |button, contact| edges.send(News::Edge(button, contact)));
         let buttons = Buttons::watch(&board.buttons, &edges);
-        let network = watch_network(config, &post);
-
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
             ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
@@ -152,10 +150,10 @@ impl Speaker {
             seed: seed()?,
         });
         Ok(Self {
+            network: watch_network(config, &post),
             app,
             post,
             buttons,
-            network,
             asks,
         })
     }

@@ -98,7 +98,7 @@ impl Service {
                 let tell = |one: News| match one {
                     News::Time { .. } if !telling.load(Ordering::Acquire) => {}
                     told @ (News::Answered { .. } | News::Reported { .. } | News::Said(_) | News::Time { .. }) => {
-                        news(told)
+                        news(told);
                     }
                 };
                 serve(client, &inbox, &leaving, &tell);
