@@ -142,7 +142,9 @@ mod tests {
 
     fn backlog(records: &[Record]) -> Backlog {
         let mut backlog = Backlog::default();
-        records.iter().for_each(|record| backlog.note(record));
+        for record in records {
+            backlog.note(record);
+        }
         backlog
     }
 

@@ -11,7 +11,6 @@ use crate::cdm::Terms;
 use crate::device::clock;
 use crate::journal::{Checkpoint, Found, Outcome};
 use crate::media::Item;
-use crate::service::EventReport;
 
 impl App {
     pub(super) fn dispatch(&mut self, effect: Effect) {

@@ -117,15 +117,15 @@ impl Timing {
     }
 
     /// The service answered just now, after `took`, and said what time it was: seconds since 1970. `None`: it did not say.
-    pub fn answered(&mut self, date_s: Option<i64>, took: Millis, now: Moment) {
-        let Some(date_s) = date_s else {
+    pub fn answered(&mut self, said_s: Option<i64>, took: Millis, now: Moment) {
+        let Some(said_s) = said_s else {
             self.is_dateless = true;
             return;
         };
-        let date_ms = date_s.saturating_mul(1_000);
+        let second_ms = said_s.saturating_mul(1_000);
         let at_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
         // It was said at some moment of the exchange, within that second.
-        let earliest_ms = date_ms.saturating_sub(at_ms);
+        let earliest_ms = second_ms.saturating_sub(at_ms);
         let fresh = Bounds {
             earliest_ms,
             latest_ms: earliest_ms.saturating_add(DATE_STEP_MS).saturating_add(took.0.into()),

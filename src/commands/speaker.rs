@@ -100,11 +100,6 @@ impl Speaker {
         let edges = post.clone();
         let edges: buttons::News = Arc::new(move |button, contact| edges.send(News::Edge(button, contact)));
         let buttons = Buttons::watch(&board.buttons, &edges);
-        // Where the service is on this very machine, a pulled cable is no news.
-        let network = (!service::is_here(&config.service.base_url))
-            .then(|| Network::watch(post.callback(News::Network)))
-            .and_then(|network| network.inspect_err(|error| log::warn!("{error}")).ok());
-
         let settings = Settings {
             behind: u8::try_from(config.window.behind).unwrap_or(u8::MAX),
             ahead: u8::try_from(config.window.ahead).unwrap_or(u8::MAX),
@@ -157,10 +152,10 @@ impl Speaker {
             seed: seed()?,
         });
         Ok(Self {
+            network: watch_network(config, &post),
             app,
             post,
             buttons,
-            network,
             asks,
         })
     }
@@ -270,6 +265,16 @@ fn soften(saved: &mut Saved, volume_max: u8) {
         log::info!("the volume was {}; starting with {volume_max}", saved.volume);
         saved.volume = volume_max;
     }
+}
+
+/// The kernel's news of the network; `None`: it does not tell, or they do not matter because the service is on this very
+/// machine.
+fn watch_network(config: &Config, post: &Post) -> Option<Network> {
+    if service::is_here(&config.service.base_url) {
+        return None;
+    }
+    let network = Network::watch(post.callback(News::Network));
+    network.inspect_err(|error| log::warn!("{error}")).ok()
 }
 
 /// What waits from earlier runs, as far as it has no date. Each segment of the journal is read once.

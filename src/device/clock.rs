@@ -24,7 +24,7 @@ const NOISE_MS_MAX: u64 = 50;
 const TIMESYNC: &str = "run/systemd/timesync";
 /// In its state, there once the network has set the clock in this boot.
 const TIMESYNC_DONE: &str = "synchronized";
-/// What other time services have here while they run: chrony, ntpd (also of busybox), ntpd-rs, OpenNTPD.
+/// What other time services have here while they run: chrony, ntpd (also of busybox), ntpd-rs, `OpenNTPD`.
 const TIME_SERVICES: [&str; 5] = [
     "run/chrony",
     "run/ntpd.pid",
@@ -147,11 +147,11 @@ fn trust(wall_ms: i64, discipline: Discipline, root: &Path) -> Trust {
         let others = TIME_SERVICES.iter().any(|service| root.join(service).exists());
         (timesync.is_dir() || others) && !timesync.join(TIMESYNC_DONE).exists()
     };
-    match discipline {
-        _ if wall_ms < EARLIEST_MS => Trust::Doubtful,
-        Discipline::Kept { .. } => Trust::Synchronised,
-        Discipline::Free | Discipline::Unknown if is_awaited() => Trust::Doubtful,
-        Discipline::Free | Discipline::Unknown => Trust::Synchronised,
+    let is_kept = matches!(discipline, Discipline::Kept { .. });
+    if wall_ms < EARLIEST_MS || (!is_kept && is_awaited()) {
+        Trust::Doubtful
+    } else {
+        Trust::Synchronised
     }
 }
 

@@ -196,8 +196,11 @@ fn any_2xx_accepts_an_event_whatever_its_body() {
     }
 }
 
+/// Status, headers and body of an answer.
+type Page = (u16, &'static [(&'static str, &'static str)], &'static [u8]);
+
 /// Log-in pages of other people's networks, in the forms they come in.
-const PORTALS: [(u16, &[(&str, &str)], &[u8]); 6] = [
+const PORTALS: [Page; 6] = [
     (200, &[("content-type", "text/html; charset=utf-8")], b"log in"),
     (200, &[], b"\n<!doctype html><p>Welcome to our hotel"),
     (302, &[("location", "http://127.0.0.1:1/login")], b""),

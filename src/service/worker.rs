@@ -95,9 +95,11 @@ impl Service {
             .name("service".to_owned())
             .spawn(move || {
                 let _over = over;
-                let tell = |one| match one {
+                let tell = |one: News| match one {
                     News::Time { .. } if !telling.load(Ordering::Acquire) => {}
-                    one => news(one),
+                    told @ (News::Answered { .. } | News::Reported { .. } | News::Said(_) | News::Time { .. }) => {
+                        news(told);
+                    }
                 };
                 serve(client, &inbox, &leaving, &tell);
             })

@@ -78,6 +78,7 @@ impl Cable {
     }
 
     /// Plugs the cable in, or out, at this end: the speaker's interface has a carrier, or none.
+    #[expect(clippy::unused_self, reason = "only a cable that was laid can be handled")]
     pub fn plug(&self, is_in: bool) {
         run(&["ip", "link", "set", "here", if is_in { "up" } else { "down" }]);
     }
@@ -94,6 +95,7 @@ impl Cable {
     }
 
     /// Every packet is lost on its way, and nobody is told; or none is.
+    #[expect(clippy::unused_self, reason = "only a cable that was laid can be handled")]
     pub fn lose_packets(&self, are_lost: bool) {
         if are_lost {
             let chain =
