@@ -21,7 +21,7 @@ use tonearm_core::effect::{Call, Wishes};
 use tonearm_core::id::{ButtonId, RequestId, Seq, SourceKey};
 use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
 use tonearm_core::unit::Moment;
-use tonearm_core::{Input, Reach, Session};
+use tonearm_core::{Effect, Input, Reach, Session};
 
 use crate::audio::{Chime, Engine, urge};
 use crate::cdm::Licences;
@@ -298,8 +298,13 @@ impl App {
     }
 
     fn carry_out(&mut self) {
+        let mut is_playing_anew = false;
         while let Some(effect) = self.session.poll() {
+            is_playing_anew |= matches!(effect, Effect::Play { .. });
             self.dispatch(effect);
+        }
+        if is_playing_anew {
+            self.adapters.engine.look();
         }
         self.prepare();
     }

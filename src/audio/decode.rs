@@ -204,7 +204,13 @@ impl Decoder {
         if let Some(head) = head.and_then(|key| self.heads.get(key)) {
             self.mark(play, What::Start(head.shape));
             self.start(play, Stage::Head(head, source), 0, true);
+            self.advance();
+            self.shared.wake_output();
             return;
+        }
+        if self.shared.is_ordered(play) {
+            // What sounds is to stop before the entry is looked at, which may take a while.
+            self.shared.wake_output();
         }
         match open(source, from) {
             Ok(track) => self.start(play, Stage::Track(Box::new(track)), usize::MAX, false),

@@ -114,7 +114,9 @@ impl Engine {
         }
     }
 
-    /// Sounds `source` from position `from` in place of whatever sounds, and ends a pause.
+    /// Sounds `source` from position `from` in place of whatever sounds, and ends a pause. The decoder wakes the output,
+    /// with the first frames where it has them: so they follow the ramp of what sounded directly. [`Engine::look`] is to be
+    /// called soon after.
     pub fn play(&mut self, play: PlayId, source: Source, from: Millis) {
         self.last = Some(play);
         self.shared.replace(play);
@@ -126,7 +128,12 @@ impl Engine {
             orders.follow = None;
         }
         self.shared.set_paused(false);
-        self.wake();
+        self.shared.wake_decoder();
+    }
+
+    /// Lets the output obey an order to play now, should the decoder be busy.
+    pub fn look(&self) {
+        self.shared.wake_output();
     }
 
     /// Sounds `source` after the current entry, without a gap, in place of an earlier follower that has not begun.

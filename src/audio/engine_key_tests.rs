@@ -35,12 +35,16 @@ fn a_licence_that_comes_late_lets_the_entry_go_on_where_it_stopped() {
     let licence = Arc::<Licence>::default();
     licence.set(KeyState::Awaited);
     play(&mut rig, ENTRY, &licence);
-    // Silence that is written while frames are awaited comes behind it.
-    rig.bench.until("the clear beginning", |state| {
-        state.heard.len() >= CLEAR_FRAMES * CHANNELS
-    });
+    rig.told.until(AudioNews::Stalled { play: PlayId(1) });
     licence.set(KeyState::Usable);
-    rig.told.until(ended(1, 203, 203, Ending::Finished));
+    // Silence that is written while frames are awaited comes behind it.
+    rig.told.until(AudioNews::Ended {
+        play: PlayId(1),
+        position: Millis(203),
+        played: Millis(203),
+        rebuffers: 1,
+        how: Ending::Finished,
+    });
     assert!(rig.heard() == decoded(media!("album-3.flac")));
     rig.engine.close();
 }

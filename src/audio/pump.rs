@@ -19,15 +19,16 @@ use super::output::{CHANNELS, Change, Chiming, Interest, Output};
 use super::pages::{Locked, Span};
 use super::shared::{Shared, count};
 use super::timeline::Timeline;
-use filling::{Cut, Filling};
+use filling::{COVER_MS, Cut, Filling};
 
 /// Sound starts when this much is decoded (or all of it): a skip feels instant, and the next packet comes long before
 /// this one has played.
-const START_MS: u64 = 30;
+const START_MS: u64 = 60;
 /// After a stall sound goes on when this much is decoded, so that a thin stream does not stutter.
 const RESTART_MS: u64 = 250;
 /// When the device holds no more than this and nothing follows, it is played out. Until then a follower can still adjoin.
-const TAIL_MS: u64 = 8;
+/// A busy or a virtual machine wakes even a real-time thread 10 ms late now and then.
+const TAIL_MS: u64 = 20;
 /// Nothing was written for this long before nothing is taken to follow: the decoder may just be busy.
 const LULL: Duration = Duration::from_millis(10);
 /// Silence in the middle of an entry is a stall from this length on; shorter ones are the decoder being late.
@@ -58,6 +59,8 @@ pub struct Pump {
     shared: Arc<Shared>,
     samples: Consumer<i32>,
     marks: Consumer<Mark>,
+    /// The number after the last frame in the ring when marks were taken in.
+    seen: u64,
     news: Producer<AudioNews>,
     line: Timeline,
     device: Device,
@@ -157,6 +160,7 @@ impl Pump {
             shared,
             samples,
             marks,
+            seen: 0,
             news,
             line: Timeline::default(),
             device: Device::Closed,
@@ -214,10 +218,13 @@ impl Pump {
         self.settle();
         let halt = self.fill(available);
         self.halt = halt;
+        let was_running = self.is_running;
         // What a device swallows at once is heard at once.
         self.listen();
         self.settle();
         let next = match self.cover(halt) {
+            // It has stopped since: what was found to write is out of date.
+            _ if was_running && !self.is_running => Next::Turn,
             Next::Turn => Next::Turn,
             Next::Sleep => self.play_out(halt),
         };
@@ -226,21 +233,31 @@ impl Pump {
         if next == Next::Sleep {
             let chiming = self.chime_alone();
             let rest = self.rest(halt, chiming);
-            self.sleep(halt, available, stalled.unwrap_or(NAP).min(rest), chiming);
+            self.sleep(halt, stalled.unwrap_or(NAP).min(rest), chiming);
         }
     }
 
-    /// Takes in marks; returns the number after the last frame in the ring. The frames are looked at first: whatever
-    /// they belong to was marked before them.
+    /// Takes in marks; returns the number after the last frame in the ring that is known to belong to somebody. The frames
+    /// are looked at first: whatever they belong to was marked before them.
     fn take_marks(&mut self) -> u64 {
-        let available = self.line.released() + (self.samples.slots() / CHANNELS) as u64;
-        while self.line.has_room() {
-            match self.marks.pop() {
-                Ok(mark) => self.line.note(mark),
-                Err(_) => break,
+        self.seen = self.frames_in();
+        while self.takes_mark() {
+            if let Ok(mark) = self.marks.pop() {
+                self.line.note(mark);
             }
         }
-        available
+        // Behind a mark that waits for room are frames of another entry.
+        self.marks.peek().map_or(self.seen, |mark| self.seen.min(mark.at))
+    }
+
+    /// The number after the last frame in the ring.
+    fn frames_in(&self) -> u64 {
+        self.line.released() + (self.samples.slots() / CHANNELS) as u64
+    }
+
+    /// There is a mark, and room for it.
+    fn takes_mark(&self) -> bool {
+        self.marks.peek().is_ok_and(|mark| self.line.takes(mark))
     }
 
     // ---- orders ----
@@ -325,7 +342,7 @@ impl Pump {
 
     // ---- sleeping ----
 
-    fn sleep(&mut self, halt: Halt, available: u64, due: Duration, chiming: Chiming) {
+    fn sleep(&mut self, halt: Halt, due: Duration, chiming: Chiming) {
         // Full and not running: an amplifier's silence is all that it holds yet.
         let is_full = halt == Halt::Full;
         let interest = if is_full || chiming == Chiming::Full {
@@ -337,8 +354,7 @@ impl Pump {
         let timeout = self.timeout(halt).min(due).min(chime);
         if !is_full {
             self.shared.set_hungry();
-            let now = self.line.released() + (self.samples.slots() / CHANNELS) as u64;
-            let is_news = now > available || (self.line.has_room() && !self.marks.is_empty());
+            let is_news = self.frames_in() > self.seen || self.takes_mark();
             if is_news && halt != Halt::Held {
                 return;
             }
@@ -349,7 +365,7 @@ impl Pump {
         }
     }
 
-    fn timeout(&self, halt: Halt) -> Duration {
+    fn timeout(&mut self, halt: Halt) -> Duration {
         if let Device::Lost { retry_at, .. } = self.device {
             return retry_at
                 .saturating_duration_since(Instant::now())
@@ -375,7 +391,8 @@ impl Pump {
             if is_heard { end.saturating_sub(piece.at) } else { 1 }
         });
         let held = self.filling.until_silence(self.line.unheard());
-        let until_tail = held.unwrap_or_else(|| self.line.unheard().saturating_sub(self.tail(rate)));
+        let decided_ms = if halt == Halt::Starving { COVER_MS } else { TAIL_MS };
+        let until_tail = held.unwrap_or_else(|| self.line.unheard().saturating_sub(self.frames_of(decided_ms, rate)));
         let frames = if halt == Halt::Full {
             boundary
         } else {
@@ -385,9 +402,9 @@ impl Pump {
         Duration::from_millis(ms.saturating_add(1)).min(LOOK)
     }
 
-    /// Frames that the device still holds when what follows is decided.
-    fn tail(&self, rate: u32) -> u64 {
-        u64::from(rate) * TAIL_MS / 1000 + self.output.latency()
+    /// Frames of which the device has `ms` to sound, while the outputs before it keep the others back.
+    fn frames_of(&mut self, ms: u64, rate: u32) -> u64 {
+        u64::from(rate) * ms / 1000 + self.output.latency()
     }
 
     fn tell(&mut self, news: AudioNews) {

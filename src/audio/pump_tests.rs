@@ -1,4 +1,8 @@
-//! The output's promise to the scheduler: while sound plays it asks the allocator for nothing.
+//! The output's promise to the scheduler, that while sound plays it asks the allocator for nothing; and what only a
+//! device of a single test does.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Mutex;
 
 use rtrb::RingBuffer;
 use tonearm_core::id::PlayId;
@@ -8,12 +12,13 @@ use super::super::chimer::Chimer;
 use super::super::converter::{Converter, Rates};
 use super::super::fader::Fader;
 use super::super::mark::{Tail, What};
+use super::super::output::{Drained, Opened, OutputError};
 use super::super::paced::Paced;
 use super::super::track::Shape;
 use super::*;
 
-/// Frames of each of the three entries.
-const FRAMES: usize = 20_000;
+/// Frames of each of the three entries: so many that a busy machine does not play one of them in a single turn.
+const FRAMES: usize = 40_000;
 /// Longer than the device holds sound for: it runs dry.
 const HELD_UP: Duration = Duration::from_millis(150);
 
@@ -130,4 +135,93 @@ fn playing_following_skipping_pausing_chiming_and_running_dry_do_not_allocate() 
 #[test]
 fn converting_does_not_allocate() {
     plays_without_allocating(Rates::Fixed(48_000));
+}
+
+/// A device that plays out by itself between two looks of one turn.
+#[derive(Clone, Default)]
+struct Hasty(Arc<Mutex<Hasted>>);
+
+#[derive(Default)]
+struct Hasted {
+    rates: Vec<u32>,
+    held: usize,
+    looks: u32,
+    waits: u32,
+}
+
+impl Output for Hasty {
+    fn open(&mut self, rate: u32) -> Result<Opened, OutputError> {
+        self.0.lock().unwrap().rates.push(rate);
+        Ok(Opened {
+            name: "hasty".into(),
+            rate,
+            format: "S32_LE".into(),
+            period_frames: 1024,
+            buffer_frames: 8192,
+        })
+    }
+
+    fn wait(&mut self, _: BorrowedFd<'_>, _: Interest, _: Duration) -> Result<(), OutputError> {
+        self.0.lock().unwrap().waits += 1;
+        Ok(())
+    }
+
+    fn write(&mut self, samples: &[i32], _: u8) -> Result<usize, OutputError> {
+        self.0.lock().unwrap().held += samples.len() / CHANNELS;
+        Ok(samples.len() / CHANNELS)
+    }
+
+    fn delay(&mut self) -> Result<usize, OutputError> {
+        let mut state = self.0.lock().unwrap();
+        state.looks += 1;
+        // The third look is the second one of the turn after the writing.
+        if state.looks == 3 {
+            state.held = 0;
+            return Err(OutputError::Xrun);
+        }
+        Ok(state.held)
+    }
+
+    fn drop_now(&mut self) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<Drained, OutputError> {
+        Ok(Drained::Pending)
+    }
+
+    fn close(&mut self) {}
+}
+
+#[test]
+fn a_device_that_has_played_out_while_it_was_looked_at_goes_on_with_the_next_rate_at_once() {
+    let shared = Arc::new(Shared::new().unwrap());
+    let (mut samples, samples_out) = RingBuffer::new(4 * FRAMES * CHANNELS);
+    let (mut marks_in, marks_out) = RingBuffer::new(8);
+    let (news_in, _news) = RingBuffer::new(16);
+    let device = Hasty::default();
+    let mut pump = Pump::new(
+        Box::new(device.clone()),
+        Arc::clone(&shared),
+        samples_out,
+        marks_out,
+        news_in,
+    );
+    shared.replace(PlayId(1));
+    shared.set_follower(Some(PlayId(2)));
+    for (play, rate) in [(1, 96_000), (2, 192_000)] {
+        for mut mark in marks(play) {
+            if let What::Start(shape) = &mut mark.what {
+                shape.rate = rate;
+            }
+            marks_in.push(mark).unwrap();
+        }
+        samples.push_entire_slice(&vec![1 << 16; FRAMES * CHANNELS]).unwrap();
+    }
+    pump.turn();
+    pump.turn();
+    let waits = device.0.lock().unwrap().waits;
+    assert_eq!(waits, 1, "behind the first turn; the second has more to do");
+    pump.turn();
+    assert_eq!(device.0.lock().unwrap().rates, [96_000, 192_000]);
 }

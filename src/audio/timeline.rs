@@ -48,12 +48,12 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// There is room for one more mark.
-    pub fn has_room(&self) -> bool {
-        !self.regions.is_full()
+    /// There is room for `mark`. The end of an entry needs none: without it, all that follows would be taken for that entry's.
+    pub fn takes(&self, mark: &Mark) -> bool {
+        matches!(mark.what, What::End(_)) || !self.regions.is_full()
     }
 
-    /// Takes in what the decoder marked. Only called while there is room.
+    /// Takes in what the decoder marked. Only called with what it [`Timeline::takes`].
     pub fn note(&mut self, mark: Mark) {
         let region = match mark.what {
             What::Start(shape) => Region {
@@ -289,6 +289,21 @@ mod tests {
         let mut line = timeline(&[(0, 1, What::Start(SHAPE))]);
         assert_eq!(line.writable(70, |_| false), None);
         assert_eq!(line.release(), 70);
+    }
+
+    #[test]
+    fn a_full_line_takes_the_end_of_its_last_entry_and_no_other() {
+        let starts: Vec<_> = (0..32)
+            .map(|play| (u64::from(play), play, What::Start(SHAPE)))
+            .collect();
+        let line = timeline(&starts);
+        let mark = |what| Mark {
+            at: 32,
+            play: PlayId(31),
+            what,
+        };
+        assert!(line.takes(&mark(What::End(Tail::Abandoned))));
+        assert!(!line.takes(&mark(What::Start(SHAPE))));
     }
 
     #[test]

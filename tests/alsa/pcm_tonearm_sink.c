@@ -176,7 +176,8 @@ static int sink_start(snd_pcm_ioplug_t *io)
 	struct sink *s = io->private_data;
 	s->started = now_ns();
 	note(s, "START at=%llu queued=%llu", (unsigned long long)s->memory.heard, (unsigned long long)s->written);
-	arm(s, 0);
+	/* There may be room from the first frame on. */
+	arm(s, is_ready(s));
 	return 0;
 }
 

@@ -117,10 +117,12 @@ fn every_bit_of_every_rate_reaches_a_card_of_every_format() {
 #[test]
 fn no_frame_is_lost_on_a_card_that_takes_few_frames_at_a_time_and_runs_fast() {
     let (music, all) = album(&[30_001, 20_011, 25_013]);
-    // Such a card may run dry between two of its helpings on a busy machine; what it has heard must be whole all the same.
-    let (heard, _sink, _folder) =
+    let (heard, sink, _folder) =
         Rig::play_through("formats \"S16_LE\" faults \"short@997\" drift_ppm 300", music, 3).heard("S16_LE");
     is_same(&heard, &all);
+    // Its first helpings last 23 ms: a busy machine may be late once, but then the output gets ahead.
+    let dry = sink.lines("XRUN");
+    assert!(dry.len() <= 2, "{dry:?}");
 }
 
 #[test]
@@ -208,7 +210,7 @@ fn where_frames_come_late_the_card_gets_silence_before_it_runs_dry() {
     let (heard, sink, _folder) = rig.heard("S16_LE");
     assert!(heard.len() > all.len(), "there was silence between");
     is_same(&sounding(&heard), &sounding(&all));
-    // Without silence it would run dry at every halt; a busy machine may hold the output up once or twice.
+    // Without silence it would run dry at every halt; a virtual machine may wake the output 25 ms late once or twice.
     let dry = sink.lines("XRUN");
     assert!(dry.len() <= 2, "{dry:?}");
 }

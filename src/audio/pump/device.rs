@@ -8,7 +8,8 @@ use tonearm_core::input::{AudioNews, Ending};
 
 use super::filling::SILENCE_MAX;
 use super::{
-    CHIME_RATE_HZ, Device, Halt, LULL, NAP, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, WRITE_TRIES, samples,
+    CHIME_RATE_HZ, Device, Halt, LULL, NAP, Next, Pause, Pump, RESTART_MS, RETRY, START_MS, TAIL_MS, WRITE_TRIES,
+    samples,
 };
 use crate::audio::output::{Chiming, Drained, OutputError};
 use crate::audio::shared::count;
@@ -108,13 +109,13 @@ impl Pump {
         }
     }
 
-    fn threshold(&self, rate: u32) -> u64 {
+    fn threshold(&mut self, rate: u32) -> u64 {
         let ms = if self.sounding.is_some_and(|sounding| sounding.is_stalled) {
             RESTART_MS
         } else {
             START_MS
         };
-        u64::from(rate) * ms / 1000
+        self.frames_of(ms, rate)
     }
 
     fn wrote(&mut self, play: PlayId, frames: usize) {
@@ -164,13 +165,14 @@ impl Pump {
         let Device::Open { rate } = self.device else {
             return Next::Sleep;
         };
-        let is_near = self.line.unheard() <= self.tail(rate);
+        let is_near = self.line.unheard() <= self.frames_of(TAIL_MS, rate);
         let lull = match halt {
-            Halt::Rate(_) => Duration::ZERO,
             Halt::Starving if self.line.unheard() > 0 => SILENCE_MAX,
-            Halt::Starving | Halt::Full | Halt::Nothing | Halt::Held => LULL,
+            Halt::Starving | Halt::Rate(_) | Halt::Full | Halt::Nothing | Halt::Held => LULL,
         };
-        let is_due = self.is_draining || (is_near && self.last_write.elapsed() >= lull);
+        // What has another rate cannot adjoin, however long it is waited for.
+        let is_over = matches!(halt, Halt::Rate(_));
+        let is_due = self.is_draining || is_over || (is_near && self.last_write.elapsed() >= lull);
         if !is_due {
             return Next::Sleep;
         }

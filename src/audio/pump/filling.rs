@@ -9,9 +9,11 @@ use crate::audio::pages::Span;
 use crate::audio::ramp::{Ramp, length};
 use crate::audio::shared::count;
 
-/// Silence is written this far ahead: a busy processor does not let the device run dry behind it, and what comes then
-/// waits no longer.
-const AHEAD_MS: u32 = 20;
+/// When the device holds no more than this and frames of an entry come late, silence follows. Less than what sound begins with,
+/// so that a decoder that is busy for a moment is not heard; more than a real-time thread is woken late by.
+pub const COVER_MS: u64 = 25;
+/// So much silence is written at a time: what comes then waits no longer than this and what was left before it.
+const AHEAD_MS: u32 = 30;
 /// After this long without a frame, silence is no longer written: the device plays out and stops.
 pub const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// Frames of the longest ramp: at the highest rate that a device is opened with.
@@ -192,7 +194,7 @@ impl Pump {
             return Next::Sleep;
         }
         // A device that swallows frames at once has no silence to cover.
-        let is_near = unheard > 0 && unheard <= self.tail(rate);
+        let is_near = unheard > 0 && unheard <= self.frames_of(COVER_MS, rate);
         if halt == Halt::Starving && is_near && self.last_write.elapsed() < SILENCE_MAX && self.line.can_write() {
             self.write_silence(rate);
         }
