@@ -24,11 +24,11 @@ two-under-way|Order|src/core/outbox.rs|s/self\.in_flight\.is_none\(\) && first <
 unstored|StoredFirst|src/core/outbox.rs|s/let last = self\.stored\.min\(/let last = Seq(self.next.0.saturating_sub(1)).min(/
 calls-overtake|EventsFirst|src/core/session/settle.rs|s/if !self\.is_told\(\) \{\s*return None;\s*\}//
 open-start|Pairing|src/journal/recover.rs|s/Some\(Open \{ start, checkpoint \}\)/{ let _ = Open { start, checkpoint }; None }/
-settled-forgotten|Dedup Flat|src/journal/segments.rs|s/small\.push\(Entry::Settled\(batch\.settled\)\);//
+settled-forgotten|Dedup Flat|src/journal/segments.rs|s/small\.push\(Entry::Settled\(settled_first\)\);//
 answers-taken-twice|Order NoLoss|src/core/outbox.rs|s/self\.in_flight\.take_if\(\|awaited\| \*awaited == last\)\?;/let _ = last; self.in_flight = None;/
 numbers-again|NoReuse NoLoss Dedup Order|src/journal/recover.rs|s/\.max\(begun\)\.max\(contents\.last\.saturating_add\(1\)\)/.max(begun)/
 no-checksum|NoLoss Panic|src/journal/frame.rs|s/if checksum\(owner, length, body\) != u32::from_le_bytes\(\*crc\)/if checksum(owner, length, body) == 0 \&\& *crc == [1; 4]/
-settled-too-far|NoLoss|src/journal/segments.rs|s/small\.push\(Entry::Settled\(batch\.settled\)\);/small.push(Entry::Settled(batch.settled + 1));/
+settled-too-far|NoLoss|src/journal/segments.rs|s/small\.push\(Entry::Settled\(settled_first\)\);/small.push(Entry::Settled(settled_first + 1));/
 LIST
 }
 

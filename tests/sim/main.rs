@@ -47,8 +47,9 @@ const WORLDS: u64 = 1000;
 /// Seeds that live through days in one `cargo test`.
 const LONG_WORLDS: u64 = 4;
 /// Seeds that once found a mistake are tried first, for ever.
-const SEEDS_THAT_FOUND: [u64; 16] = [
-    1475, 1737, 2015, 2478, 2986, 3085, 3532, 4604, 5432, 6705, 7724, 10_810, 21_465, 41_878, 42_898, 60_172,
+const SEEDS_THAT_FOUND: [u64; 19] = [
+    887, 1494, 1506, 1475, 1737, 2015, 2478, 2986, 3085, 3532, 4604, 5432, 6705, 7724, 10_810, 21_465, 41_878, 42_898,
+    60_172,
 ];
 /// A mistake made on purpose is found within so many worlds.
 const WORLDS_TO_FIND: u64 = 300;
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
             is_found(Part::Settlement, &[Rule::Dedup, Rule::Flat])
         }),
         Trial::test("an_event_announced_before_it_is_written_is_found", || {
-            is_found(Part::Writing, &[Rule::NoLoss, Rule::StoredFirst])
+            is_found(Part::Writing, &[Rule::NoLoss, Rule::NoReuse, Rule::StoredFirst])
         }),
         Trial::test(
             "a_smaller_story_breaks_the_same_promise",
@@ -117,7 +118,7 @@ fn every_promise_holds_for_days() -> Result<(), Failed> {
 }
 
 fn the_same_seed_is_the_same_world() {
-    for seed in 1..20 {
+    for seed in 1..8 {
         let digest = || {
             live(seed, Form::Short, &Without::default(), Telling::Everything)
                 .0
