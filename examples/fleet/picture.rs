@@ -113,7 +113,7 @@ fn axes(svg: &mut String, scene: &Scene, (first, last): (u64, u64), x: &impl Fn(
     }
     let from_s = (first as f64 - OUTAGE_S as f64) / 60.0;
     let to_s = (last as f64 - OUTAGE_S as f64) / 60.0;
-    let mut minute = (from_s / 10.0).ceil() * 10.0;
+    let mut minute = (from_s / 10.0).ceil() * 10.0 + 0.0;
     while minute <= to_s {
         let _ = writeln!(
             svg,
