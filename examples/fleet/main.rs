@@ -52,7 +52,7 @@ fn main() {
             number => {
                 speakers = number
                     .parse()
-                    .unwrap_or_else(|_| panic!("{number}: not a number of speakers"))
+                    .unwrap_or_else(|_| panic!("{number}: not a number of speakers"));
             }
         }
     }

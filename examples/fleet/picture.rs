@@ -19,6 +19,16 @@ const POINT_S: usize = 10;
 const LEAST: f64 = 0.1;
 const MOST: f64 = 1000.0;
 
+/// Multiples that have a line across the picture, and whether that is the aim.
+const ROWS: [(f64, bool); 6] = [
+    (0.1, false),
+    (1.0, false),
+    (3.0, true),
+    (10.0, false),
+    (100.0, false),
+    (1000.0, false),
+];
+
 /// One line of the picture.
 pub struct Line<'a> {
     pub name: &'a str,
@@ -85,8 +95,8 @@ fn axes(svg: &mut String, scene: &Scene, (first, last): (u64, u64), x: &impl Fn(
         f64::midpoint(start, end),
         bottom - 8.0
     );
-    for multiple in [0.1, 1.0, 3.0, 10.0, 100.0, 1000.0] {
-        let (row, is_target) = (y(multiple), multiple == 3.0);
+    for (multiple, is_target) in ROWS {
+        let row = y(multiple);
         let (colour, dash) = if is_target {
             ("#cc0000", "6,4")
         } else {
@@ -103,7 +113,7 @@ fn axes(svg: &mut String, scene: &Scene, (first, last): (u64, u64), x: &impl Fn(
     }
     let from_s = (first as f64 - OUTAGE_S as f64) / 60.0;
     let to_s = (last as f64 - OUTAGE_S as f64) / 60.0;
-    let mut minute = (from_s / 10.0).ceil() * 10.0;
+    let mut minute = (from_s / 10.0).ceil() * 10.0 + 0.0;
     while minute <= to_s {
         let _ = writeln!(
             svg,
