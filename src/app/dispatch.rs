@@ -1,7 +1,7 @@
 //! One effect, one call of an adapter.
 
 use tonearm_core::Effect;
-use tonearm_core::effect::{Call, Wishes};
+use tonearm_core::effect::{Call, Wish, Wishes};
 use tonearm_core::event::Event;
 use tonearm_core::id::{EntryKey, RequestId, Seq, SlotId};
 use tonearm_core::input::{Failure, Verdict};
@@ -148,7 +148,7 @@ impl App {
     }
 
     fn want(&mut self, wishes: &Wishes) {
-        let item = |wish: &tonearm_core::effect::Wish| {
+        let item = |wish: &Wish| {
             let playable = &self.catalogue.known(wish.entry)?.playable;
             Some(Item {
                 wish: *wish,
@@ -162,16 +162,33 @@ impl App {
         };
         let items: Vec<Item> = wishes.iter().filter_map(item).collect();
         self.adapters.library.want(&items);
-        self.wished = Some(wishes.clone());
+        let before = std::mem::replace(&mut self.wishes, wishes.clone());
+        self.has_new_wishes = true;
+        self.renew_licences(&before);
+    }
+
+    /// Entries with a fresh address have a fresh one for their licence, too.
+    fn renew_licences(&self, before: &Wishes) {
+        let is_fresh = |wish: &&Wish| {
+            let known = before.iter().find(|known| known.entry == wish.entry);
+            known.is_some_and(|known| known.attempt != wish.attempt)
+        };
+        for wish in self.wishes.iter().filter(is_fresh) {
+            if let Some(terms) = self.terms(wish.entry) {
+                self.adapters.licences.renew(opened::owner(wish.entry), terms);
+            }
+        }
     }
 
     /// Lets the heads of what may be skipped to be decoded ahead, when the wishes changed: the next entry, the one before,
     /// the start of this one, then the others. Last of all that follows from an input, so that it keeps nobody waiting.
     pub(super) fn prepare(&mut self) {
-        let Some(wishes) = self.wished.take() else { return };
-        let (current, others) = wishes.split_at(wishes.len().min(1));
+        if !std::mem::take(&mut self.has_new_wishes) {
+            return;
+        }
+        let (current, others) = self.wishes.split_at(self.wishes.len().min(1));
         let (near, far) = others.split_at(others.len().min(2));
-        let preparation = |wish: &tonearm_core::effect::Wish| {
+        let preparation = |wish: &Wish| {
             let peek = self.adapters.library.peek(wish.slot)?;
             Some(Preparation {
                 key: HeadKey(wish.entry.0),
@@ -191,7 +208,7 @@ impl App {
         opened.map(|opened| Source {
             stream: opened::stream(opened.stream),
             hint: opened.hint,
-            keys: Some(self.adapters.licences.keys(self.terms(entry))),
+            keys: Some(self.adapters.licences.keys(opened::owner(entry), self.terms(entry))),
             head: Some(HeadKey(entry.0)),
             cancel: opened.cancel,
         })

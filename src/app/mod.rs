@@ -19,12 +19,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tonearm_core::effect::{Call, Wishes};
 use tonearm_core::id::{ButtonId, RequestId, Seq, SourceKey};
-use tonearm_core::input::{AudioNews, Contact, Failure, Press, Verdict};
+use tonearm_core::input::{AudioNews, Contact, Failure, MediaFault, Press, Verdict};
 use tonearm_core::unit::Moment;
 use tonearm_core::{Effect, Input, Reach, Session};
 
 use crate::audio::{Chime, Engine, urge};
-use crate::cdm::Licences;
+use crate::cdm::{self, Licences};
 use crate::device::clock::{self, Trust};
 use crate::device::lights::Lights;
 use crate::journal::{self, Journal};
@@ -57,6 +57,8 @@ pub enum News {
     Account(service::account::News),
     /// The fetcher.
     Media(media::News),
+    /// The licence address of an entry is no good any more.
+    Licence(cdm::Owner),
     /// The audio path.
     Audio(AudioNews),
     /// The journal.
@@ -131,8 +133,10 @@ pub struct App {
     words: Words,
     /// Calls under way: what was asked, for translating the answer.
     calls: HashMap<RequestId, Call>,
-    /// The wish list, until its heads are ordered to be decoded.
-    wished: Option<Wishes>,
+    /// The wish list.
+    wishes: Wishes,
+    /// It changed, and its heads are yet to be ordered to be decoded.
+    has_new_wishes: bool,
     /// Inputs that the loop itself gives next: what could not even be tried.
     own: Vec<Input>,
     boot: journal::Boot,
@@ -197,7 +201,8 @@ impl App {
             look: Look::default(),
             words: Words::default(),
             calls: HashMap::new(),
-            wished: None,
+            wishes: Wishes::new(),
+            has_new_wishes: false,
             own: Vec::new(),
             boot,
             calendar: clock::Calendar::default(),
@@ -245,6 +250,16 @@ impl App {
                 durable: stored.durable,
             },
             News::Media(media::News { slot, entry, fault }) => Input::Media { slot, entry, fault },
+            News::Licence(owner) => {
+                let Some(wish) = self.wishes.iter().find(|wish| opened::owner(wish.entry) == owner) else {
+                    return;
+                };
+                Input::Media {
+                    slot: wish.slot,
+                    entry: wish.entry,
+                    fault: MediaFault::Expired,
+                }
+            }
             News::Service(service::News::Reported { last, verdict }) => Input::Reported { last, verdict },
             News::Service(service::News::Said(said)) => {
                 log::info!("the service says: {said}");

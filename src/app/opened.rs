@@ -1,12 +1,20 @@
-//! Between two adapters: what `media` opened, in the words of `audio`.
+//! Between adapters: what `media` opened, in the words of `audio` and `cdm`.
 
 use std::io;
 use std::time::Duration;
 
 use symphonia::core::io::MediaSource;
 
+use tonearm_core::id::EntryKey;
+
 use crate::audio::{Beginning, Segment, Segments, Stream};
+use crate::cdm::Owner;
 use crate::media::{self, Entry, Look, Opening};
+
+/// An entry as whoever has its licence knows it.
+pub(super) fn owner(entry: EntryKey) -> Owner {
+    Owner(entry.0)
+}
 
 /// An opened entry as a stream. It is the decoding thread that waits for its first bytes.
 pub(super) fn stream(opening: Opening) -> Stream {

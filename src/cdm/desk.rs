@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use tonearm_core::limits::FRESH_ADDRESSES_MAX;
 use tonearm_core::unit::{Millis, Moment};
 
 use super::module::{Grant, SessionId};
-use super::terms::Terms;
+use super::terms::{Owner, Terms};
 use crate::keys::{KeyId, KeyState, Protection, Scheme};
 
 /// Keys known at once: those of the entries that are open, and of some before that may come back. More than a window has.
@@ -64,10 +65,14 @@ struct Wanted {
     key: KeyId,
     scheme: Scheme,
     terms: Arc<Terms>,
+    /// Terms that `terms` took the place of while an entry was open: who still comes with them means the fresh ones.
+    replaced: Vec<Arc<Terms>>,
     pssh: Arc<[Box<[u8]>]>,
     /// Entries that are open and need it.
-    holders: u32,
+    holders: Vec<Owner>,
     standing: Standing,
+    /// The licence server does not know the terms any more, and why: there is nothing to ask with until fresh ones come.
+    outdated: Option<String>,
     /// No request before.
     not_before: Moment,
     /// In a row.
@@ -105,20 +110,28 @@ impl Desk {
     }
 
     /// An entry needs a key. What was refused on other terms is asked for again. False: there is no room.
-    pub fn need(&mut self, which: Which, terms: &Arc<Terms>, protection: &Protection, now: Moment) -> bool {
+    pub fn need(
+        &mut self,
+        which: Which,
+        owner: Owner,
+        terms: &Arc<Terms>,
+        protection: &Protection,
+        now: Moment,
+    ) -> bool {
         self.expire(now);
+        let terms = &self.fresh(owner, terms);
         if let Some(known) = self.find(which, &protection.key) {
-            known.holders += 1;
+            known.holders.push(owner);
             if !matches!(known.standing, Standing::Usable { .. }) {
                 if matches!(known.standing, Standing::Refused(_)) && known.terms != *terms {
                     known.await_from(now);
                 }
-                known.terms = Arc::clone(terms);
+                known.adopt(terms, now);
             }
             return true;
         }
         if self.wanted.len() >= KEYS_MAX {
-            let Some(idle) = self.wanted.iter().position(|wanted| wanted.holders == 0) else {
+            let Some(idle) = self.wanted.iter().position(|wanted| wanted.holders.is_empty()) else {
                 return false;
             };
             self.wanted.remove(idle);
@@ -134,9 +147,11 @@ impl Desk {
             key: protection.key,
             scheme: protection.scheme,
             terms: Arc::clone(terms),
+            replaced: Vec::new(),
             pssh,
-            holders: 1,
+            holders: vec![owner],
             standing: Standing::Awaited,
+            outdated: None,
             not_before: now + GATHER,
             failures: 0,
         });
@@ -144,12 +159,31 @@ impl Desk {
     }
 
     /// An entry that needed a key is gone. A usable key stays for the next one.
-    pub fn release(&mut self, which: Which, key: &KeyId) {
-        if let Some(known) = self.find(which, key) {
-            known.holders = known.holders.saturating_sub(1);
+    pub fn release(&mut self, which: Which, owner: Owner, key: &KeyId) {
+        if let Some(known) = self.find(which, key)
+            && let Some(at) = known.holders.iter().position(|holder| *holder == owner)
+        {
+            known.holders.swap_remove(at);
         }
-        self.wanted
-            .retain(|wanted| wanted.holders > 0 || matches!(wanted.standing, Standing::Usable { .. }));
+        self.forget_unused();
+    }
+
+    /// The service describes an entry anew. What the old terms were no good for is asked for with these.
+    pub fn renew(&mut self, owner: Owner, terms: &Arc<Terms>, now: Moment) {
+        for wanted in self.wanted.iter_mut().filter(|wanted| wanted.holders.contains(&owner)) {
+            if wanted.terms != *terms {
+                wanted.adopt(terms, now);
+            } else if let Some(reason) = wanted.outdated.take() {
+                wanted.refuse(&format!("{reason}, and the service names no other address"));
+            }
+        }
+    }
+
+    /// The terms that an entry means which comes with these.
+    fn fresh(&self, owner: Owner, terms: &Arc<Terms>) -> Arc<Terms> {
+        let mut held = self.wanted.iter().filter(|wanted| wanted.holders.contains(&owner));
+        let renewed = held.find(|wanted| wanted.replaced.contains(terms));
+        Arc::clone(renewed.map_or(terms, |wanted| &wanted.terms))
     }
 
     /// How it stands with a key.
@@ -201,7 +235,7 @@ impl Desk {
     /// What is to be done now: first what was announced first.
     pub fn next(&mut self, now: Moment) -> Turn {
         self.expire(now);
-        let due = |wanted: &Wanted| wanted.due().filter(|_| wanted.holders > 0);
+        let due = |wanted: &Wanted| wanted.due().filter(|_| !wanted.holders.is_empty());
         let Some(first) = self
             .wanted
             .iter()
@@ -257,6 +291,7 @@ impl Desk {
                 Standing::Refused("the licence that came does not hold this key".to_owned())
             };
             wanted.failures = 0;
+            wanted.outdated = None;
             wanted.not_before = earliest;
         }
         self.forget_unused();
@@ -264,15 +299,30 @@ impl Desk {
 
     /// Asking again does not help. A key that is still good stays until it expires.
     pub fn refused(&mut self, ask: &Ask, reason: &str) {
+        self.asked(ask).for_each(|wanted| wanted.refuse(reason));
+        self.forget_unused();
+    }
+
+    /// The terms are no good any more. Says which entries need fresh ones; none, if fresh ones came in the meantime, or
+    /// have been tried so often that the keys are refused.
+    pub fn outdated(&mut self, ask: &Ask, reason: &str, now: Moment) -> Vec<Owner> {
+        let mut owners = Vec::new();
         for wanted in self.asked(ask) {
-            match &mut wanted.standing {
-                Standing::Usable { renew_at, .. } => *renew_at = None,
-                standing @ (Standing::Awaited | Standing::Refused(_)) => {
-                    *standing = Standing::Refused(reason.to_owned());
+            if wanted.terms != ask.terms {
+                wanted.ask_at(now);
+            } else if wanted.replaced.len() >= usize::from(FRESH_ADDRESSES_MAX) {
+                wanted.refuse(&format!("{reason} at every fresh address"));
+            } else {
+                wanted.outdated = Some(reason.to_owned());
+                for owner in &wanted.holders {
+                    if !owners.contains(owner) {
+                        owners.push(*owner);
+                    }
                 }
             }
         }
         self.forget_unused();
+        owners
     }
 
     /// It did not work this time: tried again between zero and a ceiling that grows, not before `wait` is over.
@@ -328,7 +378,7 @@ impl Desk {
 
     fn forget_unused(&mut self) {
         self.wanted
-            .retain(|wanted| wanted.holders > 0 || matches!(wanted.standing, Standing::Usable { .. }));
+            .retain(|wanted| !wanted.holders.is_empty() || matches!(wanted.standing, Standing::Usable { .. }));
     }
 }
 
@@ -338,8 +388,40 @@ impl Wanted {
         self.not_before = moment;
     }
 
+    /// Is asked for on these terms from now on.
+    fn adopt(&mut self, terms: &Arc<Terms>, now: Moment) {
+        if self.terms == *terms {
+            return;
+        }
+        let before = std::mem::replace(&mut self.terms, Arc::clone(terms));
+        if self.outdated.take().is_some() {
+            self.replaced.push(before);
+            self.ask_at(now);
+        }
+    }
+
+    /// What was to be asked for is asked for then.
+    fn ask_at(&mut self, moment: Moment) {
+        match &mut self.standing {
+            Standing::Awaited => self.not_before = moment,
+            Standing::Usable { renew_at, .. } => *renew_at = Some(moment),
+            Standing::Refused(_) => {}
+        }
+    }
+
+    /// Asking again does not help. A key that is still good stays until it expires.
+    fn refuse(&mut self, reason: &str) {
+        match &mut self.standing {
+            Standing::Usable { renew_at, .. } => *renew_at = None,
+            standing @ (Standing::Awaited | Standing::Refused(_)) => *standing = Standing::Refused(reason.to_owned()),
+        }
+    }
+
     /// When it is to be asked for, if at all.
     fn due(&self) -> Option<Moment> {
+        if self.outdated.is_some() {
+            return None;
+        }
         match self.standing {
             Standing::Awaited => Some(self.not_before),
             Standing::Usable { renew_at, .. } => renew_at,

@@ -7,6 +7,7 @@ use super::*;
 const ONE: KeyId = [1; 16];
 const TWO: KeyId = [2; 16];
 const SESSION: SessionId = SessionId(7);
+const ENTRY: Owner = Owner(5);
 
 fn terms(url: &str) -> Arc<Terms> {
     Arc::new(Terms {
@@ -27,7 +28,7 @@ fn protection(key: KeyId) -> Protection {
 fn desk_with(keys: &[KeyId]) -> Desk {
     let mut desk = Desk::new(1);
     for key in keys {
-        assert!(desk.need(Which::ClearKey, &terms("a"), &protection(*key), Moment(0)));
+        assert!(desk.need(Which::ClearKey, ENTRY, &terms("a"), &protection(*key), Moment(0)));
     }
     desk
 }
@@ -71,7 +72,7 @@ fn the_keys_of_an_entry_are_asked_for_together() {
 #[test]
 fn keys_on_other_terms_are_asked_for_apart() {
     let mut desk = desk_with(&[ONE]);
-    assert!(desk.need(Which::ClearKey, &terms("b"), &protection(TWO), Moment(0)));
+    assert!(desk.need(Which::ClearKey, ENTRY, &terms("b"), &protection(TWO), Moment(0)));
     let first = ask(&mut desk, 10);
     assert_eq!(first.keys, [ONE]);
     desk.granted(&first, SESSION, &grant(&[ONE], None, None), Moment(20));
@@ -96,7 +97,7 @@ fn a_key_is_usable_from_its_licence_on_and_one_that_is_not_in_it_is_refused() {
 fn a_licence_for_all_keys_of_an_entry_spares_the_second_request() {
     let mut desk = desk_with(&[ONE]);
     let asked = ask(&mut desk, 10);
-    assert!(desk.need(Which::ClearKey, &terms("a"), &protection(TWO), Moment(15)));
+    assert!(desk.need(Which::ClearKey, ENTRY, &terms("a"), &protection(TWO), Moment(15)));
     desk.granted(&asked, SESSION, &grant(&[ONE, TWO], None, None), Moment(20));
     assert_eq!(state(&mut desk, &TWO, 20), KeyState::Usable);
     assert_eq!(rest(&mut desk, 30), None);
@@ -126,7 +127,7 @@ fn a_licence_that_nobody_holds_is_not_renewed_and_is_forgotten_when_it_is_over()
     let mut desk = desk_with(&[ONE]);
     let asked = ask(&mut desk, 10);
     desk.granted(&asked, SESSION, &grant(&[ONE], Some(60), None), Moment(20));
-    desk.release(Which::ClearKey, &ONE);
+    desk.release(Which::ClearKey, ENTRY, &ONE);
     assert_eq!(rest(&mut desk, 50_000), Some(60_020));
     assert!(desk.uses(Which::ClearKey, SESSION));
     assert_eq!(rest(&mut desk, 60_020), None);
@@ -138,8 +139,8 @@ fn a_key_stays_for_the_next_entry_that_needs_it() {
     let mut desk = desk_with(&[ONE]);
     let asked = ask(&mut desk, 10);
     desk.granted(&asked, SESSION, &grant(&[ONE], None, None), Moment(20));
-    desk.release(Which::ClearKey, &ONE);
-    assert!(desk.need(Which::ClearKey, &terms("b"), &protection(ONE), Moment(500)));
+    desk.release(Which::ClearKey, ENTRY, &ONE);
+    assert!(desk.need(Which::ClearKey, ENTRY, &terms("b"), &protection(ONE), Moment(500)));
     assert_eq!(state(&mut desk, &ONE, 500), KeyState::Usable);
     assert_eq!(rest(&mut desk, 600), None);
 }
@@ -216,7 +217,7 @@ fn trouble_is_retried_with_growing_full_jitter_for_as_long_as_an_entry_holds_on(
         now = next.0;
     }
     assert!((4_000..=8_000).contains(&longest), "{longest}");
-    desk.release(Which::ClearKey, &ONE);
+    desk.release(Which::ClearKey, ENTRY, &ONE);
     assert_eq!(rest(&mut desk, now + 100_000), None, "nobody needs it any more");
 }
 
@@ -237,11 +238,17 @@ fn a_refusal_stays_until_fresh_terms_come_or_the_entry_is_opened_again() {
     desk.refused(&asked, "status 403");
     assert_eq!(state(&mut desk, &ONE, 20), KeyState::Refused("status 403".to_owned()));
     assert_eq!(rest(&mut desk, 90_000), None);
-    assert!(desk.need(Which::ClearKey, &terms("fresh"), &protection(ONE), Moment(90_000)));
+    assert!(desk.need(
+        Which::ClearKey,
+        ENTRY,
+        &terms("fresh"),
+        &protection(ONE),
+        Moment(90_000)
+    ));
     assert_eq!(ask(&mut desk, 90_000).terms, terms("fresh"));
-    desk.release(Which::ClearKey, &ONE);
-    desk.release(Which::ClearKey, &ONE);
-    assert!(desk.need(Which::ClearKey, &terms("a"), &protection(ONE), Moment(91_000)));
+    desk.release(Which::ClearKey, ENTRY, &ONE);
+    desk.release(Which::ClearKey, ENTRY, &ONE);
+    assert!(desk.need(Which::ClearKey, ENTRY, &terms("a"), &protection(ONE), Moment(91_000)));
     assert_eq!(state(&mut desk, &ONE, 91_000), KeyState::Awaited);
 }
 
@@ -264,11 +271,86 @@ fn keys_that_nobody_holds_make_room_and_those_that_are_held_do_not() {
     let keys: Vec<KeyId> = (0..KEYS_MAX).map(number).collect();
     let mut desk = desk_with(&keys);
     let more = protection([200; 16]);
-    assert!(!desk.need(Which::ClearKey, &terms("a"), &more, Moment(0)));
+    assert!(!desk.need(Which::ClearKey, ENTRY, &terms("a"), &more, Moment(0)));
     let asked = ask(&mut desk, 10);
     desk.granted(&asked, SESSION, &grant(&keys, None, None), Moment(20));
-    assert!(!desk.need(Which::ClearKey, &terms("a"), &more, Moment(20)));
-    desk.release(Which::ClearKey, &keys[5]);
-    assert!(desk.need(Which::ClearKey, &terms("a"), &more, Moment(20)));
+    assert!(!desk.need(Which::ClearKey, ENTRY, &terms("a"), &more, Moment(20)));
+    desk.release(Which::ClearKey, ENTRY, &keys[5]);
+    assert!(desk.need(Which::ClearKey, ENTRY, &terms("a"), &more, Moment(20)));
     assert_eq!(desk.wanted.len(), KEYS_MAX);
+}
+
+#[test]
+fn terms_that_ran_out_are_waited_for_and_then_asked_with() {
+    let mut desk = desk_with(&[ONE, TWO]);
+    let first = ask(&mut desk, 10);
+    assert_eq!(desk.outdated(&first, "status 403", Moment(20)), [ENTRY], "told once");
+    assert_eq!(state(&mut desk, &ONE, 20), KeyState::Awaited);
+    assert_eq!(rest(&mut desk, 1_000), None, "there is nothing to ask with");
+    desk.renew(Owner(6), &terms("another's"), Moment(1_000));
+    assert_eq!(rest(&mut desk, 1_000), None);
+    desk.renew(ENTRY, &terms("fresh"), Moment(1_000));
+    let second = ask(&mut desk, 1_000);
+    assert_eq!(
+        (second.keys.as_slice(), second.terms.url.as_str()),
+        (&[ONE, TWO][..], "fresh")
+    );
+}
+
+#[test]
+fn a_key_that_is_announced_on_terms_that_ran_out_is_asked_for_on_fresh_ones() {
+    let mut desk = desk_with(&[ONE]);
+    let first = ask(&mut desk, 10);
+    desk.outdated(&first, "status 403", Moment(20));
+    desk.renew(ENTRY, &terms("fresh"), Moment(30));
+    let second = ask(&mut desk, 30);
+    desk.granted(&second, SESSION, &grant(&[ONE], None, None), Moment(40));
+    assert!(desk.need(Which::ClearKey, ENTRY, &terms("a"), &protection(TWO), Moment(50)));
+    assert_eq!(ask(&mut desk, 60).terms.url, "fresh");
+}
+
+#[test]
+fn fresh_terms_that_came_while_the_old_ones_were_tried_are_tried_at_once() {
+    let mut desk = desk_with(&[ONE]);
+    let first = ask(&mut desk, 10);
+    desk.renew(ENTRY, &terms("fresh"), Moment(15));
+    assert_eq!(desk.outdated(&first, "status 403", Moment(20)), []);
+    assert_eq!(ask(&mut desk, 20).terms.url, "fresh");
+}
+
+#[test]
+fn terms_that_run_out_whenever_they_are_fresh_or_never_change_are_a_refusal() {
+    let mut desk = desk_with(&[ONE]);
+    for fresh in ["b", "c", "d"] {
+        let asked = ask(&mut desk, 10);
+        assert_eq!(desk.outdated(&asked, "status 403", Moment(10)), [ENTRY]);
+        desk.renew(ENTRY, &terms(fresh), Moment(10));
+    }
+    let asked = ask(&mut desk, 10);
+    assert_eq!(desk.outdated(&asked, "status 403", Moment(10)), []);
+    let reason = "status 403 at every fresh address".to_owned();
+    assert_eq!(state(&mut desk, &ONE, 10), KeyState::Refused(reason));
+
+    let mut desk = desk_with(&[ONE]);
+    let asked = ask(&mut desk, 10);
+    desk.outdated(&asked, "status 403", Moment(10));
+    desk.renew(ENTRY, &terms("a"), Moment(10));
+    let KeyState::Refused(reason) = state(&mut desk, &ONE, 10) else {
+        panic!("the service has nothing else to offer");
+    };
+    assert!(reason.contains("no other address"), "{reason}");
+}
+
+#[test]
+fn a_key_whose_renewal_needs_fresh_terms_is_good_until_it_expires() {
+    let mut desk = desk_with(&[ONE]);
+    let first = ask(&mut desk, 10);
+    desk.granted(&first, SESSION, &grant(&[ONE], Some(60), Some(30)), Moment(20));
+    let renewal = ask(&mut desk, 30_020);
+    assert_eq!(desk.outdated(&renewal, "status 403", Moment(30_020)), [ENTRY]);
+    assert_eq!(rest(&mut desk, 30_020), Some(60_020), "it expires then");
+    assert_eq!(state(&mut desk, &ONE, 30_020), KeyState::Usable);
+    desk.renew(ENTRY, &terms("fresh"), Moment(31_000));
+    let again = ask(&mut desk, 31_000);
+    assert_eq!((again.terms.url.as_str(), again.renews), ("fresh", Some(SESSION)));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::desk::Which;
 use super::office::Office;
-use super::terms::Terms;
+use super::terms::{Owner, Terms};
 use crate::keys::{DecryptError, Encryption, KeyId, KeyState, Keys, Protection};
 
 /// Keys of one entry. Representations may each have one, and rotating keys change every few minutes.
@@ -14,16 +14,18 @@ const ENTRY_KEYS_MAX: usize = 24;
 pub struct EntryKeys {
     office: Arc<Office>,
     which: Which,
+    owner: Owner,
     terms: Arc<Terms>,
     announced: Vec<KeyId>,
 }
 
 impl EntryKeys {
     /// None is needed yet.
-    pub fn new(office: Arc<Office>, which: Which, terms: Terms) -> Self {
+    pub fn new(office: Arc<Office>, which: Which, owner: Owner, terms: Terms) -> Self {
         Self {
             office,
             which,
+            owner,
             terms: Arc::new(terms),
             announced: Vec::new(),
         }
@@ -33,7 +35,7 @@ impl EntryKeys {
 impl Keys for EntryKeys {
     fn need(&mut self, protection: &Protection) {
         let is_new = !self.announced.contains(&protection.key) && self.announced.len() < ENTRY_KEYS_MAX;
-        if is_new && self.office.need(self.which, &self.terms, protection) {
+        if is_new && self.office.need(self.which, self.owner, &self.terms, protection) {
             self.announced.push(protection.key);
         }
     }
@@ -54,7 +56,7 @@ impl Keys for EntryKeys {
 impl Drop for EntryKeys {
     fn drop(&mut self) {
         for key in &self.announced {
-            self.office.release(self.which, key);
+            self.office.release(self.which, self.owner, key);
         }
     }
 }

@@ -34,8 +34,8 @@ use desk::Which;
 use entry::{EntryKeys, NoKeys};
 pub use external::look;
 pub use office::Counters;
-use office::Office;
-pub use terms::Terms;
+use office::{News, Office};
+pub use terms::{Owner, Terms};
 
 /// Leaving waits this long for the thread. A name lookup cannot be cut short; then the thread ends on its own later.
 const CLOSE_MS_MAX: u64 = 500;
@@ -67,14 +67,16 @@ pub struct Licences {
 }
 
 impl Licences {
-    /// Starts the thread. Asks nobody until an entry needs a key.
+    /// Starts the thread. Asks nobody until an entry needs a key. `news` is called with an entry whose licence address is
+    /// no good any more, so that [`Licences::renew`] can follow; on any thread, and it never blocks.
     ///
     /// # Errors
     /// The system has no threads or no randomness left.
-    pub fn start(settings: Settings) -> Result<Self, LicenceError> {
+    pub fn start(settings: Settings, news: News) -> Result<Self, LicenceError> {
         let seed = getrandom::u64().map_err(LicenceError::Seed)?;
         Self::start_with(Office::new(
             settings,
+            news,
             seed,
             post::Patience::default(),
             external::Patience::default(),
@@ -96,21 +98,26 @@ impl Licences {
     }
 
     /// The keys of one entry; `terms` is what the service says of its licence. Nothing is asked for until a key is needed.
-    pub fn keys(&self, terms: Option<Terms>) -> Box<dyn Keys> {
+    pub fn keys(&self, owner: Owner, terms: Option<Terms>) -> Box<dyn Keys> {
         let Some(terms) = terms else {
             let reason = "the service names no licence address for this entry".to_owned();
             return Box::new(NoKeys::new(reason));
         };
         if terms.is_clear_key() {
-            return Box::new(EntryKeys::new(Arc::clone(&self.office), Which::ClearKey, terms));
+            return Box::new(EntryKeys::new(Arc::clone(&self.office), Which::ClearKey, owner, terms));
         }
         if self.office.has_external() {
-            return Box::new(EntryKeys::new(Arc::clone(&self.office), Which::External, terms));
+            return Box::new(EntryKeys::new(Arc::clone(&self.office), Which::External, owner, terms));
         }
         Box::new(NoKeys::new(format!(
             "{} needs a decryption module, and none is configured: set [cdm] socket (docs/cdm.md)",
             terms.system_name()
         )))
+    }
+
+    /// The service describes an entry anew: keys of it that are awaited are asked for on these terms.
+    pub fn renew(&self, owner: Owner, terms: Terms) {
+        self.office.renew(owner, &Arc::new(terms));
     }
 
     /// What was asked and what came of it, since the start.

@@ -16,7 +16,7 @@ use super::desk::{Ask, Desk, Turn, Which};
 use super::external::{self, External};
 use super::module::{Cdm, CdmError, Grant, Init, Secret, SessionId};
 use super::post::{self, Outcome, Patience, post};
-use super::terms::Terms;
+use super::terms::{Owner, Terms};
 use crate::keys::{DecryptError, Encryption, KeyId, KeyState, Protection};
 
 /// What was asked and what came of it, since the start.
@@ -49,14 +49,20 @@ pub struct Office {
     clear_key: ClearKey,
     external: Option<External>,
     agent: Agent,
+    /// Called with an entry whose terms are no good any more.
+    news: News,
     tally: Tally,
     began: Instant,
 }
+
+/// Who is told that an entry needs fresh terms; never blocks.
+pub type News = Arc<dyn Fn(Owner) + Send + Sync>;
 
 /// How a request for a licence ended.
 enum Ending {
     Granted(SessionId, Grant),
     Trouble(String, Millis),
+    Outdated(String),
     Refused(String),
 }
 
@@ -71,7 +77,7 @@ impl From<CdmError> for Ending {
 
 impl Office {
     /// Nobody is asked yet.
-    pub fn new(settings: Settings, seed: u64, patience: Patience, external: external::Patience) -> Self {
+    pub fn new(settings: Settings, news: News, seed: u64, patience: Patience, external: external::Patience) -> Self {
         Self {
             state: Mutex::new(State {
                 desk: Desk::new(seed),
@@ -81,6 +87,7 @@ impl Office {
             clear_key: ClearKey::default(),
             external: settings.socket.map(|socket| External::new(socket, external)),
             agent: post::agent(&settings.tls, patience),
+            news,
             tally: Tally::default(),
             began: Instant::now(),
         }
@@ -107,15 +114,21 @@ impl Office {
     }
 
     /// An entry needs a key. False: there is no room for it.
-    pub fn need(&self, which: Which, terms: &Arc<Terms>, protection: &Protection) -> bool {
-        let has_room = self.lock().desk.need(which, terms, protection, self.now());
+    pub fn need(&self, which: Which, owner: Owner, terms: &Arc<Terms>, protection: &Protection) -> bool {
+        let has_room = self.lock().desk.need(which, owner, terms, protection, self.now());
         self.work.notify_all();
         has_room
     }
 
     /// An entry that needed a key is gone.
-    pub fn release(&self, which: Which, key: &KeyId) {
-        self.lock().desk.release(which, key);
+    pub fn release(&self, which: Which, owner: Owner, key: &KeyId) {
+        self.lock().desk.release(which, owner, key);
+    }
+
+    /// The service describes an entry anew.
+    pub fn renew(&self, owner: Owner, terms: &Arc<Terms>) {
+        self.lock().desk.renew(owner, terms, self.now());
+        self.work.notify_all();
     }
 
     /// How it stands with a key.
@@ -238,6 +251,7 @@ impl Office {
                 Err(error) => error.into(),
             },
             Outcome::Trouble(reason, wait) => Ending::Trouble(reason, wait),
+            Outcome::Outdated(reason) => Ending::Outdated(reason),
             Outcome::Refused(reason) => Ending::Refused(reason),
         };
         if ask.renews != Some(session) {
@@ -270,6 +284,19 @@ impl Office {
                 state.desk.trouble(ask, wait, now);
                 drop(state);
                 log::info!("licence: none yet for {asked}: {reason}; it is tried again");
+            }
+            Ending::Outdated(reason) => {
+                let owners = state.desk.outdated(ask, &reason, now);
+                drop(state);
+                if owners.is_empty() {
+                    self.tally.refused.fetch_add(1, Ordering::Relaxed);
+                    log::warn!("licence: none for {asked}: {reason}");
+                } else {
+                    log::info!("licence: none yet for {asked}: {reason}; the service is asked for a fresh address");
+                }
+                for owner in owners {
+                    (self.news)(owner);
+                }
             }
             Ending::Refused(reason) => {
                 state.desk.refused(ask, &reason);

@@ -77,6 +77,8 @@ pub enum Outcome {
     Licence(Secret),
     /// Worth trying again, not before so long.
     Trouble(String, Millis),
+    /// The address is no good, perhaps not any more: another one may be.
+    Outdated(String),
     /// Asking again the same way does not help.
     Refused(String),
 }
@@ -160,7 +162,12 @@ fn meaning(status: StatusCode, retry_after: Option<&HeaderValue>) -> Outcome {
         let wait = Millis::from_secs(seconds.unwrap_or(0).min(RETRY_AFTER_S_MAX));
         return Outcome::Trouble(format!("status {code}"), wait);
     }
-    Outcome::Refused(format!("the licence server answers with status {code}"))
+    let reason = format!("the licence server answers with status {code}");
+    // As a host of media says that a signed address ran out [A].
+    match status {
+        StatusCode::FORBIDDEN | StatusCode::GONE => Outcome::Outdated(reason),
+        _ => Outcome::Refused(reason),
+    }
 }
 
 /// Where a redirect leads. The headers are secrets of one host, so it leads nowhere else.

@@ -43,7 +43,9 @@ fn given(bytes: &[u8]) -> Outcome {
 fn reason(outcome: Outcome) -> String {
     match outcome {
         Outcome::Refused(reason) => reason,
-        Outcome::Licence(_) | Outcome::Trouble(..) => panic!("it is refused for good, not {outcome:?}"),
+        Outcome::Licence(_) | Outcome::Trouble(..) | Outcome::Outdated(_) => {
+            panic!("it is refused for good, not {outcome:?}")
+        }
     }
 }
 
@@ -102,9 +104,13 @@ fn an_answer_that_cannot_be_a_licence_is_refused() {
 
 #[test]
 fn refusals_are_final_and_trouble_is_not() {
-    for status in [400, 401, 403, 404, 410, 422] {
+    for status in [400, 401, 404, 422] {
         let reason = reason(ask(&answering(status, &[], b"no")));
         assert!(reason.contains(&format!("status {status}")), "{reason}");
+    }
+    for status in [403, 410] {
+        let reason = format!("the licence server answers with status {status}");
+        assert_eq!(ask(&answering(status, &[], b"no")), Outcome::Outdated(reason));
     }
     for status in [408, 425, 429, 500, 502, 503, 504] {
         let server = answering(status, &[("retry-after", "7")], b"");

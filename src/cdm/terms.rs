@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// An entry, by the number that it has for whoever opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(pub u32);
+
 /// Where the licence of an entry is asked for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Terms {

@@ -18,7 +18,13 @@ const REQUEST: &[u8] = br#"{"kids":["EREREREREREREREREREREQ"],"type":"temporary"
 const SCENARIO: &str = "TONEARM_TEST_LICENCE_LOG";
 const CLEAR: &[u8] = b"sixteen clear bytes and more";
 
+const ENTRY: Owner = Owner(5);
+
 fn start(socket: Option<PathBuf>) -> Licences {
+    start_telling(socket, Arc::new(|_| {}))
+}
+
+fn start_telling(socket: Option<PathBuf>, news: News) -> Licences {
     let settings = Settings {
         socket,
         tls: crate::tls::fixture::believing(),
@@ -28,7 +34,7 @@ fn start(socket: Option<PathBuf>) -> Licences {
         licence: Duration::from_secs(5),
         sample: Duration::from_millis(300),
     };
-    Licences::start_with(Office::new(settings, 1, post::Patience::default(), patience)).unwrap()
+    Licences::start_with(Office::new(settings, news, 1, post::Patience::default(), patience)).unwrap()
 }
 
 fn terms(server: &Server, system: &str) -> Terms {
@@ -49,7 +55,7 @@ fn protection(key: KeyId) -> Protection {
 
 /// An entry that needs `ID`.
 fn entry(licences: &Licences, server: &Server, system: &str) -> Box<dyn Keys> {
-    let mut keys = licences.keys(Some(terms(server, system)));
+    let mut keys = licences.keys(ENTRY, Some(terms(server, system)));
     keys.need(&protection(ID));
     keys
 }
@@ -145,7 +151,7 @@ fn a_system_without_a_module_is_refused_by_name_with_the_way_out() {
         reason.contains("WIDEVINE") && reason.contains("[cdm] socket"),
         "{reason}"
     );
-    let mut keys = licences.keys(None);
+    let mut keys = licences.keys(ENTRY, None);
     keys.need(&protection(ID));
     assert!(refusal(&mut *keys).contains("no licence address"));
     assert_eq!(server.connections(), 0);
@@ -177,11 +183,34 @@ fn trouble_is_outlasted_and_a_refusal_is_not() {
     assert_eq!(settled(&mut *keys), KeyState::Usable);
     assert_eq!(licences.counters().asked, 4);
 
-    let server = Server::start(|_: &Request, wire: &Wire<'_>| wire.answer(403, &[], b"no"));
+    let server = Server::start(|_: &Request, wire: &Wire<'_>| wire.answer(401, &[], b"no"));
     let licences = start(None);
     let mut keys = entry(&licences, &server, "CLEARKEY");
-    assert!(refusal(&mut *keys).contains("status 403"));
+    assert!(refusal(&mut *keys).contains("status 401"));
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn an_address_that_ran_out_is_told_of_and_a_fresh_one_is_asked() {
+    let server = Server::start(|request: &Request, wire: &Wire<'_>| match request.target.as_str() {
+        "/fresh" => wire.answer(200, &[], LICENCE.as_bytes()),
+        _ => wire.answer(410, &[], b"gone"),
+    });
+    let (tell, told) = channel();
+    let licences = start_telling(None, Arc::new(move |owner| tell.send(owner).unwrap_or_default()));
+    let mut keys = entry(&licences, &server, "CLEARKEY");
+    assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(ENTRY));
+    assert_eq!(keys.state(&ID), KeyState::Awaited);
+    let fresh = Terms {
+        url: server.url("/fresh"),
+        ..terms(&server, "CLEARKEY")
+    };
+    licences.renew(ENTRY, fresh);
+    assert_eq!(settled(&mut *keys), KeyState::Usable);
+    decrypts(&mut *keys).unwrap();
+    assert_eq!(server.requests().len(), 2);
+    let counters = licences.counters();
+    assert_eq!((counters.asked, counters.granted, counters.refused), (2, 1, 0));
 }
 
 #[test]
@@ -292,7 +321,7 @@ fn the_process_that_logs_everything() {
         decrypts(&mut *keys).unwrap();
         log::debug!("{:?} {:?}", terms(&server, system), licences.counters());
     }
-    for (status, body) in [(403, LICENCE), (200, "{\"keys\":\"IiIiIiIiIiIiIiIiIiIiIg\"}")] {
+    for (status, body) in [(404, LICENCE), (200, "{\"keys\":\"IiIiIiIiIiIiIiIiIiIiIg\"}")] {
         let server = Server::start(move |_: &Request, wire: &Wire<'_>| wire.answer(status, &[], body.as_bytes()));
         let licences = start(None);
         refusal(&mut *entry(&licences, &server, "CLEARKEY"));
@@ -312,7 +341,7 @@ fn no_key_no_licence_no_header_and_no_clear_sample_reaches_the_log_at_any_level(
     let log = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
     assert!(log.contains("licence: there is one for key 1111111111"), "{log}");
     assert!(
-        log.contains("TRACE") && log.contains("status 403"),
+        log.contains("TRACE") && log.contains("status 404"),
         "it logs at all levels: {log}"
     );
     let hex = "22".repeat(8);

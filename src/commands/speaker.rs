@@ -70,10 +70,11 @@ impl Speaker {
             ..media::Settings::with_memory(config.window.memory_bytes, tls.clone())
         };
         let library = Library::start(memory, post.callback(News::Media))?;
-        let licences = Licences::start(cdm::Settings {
+        let about_licences = cdm::Settings {
             socket: config.cdm.socket.clone(),
             tls: tls.clone(),
-        })?;
+        };
+        let licences = Licences::start(about_licences, post.callback(News::Licence))?;
         let start = match config.service.linking {
             Linking::Auto => Start::ByItself,
             Linking::OnRequest => Start::OnRequest,
