@@ -8,7 +8,7 @@ use std::time::Duration as StdDuration;
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS,
+    CODEC_ID_AAC, CODEC_ID_ALAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
 use symphonia::core::errors::{Error, SeekErrorKind};
 use symphonia::core::formats::probe::Hint;
@@ -254,7 +254,12 @@ impl Packets {
             Self::Symphonia(foreign) => {
                 let Some(packet) = &foreign.packet else { return 0 };
                 let trimmed = i64::try_from(packet.trim_start.get()).unwrap_or(i64::MAX);
-                let ticks = u64::try_from(packet.pts.get().saturating_add(trimmed)).unwrap_or(0);
+                let at = packet.pts.get().saturating_add(trimmed);
+                if at < 0 && foreign.parameters.codec == CODEC_ID_VORBIS {
+                    // Cut out of a longer stream: the first page's count says where the music begins.
+                    return -foreign.frames(at.unsigned_abs(), rate);
+                }
+                let ticks = u64::try_from(at).unwrap_or(0);
                 foreign.frames(ticks, rate) - foreign.frames(foreign.skip, rate)
             }
             Self::Mp4(own) => own.clock.position(own.at, rate),

@@ -140,6 +140,15 @@ impl Stretch {
         }
     }
 
+    /// Frame of the entry, at the rate it began with, from which on it is heard, until its first packet is decoded by a
+    /// decoder that it begins with.
+    pub fn entrance(&self) -> Option<i64> {
+        let entrance = self
+            .entrance
+            .filter(|entrance| self.has_new_decoder && !entrance.is_restart);
+        entrance?.out
+    }
+
     /// No packet of it has been decoded.
     pub fn is_new(&self) -> bool {
         self.entrance.is_some()

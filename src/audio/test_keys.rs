@@ -11,6 +11,9 @@ pub const ID: KeyId = *b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xa
 /// It.
 pub const KEY: [u8; 16] = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
 
+/// Another number that the same key has: what an entry says when its keys change.
+pub const ROTATED: KeyId = *b"rotated key's id";
+
 /// What the test does with the keys of an entry; shared with the entry.
 #[derive(Default)]
 pub struct Licence {
@@ -20,6 +23,8 @@ pub struct Licence {
     pub key: Mutex<Option<[u8; 16]>>,
     /// What was asked for.
     pub asked: Mutex<Vec<Protection>>,
+    /// Samples that were decrypted by [`ROTATED`].
+    pub rotated: AtomicU32,
     /// How often somebody looked how it stands.
     pub looks: AtomicU32,
     /// So many samples are decrypted yet, then the key is lost: what held it died.
@@ -80,9 +85,12 @@ impl Keys for RawKeys {
     }
 
     fn decrypt(&mut self, encryption: &Encryption<'_>, sample: &mut [u8]) -> Result<(), DecryptError> {
-        if encryption.key != ID || self.0.is_lost_now() {
+        if ![ID, ROTATED].contains(&encryption.key) || self.0.is_lost_now() {
             return Err(DecryptError::NoKey(encryption.key));
         }
+        self.0
+            .rotated
+            .fetch_add(u32::from(encryption.key == ROTATED), Ordering::SeqCst);
         let mode = match encryption.scheme {
             Scheme::Cenc => Mode::Counter,
             Scheme::Cbcs => Mode::Chained {

@@ -296,6 +296,9 @@ impl Track {
                 return Taken::Broken;
             }
         }
+        if self.is_long_before() {
+            return Taken::Nothing;
+        }
         let rate = match self.decoder.decode_ref(&self.packets.packet()) {
             Ok(buffer) => {
                 self.stereo.convert(&buffer, &mut self.decoded);
@@ -329,6 +332,13 @@ impl Track {
         self.note_end();
         let position = self.cursor.unwrap_or_else(|| self.packets.position(rate));
         self.trim(position)
+    }
+
+    /// The packet at hand begins a stretch so long before what was heard already that no decoder looks back to it.
+    fn is_long_before(&self) -> bool {
+        let told = self.packets.position(self.shape.rate);
+        let needed = self.stretch.entrance().map(|out| out.saturating_sub(PREROLL_FRAMES));
+        needed.is_some_and(|needed| told < needed)
     }
 
     /// Another stretch begins: with the decoder that is there, or another one.

@@ -66,6 +66,49 @@ fn flac_in_ogg_is_exact() {
     assert!(all(media!("flac.oga"), "ogg") == all(media!("album-2.wav"), "wav"));
 }
 
+/// Ogg's checksum of a page.
+fn checksum(page: &[u8]) -> u32 {
+    let shifted = |sum: u32| sum << 1 ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+    page.iter().fold(0, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| shifted(sum))
+    })
+}
+
+/// A stream of Ogg whose pages count so many frames less: that many stand before the music then.
+fn begun_earlier(ogg: &[u8], frames: u64) -> Vec<u8> {
+    let (mut made, mut rest) = (Vec::new(), ogg);
+    while rest.starts_with(b"OggS") {
+        let lacing = usize::from(rest[26]);
+        let body: usize = rest[27..27 + lacing].iter().map(|length| usize::from(*length)).sum();
+        let (page, behind) = rest.split_at(27 + lacing + body);
+        let mut page = page.to_vec();
+        let count = u64::from_le_bytes(page[6..14].try_into().unwrap());
+        page[6..14].copy_from_slice(&count.saturating_sub(frames).to_le_bytes());
+        page[22..26].fill(0);
+        let sum = checksum(&page);
+        page[22..26].copy_from_slice(&sum.to_le_bytes());
+        made.extend(page);
+        rest = behind;
+    }
+    made
+}
+
+#[test]
+fn what_the_first_page_of_vorbis_puts_before_the_music_is_not_heard() {
+    let whole = media!("long.ogg");
+    assert!(begun_earlier(whole, 0) == whole, "the pages are understood");
+    let expected = all(whole, "ogg");
+    for before in [1, 300, 5_000] {
+        let cut = begun_earlier(whole, before);
+        let music = &expected[usize::try_from(before).unwrap() * CHANNELS..];
+        assert!(all(&cut, "ogg") == *music, "{before} frames");
+        let mut middle = open(&cut, "ogg", Millis(700));
+        let offset = usize::try_from(middle.shape().offset).unwrap() * CHANNELS;
+        assert_eq!(middle.step(), Step::Frames);
+        assert_eq!(middle.frames()[..200], music[offset..][..200], "{before} frames");
+    }
+}
+
 #[test]
 fn a_tag_of_itunes_stands_for_an_edit_list() {
     let file = media!("moov-last.m4a");

@@ -130,6 +130,20 @@ fn a_change_from_lossless_to_lossy_and_back_keeps_the_length_and_the_rate() {
 }
 
 #[test]
+fn a_lossy_decoder_that_had_the_segment_before_is_as_smooth_as_the_music() {
+    let (flac, opus) = (dash!(0, "set-fl44.mp4"), dash!(1, "set-op64.mp4"));
+    let mixed: Vec<_> = [&flac[..2], &opus[1..3], &flac[3..]].concat();
+    let frames = play(mixed);
+    let (lossless, lossy) = (play(flac), play(opus));
+    assert_eq!(frames.len(), lossless.len());
+    assert!(frames[..18_432 * CHANNELS] == lossless[..18_432 * CHANNELS]);
+    let natural = roughness(&lossless, 100..35_000).max(roughness(&lossy, 100..35_000));
+    let rough = roughness(&frames, 100..35_000);
+    println!("{rough} beside {natural}");
+    assert!(rough < natural * 3 / 2, "{rough} beside {natural}");
+}
+
+#[test]
 fn a_change_of_rate_and_bits_between_lossless_representations_is_exact() {
     let (high, low) = (dash!(0, "set-deep96.mp4"), dash!(1, "set-deep48.mp4"));
     for (first, other, rate, bits, length) in [(&high, &low, 96_000, 24, 48_002), (&low, &high, 48_000, 16, 24_001)] {
