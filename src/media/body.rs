@@ -1,7 +1,7 @@
 //! Bytes of one entry, possibly with holes, and the cursors of those who read them. It neither fetches nor waits.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tonearm_core::effect::Extent;
 use tonearm_core::id::EntryKey;
@@ -61,6 +61,8 @@ pub struct Body {
     pub sort: Sort,
     /// The text at its address is longer than the range that was asked for.
     pub is_long_text: bool,
+    /// The manifest was fetched again because it named too little.
+    pub is_doubted: bool,
     /// Its resources, by their keys.
     pub parts: BTreeMap<u32, Part>,
     /// The bytes, by chunk number.
@@ -105,6 +107,7 @@ impl Body {
             duration,
             sort: Sort::Unknown,
             is_long_text: false,
+            is_doubted: false,
             chunks: BTreeMap::new(),
             fault: None,
             cursors: Vec::new(),
@@ -434,57 +437,12 @@ impl Body {
         is_late.then_some(Admission::Again("the file changed at the host"))
     }
 
-    /// Sound that is loaded: from the share of bytes, of the whole or of each segment.
-    pub fn loaded_length(&self) -> Option<Millis> {
-        if self.plan().is_none() {
-            let (total, duration) = (self.total().filter(|total| *total > 0)?, self.duration?);
-            return Some(share(duration, self.loaded(), total));
-        }
-        let segment = |(key, part): (&u32, &Part)| {
-            let total = part.total().filter(|total| *total > 0)?;
-            let first = origin(*key) / CHUNK;
-            let chunks = self.chunks.range(first..first + PART_BYTES / CHUNK);
-            let loaded = chunks.map(|(_, chunk)| chunk.len() as u64).sum();
-            let length = part.sound.as_ref()?.length?;
-            Some(share(millis(length), loaded, total).0)
-        };
-        Some(Millis(self.parts.iter().filter_map(segment).sum()))
-    }
-
-    /// Sound that is loaded ahead of the readers, or of the start, without a hole.
-    pub fn ahead(&self) -> Duration {
-        let from = self.base().unwrap_or(0);
-        let missing = self.missing_from(from);
-        let ahead = match (&self.sort, self.total(), self.duration) {
-            (Sort::Plan(plan), _, duration) => {
-                let end = plan.length().map(millis).or(duration).unwrap_or(Millis::ZERO);
-                let to = if missing == END { end.0 } else { key_of(missing) };
-                Millis(to.saturating_sub(key_of(from)))
-            }
-            (Sort::Unknown | Sort::File, Some(total), Some(duration)) if total > 0 => {
-                share(duration, missing.min(total).saturating_sub(from), total)
-            }
-            (Sort::Unknown | Sort::File, _, _) => Millis::ZERO,
-        };
-        Duration::from_millis(ahead.0.into())
-    }
-
     /// Name of the format for whoever decodes: the path's extension, else the type's second half.
     pub fn hint(&self) -> Option<String> {
         answer::extension_of(&self.url)
             .filter(|_| !answer::is_manifest(&self.url))
             .or_else(|| answer::format_of(self.parts.get(&0)?.content_type.as_deref()?))
     }
-}
-
-/// So many of `total` bytes, as sound.
-fn share(duration: Millis, bytes: u64, total: u64) -> Millis {
-    let share = u128::from(duration.0) * u128::from(bytes) / u128::from(total.max(1));
-    Millis(u32::try_from(share).unwrap_or(u32::MAX).min(duration.0))
-}
-
-fn millis(time: Duration) -> Millis {
-    Millis(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 //! them in memory of their own, bounded by the request; what they mean stands in `plan`.
 
 use std::io::Read;
-use std::time::Duration;
 
 use tonearm_core::input::MediaFault;
-use tonearm_core::unit::Millis;
 use ureq::{Agent, ResponseExt};
 
 use super::answer::{self, Head, Meaning};
@@ -33,7 +31,7 @@ pub fn is_markup(beginning: &[u8]) -> bool {
 /// It is none, or has nothing that can be played here; in words.
 pub fn plan_of(bytes: &[u8], address: &str, limits: Limits) -> Result<Plan, String> {
     let presentation = dash::parse(bytes, address).map_err(|error| error.to_string())?;
-    Plan::new(presentation, limits)
+    Plan::new(presentation, bytes.len(), limits)
 }
 
 /// One request for a document.
@@ -136,7 +134,7 @@ fn fault(reason: &str) -> Admission {
 fn renew(body: &mut Body, bytes: &[u8], address: &str, pool: &mut Pool) -> Result<(), String> {
     let presentation = dash::parse(bytes, address).map_err(|error| error.to_string())?;
     let Some(plan) = body.plan_mut() else { return Ok(()) };
-    let fits = plan.renew(presentation)?;
+    let fits = plan.renew(presentation, bytes.len())?;
     if !fits {
         log::info!(
             "media: entry {}: the fresh manifest has other representations",
@@ -211,19 +209,33 @@ pub fn text(
         body.forget(pool);
         return Outcome::Done;
     }
-    match plan_of(&bytes, address, shared.settings.limits) {
-        Ok(plan) => {
-            body.adopt(plan, pool);
-            Outcome::Done
+    let plan = match plan_of(&bytes, address, shared.settings.limits) {
+        Ok(plan) => plan,
+        Err(reason) => return refused(reason),
+    };
+    if let Some(reason) = too_little(body, &plan) {
+        if !std::mem::replace(&mut body.is_doubted, true) {
+            body.forget(pool);
+            return Outcome::Trouble(reason, None);
         }
-        Err(reason) => refused(reason),
+        log::warn!("media: entry {}: {reason}; it will break off", body.entry.0);
     }
+    body.adopt(plan, pool);
+    Outcome::Done
+}
+
+/// What is wrong with a manifest that names less sound than the entry has.
+fn too_little(body: &Body, plan: &Plan) -> Option<String> {
+    let announced = body.announced()?;
+    let named = plan.shortfall(announced)?;
+    let (named, all) = (named.as_secs_f32(), announced.as_secs_f32());
+    Some(format!("the manifest names {named:.1} s of {all:.1} s"))
 }
 
 /// Whether an entry goes on although `order` was refused for good: its manifest may list more than there is, or another
 /// representation may do.
 pub fn spare(body: &mut Body, order: &Order, pool: &mut Pool) -> bool {
-    let announced = body.duration.map(|Millis(ms)| Duration::from_millis(ms.into()));
+    let announced = body.announced();
     match order.subject {
         Subject::Document(document) => body.plan_mut().is_some_and(|plan| plan.lose(document)),
         Subject::Media { key, .. } => {

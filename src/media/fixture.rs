@@ -112,6 +112,14 @@ pub fn item(number: u8, url: String) -> Item {
     }
 }
 
+/// An entry of 40 s.
+pub fn listed(number: u8, url: String) -> Item {
+    Item {
+        duration: Some(Millis(40_000)),
+        ..item(number, url)
+    }
+}
+
 pub fn attempt(number: u8, url: String, attempt: u8) -> Item {
     let one = item(number, url);
     Item {

@@ -33,7 +33,7 @@ fn segments_can_be_glanced_at_as_far_as_they_are_loaded() {
     let segment = song(70_001);
     let server = host_of(2, &segment);
     let (mut library, _news) = library_with(8 * MIB, super::super::fetch::Patience::default());
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
+    library.want(&[listed(1, server.url("/a/m.mpd"))]);
     let peek = library.peek(SlotId(1)).unwrap();
     until("two segments are loaded", || level(&library, 1).bytes == 140_002);
     let Some(Look::Segments(mut glances)) = peek.open() else {
@@ -66,7 +66,7 @@ fn segments_can_be_glanced_at_as_far_as_they_are_loaded() {
 fn there_is_nothing_to_look_at_before_the_first_segment_is_loaded() {
     let server = host_of(0, &song(1));
     let (mut library, _news) = library_with(8 * MIB, super::super::fetch::Patience::default());
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
+    library.want(&[listed(1, server.url("/a/m.mpd"))]);
     // Manifest, description, first segment.
     server.wait_for_requests(3);
     assert!(library.peek(SlotId(1)).unwrap().open().is_none());

@@ -14,6 +14,7 @@ pub mod dash;
 mod documents;
 mod fetch;
 mod glance;
+mod lengths;
 mod library;
 mod measured;
 mod order;

@@ -87,10 +87,12 @@ pub struct Sound {
     pub number: u32,
     /// Where it begins.
     pub begin: Duration,
-    /// How long it is, if the manifest tells.
+    /// How long it is to be heard, if the manifest tells.
     pub length: Option<Duration>,
     /// Position of what comes behind it, or [`END`].
     pub next: u64,
+    /// Nothing of it is heard: a decoder gets going on it.
+    pub is_lead: bool,
 }
 
 impl Part {

@@ -1,11 +1,17 @@
 //! What an entry with a manifest is made of: which segment comes at which position and of which representation, and
 //! the documents (descriptions, segment indices) needed for it. It neither fetches nor holds media bytes.
 
+mod lead;
+mod loss;
+mod memory;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dash::{Chooser, Ladder, Limits, Moment, Presentation, Representation, Resource, Segment};
+pub use loss::Missing;
+
+use super::dash::{self, Chooser, Ladder, Limits, Moment, Presentation, Representation, Resource, Segment};
 use super::part::{END, Part, Ranges, Sound, key_at, origin, time_of};
 
 /// Bytes of a manifest. Those of services are some ten kilobytes; the longest lists of segments are below this.
@@ -15,6 +21,9 @@ pub const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
 pub const DOCUMENTS_BYTES_MAX: u64 = 256 * 1024;
 /// Two representations whose segments begin closer than this may take turns there. More would be fetched twice.
 const OVERLAP_MAX: Duration = Duration::from_millis(500);
+/// A manifest may name less sound than the service says the entry has: it rounds, and it may count silence. More is left
+/// out by mistake: a version that was not complete yet, perhaps.
+const SHORTFALL_MAX: Duration = Duration::from_secs(2);
 /// A place within a segment whose key is its begin rounded to a millisecond.
 const ROUNDING: Duration = Duration::from_millis(1);
 
@@ -49,6 +58,19 @@ pub enum Planned {
     End,
 }
 
+impl Planned {
+    /// The part is only there for a decoder to get going.
+    fn into_lead(mut self) -> Self {
+        if let Self::Part(_, part) = &mut self
+            && let Some(sound) = &mut part.sound
+        {
+            sound.is_lead = true;
+            sound.length = None;
+        }
+        self
+    }
+}
+
 /// A representation that was chosen once. Its number is its place in the list and survives a fresh manifest.
 #[derive(Debug)]
 struct Known {
@@ -80,8 +102,14 @@ pub struct Plan {
     pending: Option<(u32, u32)>,
     /// The key that was chosen for again because its segment could not be had.
     spared: Option<u32>,
+    /// The key whose segment does without the one before, because that could not be had.
+    leadless: Option<u32>,
     /// What the last segment in order was taken from, and its key.
     last: Option<(u32, u32)>,
+    /// Length of the manifest's text.
+    manifest_bytes: usize,
+    /// Memory of what each representation has for itself.
+    own_bytes: usize,
     documents_bytes: u64,
     parts_made: u32,
     /// Times the representation changed from one segment to the next.
@@ -89,11 +117,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of a manifest that was read.
+    /// Of a manifest that was read from a text of so many bytes.
     ///
     /// # Errors
     /// A period has nothing that can be played here.
-    pub fn new(presentation: Presentation, limits: Limits) -> Result<Self, String> {
+    pub fn new(presentation: Presentation, manifest_bytes: usize, limits: Limits) -> Result<Self, String> {
+        let own_bytes = memory::own_bytes(&presentation);
         Ok(Self {
             ladders: ladders(&presentation, limits)?,
             presentation,
@@ -104,7 +133,10 @@ impl Plan {
             end: None,
             pending: None,
             spared: None,
+            leadless: None,
             last: None,
+            manifest_bytes,
+            own_bytes,
             documents_bytes: 0,
             parts_made: 0,
             switches: 0,
@@ -116,8 +148,9 @@ impl Plan {
     ///
     /// # Errors
     /// A period has nothing that can be played here.
-    pub fn renew(&mut self, mut presentation: Presentation) -> Result<bool, String> {
-        let ladders = ladders(&presentation, self.limits)?;
+    pub fn renew(&mut self, mut presentation: Presentation, manifest_bytes: usize) -> Result<bool, String> {
+        ladders(&presentation, self.limits)?;
+        (self.manifest_bytes, self.own_bytes) = (manifest_bytes, memory::own_bytes(&presentation));
         let mut known = std::mem::take(&mut self.known);
         for one in &mut known {
             let before = one.place.and_then(|place| self.at(one.period, place));
@@ -130,27 +163,34 @@ impl Plan {
             });
             one.place = found.as_ref().map(|(place, _)| *place);
             one.is_ruined = false;
-            if let (Some((_, representation)), Some(index)) = (found, &one.index)
-                && representation.sidx().is_some()
-            {
+            let Some((_, representation)) = found else { continue };
+            representation.bits = one.description.as_deref().and_then(dash::bits);
+            if let Some(index) = one.index.as_ref().filter(|_| representation.sidx().is_some()) {
                 // It was good for the same bytes; if not, it is fetched again.
                 let _ = representation.with_sidx(index);
             }
         }
         let fits = known.iter().all(|one| one.place.is_some());
         self.known = known;
+        self.ladders = ladders(&presentation, self.limits)?;
         self.presentation = presentation;
-        self.ladders = ladders;
         self.is_stale = false;
         self.pending = None;
         self.spared = None;
+        self.leadless = None;
         self.end = None;
         Ok(fits)
     }
 
-    /// Length as announced.
+    /// Length as announced by the manifest.
     pub fn length(&self) -> Option<Duration> {
         self.presentation.length
+    }
+
+    /// Says how much sound the manifest names if that is too little for an entry of this length.
+    pub fn shortfall(&self, announced: Duration) -> Option<Duration> {
+        let named = self.presentation.end()?;
+        (named.saturating_add(SHORTFALL_MAX) < announced).then_some(named)
     }
 
     /// Bits a second of what the last segment was taken from.
@@ -203,6 +243,10 @@ impl Plan {
                 return Planned::Needs(Document::Description(known), description.clone());
             }
             if let Some((number, segment)) = Self::segment_at(representation, known, key, probe, parts) {
+                if let Some((number, lead)) = self.lead((known, number), key, &segment, parts, about) {
+                    let next = time_of(key.saturating_add(1));
+                    return self.part(key, known, number, lead, Some(next), parts).into_lead();
+                }
                 let next = self.next_of(period, representation, number);
                 return self.part(key, known, number, segment, next, parts);
             }
@@ -279,6 +323,7 @@ impl Plan {
             begin,
             length,
             next,
+            is_lead: false,
         };
         Planned::Part(
             key,
@@ -362,33 +407,28 @@ impl Plan {
         u32::try_from(found).unwrap_or(u32::MAX)
     }
 
-    /// Another representation of the same period that can be played: the best of those that take less, else the one that
-    /// takes least.
-    fn alternative(&mut self, instead_of: u32) -> Option<u32> {
-        let refused = self.known.get(index(instead_of))?;
-        let (period, place) = (refused.period, refused.place);
-        let taken = self.representation(instead_of).map_or(0, |one| one.bandwidth_bps);
-        let ruined = |place: usize| {
-            self.known
-                .iter()
-                .any(|one| one.is_ruined && one.period == period && one.place == Some(place))
+    /// The samples of a representation have so many bits. If those are too many, it is chosen anew.
+    fn learn(&mut self, period: usize, place: usize, bits: u8) {
+        let Some(of) = self.presentation.periods.get_mut(period) else {
+            return;
         };
-        let others = self
-            .presentation
-            .periods
-            .get(period)?
-            .representations
-            .iter()
-            .enumerate();
-        let others = others.filter(|(other, one)| {
-            Some(*other) != place && !ruined(*other) && Ladder::of(std::slice::from_ref(*one), self.limits).is_ok()
-        });
-        let below_first = |(_, one): &(usize, &Representation)| {
-            let bps = one.bandwidth_bps;
-            (bps > taken, if bps > taken { bps } else { u64::MAX - bps })
-        };
-        let other = others.min_by_key(below_first)?.0;
-        Some(self.know(period, other))
+        if let Some(representation) = of.representations.get_mut(place) {
+            representation.bits = Some(bits);
+        }
+        if bits <= self.limits.bits_max {
+            return;
+        }
+        if let (Ok(fresh), Some(ladder)) = (
+            Ladder::of(&of.representations, self.limits),
+            self.ladders.get_mut(period),
+        ) {
+            *ladder = fresh;
+        }
+        // What stands in for a segment that could not be had is not the chooser's choice.
+        if self.pending.is_none_or(|(key, _)| self.spared != Some(key)) {
+            self.pending = None;
+            self.chooser.undo();
+        }
     }
 
     /// Takes a description or a segment index.
@@ -410,7 +450,12 @@ impl Plan {
         let (period, place) = (known.period, known.place);
         match document {
             Document::Manifest => {}
-            Document::Description(_) => known.description = Some(bytes.into()),
+            Document::Description(_) => {
+                known.description = Some(bytes.into());
+                if let (Some(bits), Some(place)) = (dash::bits(bytes), place) {
+                    self.learn(period, place, bits);
+                }
+            }
             Document::Index(_) => {
                 let periods = &mut self.presentation.periods;
                 let period = periods.get_mut(period).ok_or("it is of no period")?;
@@ -425,53 +470,6 @@ impl Plan {
         }
         Ok(())
     }
-
-    /// A document cannot be had: its representation is not used any more. False: there is no other one.
-    pub fn lose(&mut self, document: Document) -> bool {
-        let number = match document {
-            Document::Manifest => return false,
-            Document::Description(number) | Document::Index(number) => number,
-        };
-        if let Some(known) = self.known.get_mut(index(number)) {
-            known.is_ruined = true;
-        }
-        self.pending = None;
-        self.alternative(number).is_some()
-    }
-
-    /// The segment at `key` cannot be had. Says what that means.
-    pub fn miss(&mut self, key: u32, sound: &Sound, announced: Option<Duration>) -> Missing {
-        let announced = self.presentation.length.or(announced);
-        let half = sound.length.unwrap_or_default() / 2;
-        let is_behind_end = announced.is_none_or(|announced| sound.begin.saturating_add(half) >= announced);
-        if is_behind_end && key > 0 {
-            self.end = Some(key);
-            return Missing::End;
-        }
-        // One other try a segment: a host that has lost them all is not asked for each.
-        if self.spared == Some(key) {
-            return Missing::Lost;
-        }
-        match self.alternative(sound.representation) {
-            Some(other) if self.meets(other, key, time_of(key).saturating_add(ROUNDING)) => {
-                self.spared = Some(key);
-                self.pending = Some((key, other));
-                Missing::Elsewhere
-            }
-            Some(_) | None => Missing::Lost,
-        }
-    }
-}
-
-/// What a segment that cannot be had means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The manifest lists more than there is: less than half of the segment lies within the announced length.
-    End,
-    /// It is taken from another representation.
-    Elsewhere,
-    /// Sound is missing.
-    Lost,
 }
 
 fn ladders(presentation: &Presentation, limits: Limits) -> Result<Vec<Ladder>, String> {
@@ -490,3 +488,7 @@ fn is_alike(one: &Representation, other: &Representation) -> bool {
 fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -45,6 +45,8 @@ pub struct Pool {
     /// Chunks in existence, spare ones included; at most `chunks_max`.
     made: usize,
     chunks_max: usize,
+    /// Chunks that are not made because other memory takes their place.
+    reserved: usize,
 }
 
 impl Pool {
@@ -54,7 +56,23 @@ impl Pool {
             spare: Vec::new(),
             made: 0,
             chunks_max: bytes / CHUNK_BYTES,
+            reserved: 0,
         }
+    }
+
+    /// So many bytes are taken by something else that counts towards the budget. The fewest chunks that work are kept.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.reserved = bytes
+            .div_ceil(CHUNK_BYTES)
+            .min(self.chunks_max.saturating_sub(CHUNKS_MIN));
+        while self.is_over() && self.spare.pop().is_some() {
+            self.made -= 1;
+        }
+    }
+
+    /// There are more chunks than the budget has room for: some have to be given back.
+    pub const fn is_over(&self) -> bool {
+        self.made + self.reserved > self.chunks_max
     }
 
     /// An empty chunk, unless all are in use.
@@ -62,7 +80,7 @@ impl Pool {
         if let Some(spare) = self.spare.pop() {
             return Some(spare);
         }
-        if self.made >= self.chunks_max {
+        if self.made + self.reserved >= self.chunks_max {
             return None;
         }
         self.made += 1;
@@ -74,13 +92,17 @@ impl Pool {
 
     /// Takes a chunk back.
     pub fn give(&mut self, mut chunk: Chunk) {
+        if self.is_over() {
+            self.made -= 1;
+            return;
+        }
         chunk.filled = 0;
         self.spare.push(chunk);
     }
 
     /// Whether [`Pool::take`] would give one.
     pub fn has_spare(&self) -> bool {
-        !self.spare.is_empty() || self.made < self.chunks_max
+        !self.spare.is_empty() || self.made + self.reserved < self.chunks_max
     }
 
     /// Gives the memory of spare chunks back to the system.
@@ -118,6 +140,24 @@ mod tests {
         assert_eq!(pool.made_bytes(), 2 * CHUNK_BYTES);
         pool.trim();
         assert_eq!(pool.made_bytes(), CHUNK_BYTES);
+    }
+
+    #[test]
+    fn what_is_reserved_comes_out_of_the_budget_but_never_the_last_chunks() {
+        let mut pool = Pool::new((CHUNKS_MIN + 2) * CHUNK_BYTES);
+        let mut taken: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+        pool.give(taken.pop().unwrap());
+        pool.reserve(CHUNK_BYTES + 1);
+        assert!(
+            pool.is_over() && !pool.has_spare(),
+            "the spare one is gone, one more has to go"
+        );
+        pool.give(taken.pop().unwrap());
+        assert_eq!((pool.made_bytes(), pool.is_over()), (CHUNKS_MIN * CHUNK_BYTES, false));
+        pool.reserve(usize::MAX);
+        assert!(!pool.is_over(), "as few as work are left");
+        pool.reserve(0);
+        assert!(pool.take().is_some());
     }
 
     #[test]

@@ -140,11 +140,12 @@ impl Segments {
         Ok(self.announced()?.is_some())
     }
 
-    /// Length of the entry by its manifest. `None`: not announced, or the entry is gone.
+    /// Length of the entry by its manifest, or by the service where the manifest names much less. `None`: not announced,
+    /// or the entry is gone.
     pub fn length(&self) -> Option<Duration> {
         let length = self.seat.wait(self.at, |body| {
             Some(Found {
-                there: body.plan()?.length(),
+                there: body.plan().map(|_| body.length())?,
                 at: self.at,
                 is_consumed: false,
             })

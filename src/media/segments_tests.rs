@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -13,8 +13,11 @@ use tonearm_core::input::MediaFault;
 use tonearm_core::unit::Millis;
 
 use super::super::fixture::*;
-use super::super::library::Library;
+use super::super::library::{Library, News};
 use super::*;
+
+#[path = "segments_manifest_tests.rs"]
+mod manifests;
 
 /// Bytes of a segment of the small sets: more than a chunk.
 const SEGMENT: usize = 70_001;
@@ -74,6 +77,13 @@ fn set(odd: impl Fn(&Request, &Wire<'_>) -> Option<Then> + Send + Sync + 'static
     (server, source)
 }
 
+/// Loads the set at `/a/m.mpd`.
+fn loading(server: &Server) -> (Library, Receiver<News>) {
+    let (mut library, news) = library(4 * MIB);
+    library.want(&[listed(1, server.url("/a/m.mpd"))]);
+    (library, news)
+}
+
 fn segments(library: &Library) -> Segments {
     segments_in(library, SlotId(1))
 }
@@ -112,7 +122,7 @@ fn read_on(segments: &mut Segments, source: &[u8], first: usize, length: usize) 
 fn segments_come_in_order_and_whole_with_their_description() {
     let (server, source) = set(|_, _| None);
     let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/a/m.mpd?sig=1"))]);
+    library.want(&[listed(1, server.url("/a/m.mpd?sig=1"))]);
     let mut all = segments(&library);
     assert_eq!(all.length(), Some(Duration::from_secs(40)));
     assert_eq!(read_on(&mut all, &source, 0, SEGMENT).len(), 10);
@@ -126,8 +136,7 @@ fn segments_come_in_order_and_whole_with_their_description() {
 #[test]
 fn a_search_leads_to_the_segment_that_sounds_there() {
     let (server, source) = set(|_, _| None);
-    let (mut library, _news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
+    let (library, _news) = loading(&server);
     let mut all = segments(&library);
     assert!(all.seek(Duration::from_millis(30_500)).unwrap());
     assert_eq!(read_on(&mut all, &source, 7, SEGMENT).len(), 3);
@@ -147,23 +156,34 @@ fn the_head_of_an_entry_is_its_first_segments() {
     assert!(!level(&library, 1).complete);
 }
 
-#[test]
-fn a_long_album_in_the_highest_quality_slides_through_little_memory() {
+/// An entry of so many segments of 4 s and 4 MiB, which is 24 bits at 192 kHz, is read in so much memory while another one
+/// is wished, and the beginning is found again.
+fn slides_within(memory: usize, count: usize) {
     const LENGTH: usize = 4 * MIB + 5;
     let source = song(SEGMENT);
-    let (hosted, manifest) = (Arc::clone(&source), manifest("PT32S", 8));
+    let (hosted, manifest) = (Arc::clone(&source), manifest(&format!("PT{}S", 4 * count), count));
     let server = Server::start(move |request, wire| serve(request, wire, &manifest, &hosted, LENGTH));
-    // Segments of 4 s and 4 MiB are 8 Mbit/s: 24 bits at 192 kHz.
-    let (mut library, news) = library(8 * MIB);
-    library.want(&[item(1, server.url("/a/m.mpd")), item(2, server.url("/b/m.mpd"))]);
+    let (mut library, news) = library(memory);
+    library.want(&[listed(1, server.url("/a/m.mpd")), listed(2, server.url("/b/m.mpd"))]);
     let mut all = segments(&library);
-    assert_eq!(read_on(&mut all, &source, 0, LENGTH).len(), 8);
-    assert!(library.made_bytes() <= 8 * MIB);
-    assert!(
-        library.figures().link_bps.is_some(),
-        "what the link carries is measured"
-    );
+    assert_eq!(read_on(&mut all, &source, 0, LENGTH).len(), count);
+    assert!(all.seek(Duration::ZERO).unwrap(), "what gave way is fetched again");
+    let (name, bytes) = read(all.next().unwrap().unwrap()).unwrap();
+    assert!(bytes == segment(&source, &format!("/{name}/0"), LENGTH).unwrap());
+    assert!(library.made_bytes() <= memory);
+    let figures = library.figures();
+    assert!(figures.link_bps.is_some(), "what the link carries is measured");
     assert!(news.try_recv().is_err());
+}
+
+#[test]
+fn an_entry_in_the_highest_quality_slides_through_little_memory() {
+    slides_within(8 * MIB, 8);
+}
+
+#[test]
+fn an_entry_longer_than_the_usual_memory_in_the_highest_quality_slides_through_it() {
+    slides_within(64 * MIB, 20);
 }
 
 #[test]
@@ -174,8 +194,7 @@ fn a_segment_that_is_missing_is_taken_from_another_representation() {
         let missing = request.target.ends_with("/5") && first.fetch_add(1, Ordering::AcqRel) == 0;
         missing.then(|| wire.answer(404, &[], b""))
     });
-    let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
+    let (library, news) = loading(&server);
     let sets = read_on(&mut segments(&library), &source, 0, SEGMENT);
     assert_eq!(sets.len(), 10);
     let asked: Vec<_> = server
@@ -190,8 +209,7 @@ fn a_segment_that_is_missing_is_taken_from_another_representation() {
 #[test]
 fn a_segment_that_no_representation_has_ends_the_entry_as_broken() {
     let (server, _) = set(|request, wire| request.target.ends_with("/5").then(|| wire.answer(404, &[], b"")));
-    let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
+    let (library, news) = loading(&server);
     let mut all = segments(&library);
     assert_eq!(
         news.recv_timeout(Duration::from_secs(10)).unwrap().fault,
@@ -205,23 +223,6 @@ fn a_segment_that_no_representation_has_ends_the_entry_as_broken() {
         .filter(|one| one.target.ends_with("/5"))
         .count();
     assert_eq!(asked, 2, "each representation once");
-}
-
-#[test]
-fn what_a_manifest_lists_behind_the_announced_length_may_be_missing() {
-    let source = song(SEGMENT);
-    let (hosted, listed) = (Arc::clone(&source), manifest("PT40S", 12));
-    let server = Server::start(move |request, wire| {
-        if request.target.ends_with("/10") || request.target.ends_with("/11") {
-            return wire.answer(404, &[], b"");
-        }
-        serve(request, wire, &listed, &hosted, SEGMENT)
-    });
-    let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
-    assert_eq!(read_on(&mut segments(&library), &source, 0, SEGMENT).len(), 10);
-    assert!(level(&library, 1).complete);
-    assert!(news.try_recv().is_err());
 }
 
 #[test]
@@ -239,9 +240,20 @@ fn a_segment_that_is_cut_is_resumed_and_never_ends_early() {
             _ => serve(request, wire, &manifest, &hosted, SEGMENT),
         }
     });
-    let (mut library, _news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
+    let (library, _news) = loading(&server);
     assert_eq!(read_on(&mut segments(&library), &source, 0, SEGMENT).len(), 10);
+}
+
+/// Reads all of the set at `/old/`, whose address runs out, and then at `/new/`; the sets that were read.
+fn read_to_a_fresh_address(server: &Server, source: Arc<Vec<u8>>) -> Vec<String> {
+    let (mut library, news) = library(4 * MIB);
+    library.want(&[listed(1, server.url("/old/m.mpd"))]);
+    let mut all = segments(&library);
+    let reading = thread::spawn(move || read_on(&mut all, &source, 0, SEGMENT));
+    let told = news.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(told.fault, MediaFault::Expired);
+    library.want(&[attempt(1, server.url("/new/m.mpd"), 1)]);
+    reading.join().unwrap()
 }
 
 #[test]
@@ -250,14 +262,7 @@ fn an_expired_address_is_renewed_and_goes_on_at_the_same_segment() {
         let is_expired = request.target.starts_with("/old/") && request.target.ends_with("/6");
         is_expired.then(|| wire.answer(403, &[], b""))
     });
-    let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/old/m.mpd"))]);
-    let mut all = segments(&library);
-    let reading = thread::spawn(move || read_on(&mut all, &source, 0, SEGMENT));
-    let told = news.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert_eq!(told.fault, MediaFault::Expired);
-    library.want(&[attempt(1, server.url("/new/m.mpd"), 1)]);
-    assert_eq!(reading.join().unwrap().len(), 10);
+    assert_eq!(read_to_a_fresh_address(&server, source).len(), 10);
     let fresh: Vec<String> = server.requests().into_iter().map(|one| one.target).collect();
     assert!(
         !fresh
@@ -274,63 +279,10 @@ fn an_expired_address_is_renewed_and_goes_on_at_the_same_segment() {
 }
 
 #[test]
-fn what_an_address_holds_counts_and_not_what_it_is_called() {
-    let source = song(SEGMENT);
-    let hosted = Arc::clone(&source);
-    let server = Server::start(move |request, wire| match request.target.as_str() {
-        "/song.mpd" => respond(request, wire, &hosted),
-        "/a/album.mp3" => wire.answer(200, &[("content-type", "text/xml")], manifest("PT40S", 10).as_bytes()),
-        "/elsewhere.mpd" => wire.answer(302, &[("location", "/b/m.mpd")], b""),
-        _ => serve(request, wire, &manifest("PT40S", 10), &hosted, SEGMENT),
-    });
-    let (mut library, _news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/a/album.mp3"))]);
-    assert_eq!(read_on(&mut segments(&library), &source, 0, SEGMENT).len(), 10);
-    library.want(&[]);
-    library.want(&[item(1, server.url("/elsewhere.mpd"))]);
-    assert_eq!(
-        read_on(&mut segments(&library), &source, 0, SEGMENT).len(),
-        10,
-        "relative to where it was found"
-    );
-    library.want(&[]);
-    library.want(&[item(1, server.url("/song.mpd"))]);
-    match library.open(SlotId(1)).unwrap().stream.wait().unwrap() {
-        Entry::File(file) => assert!(read_all(file) == *source),
-        Entry::Segments(_) => panic!("it is a file"),
-    }
-}
-
-#[test]
-fn what_is_no_manifest_or_has_nothing_to_be_played_is_unplayable() {
-    let surround = manifest("PT40S", 10).replace("codecs=\"opus\"", "codecs=\"ec-3\"");
-    let pages = [
-        surround,
-        "<html><body>log in first</body></html>".to_owned(),
-        "<MPD".to_owned(),
-        format!("<MPD>{}</MPD>", " ".repeat(2 * MIB)),
-    ];
-    for page in pages {
-        let told = page.chars().take(40).collect::<String>();
-        let server = Server::start(move |_, wire| wire.answer(200, &[], page.as_bytes()));
-        let (mut library, news) = library(4 * MIB);
-        library.want(&[item(1, server.url("/m.mpd"))]);
-        let fault = news.recv_timeout(Duration::from_secs(10)).unwrap().fault;
-        assert_eq!(fault, MediaFault::Unplayable, "{told}");
-        let opened = library.open(SlotId(1)).unwrap();
-        assert_eq!(
-            opened.stream.wait().err().unwrap().kind(),
-            ErrorKind::InvalidData,
-            "{told}"
-        );
-    }
-}
-
-#[test]
 fn whoever_waits_for_a_segment_ends_when_it_is_cancelled() {
     let (server, _) = set(|request, wire| request.target.ends_with("/2").then(|| wire.hang()));
     let (mut library, _news) = library_with(4 * MIB, super::super::fetch::Patience::default());
-    library.want(&[item(1, server.url("/a/m.mpd"))]);
+    library.want(&[listed(1, server.url("/a/m.mpd"))]);
     let opened = library.open(SlotId(1)).unwrap();
     let Entry::Segments(mut all) = opened.stream.wait().unwrap() else {
         panic!("it is no file")
@@ -348,87 +300,6 @@ fn whoever_waits_for_a_segment_ends_when_it_is_cancelled() {
     });
     (opened.cancel)();
     assert_eq!(reading.join().unwrap().to_string(), "superseded");
-}
-
-/// A segment index of `count` segments of 4 s and so many bytes each.
-fn sidx(count: u16, bytes: u32) -> Vec<u8> {
-    let mut index = Vec::new();
-    let size = 32 + 12 * u32::from(count);
-    for word in [size, u32::from_be_bytes(*b"sidx"), 0, 1, 48_000, 0, 0] {
-        index.extend_from_slice(&word.to_be_bytes());
-    }
-    index.extend_from_slice(&[0, 0]);
-    index.extend_from_slice(&count.to_be_bytes());
-    for _ in 0..count {
-        for word in [bytes, 192_000, 0x9000_0000] {
-            index.extend_from_slice(&word.to_be_bytes());
-        }
-    }
-    index
-}
-
-/// One file of a description, an index and ten segments, and its manifest.
-fn single_file() -> (Vec<u8>, String, Arc<Vec<u8>>) {
-    let source = song(SEGMENT);
-    let mut file = b"\0description of low".to_vec();
-    let description = file.len();
-    file.extend(sidx(10, u32::try_from(SEGMENT).unwrap()));
-    let index = file.len();
-    for number in 0..10 {
-        file.extend(segment(&source, &format!("/low/{number}"), SEGMENT).unwrap());
-    }
-    let manifest = format!(
-        r#"<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT40S"><Period>
-<AdaptationSet contentType="audio" mimeType="audio/mp4"><Representation id="low" bandwidth="64000" codecs="opus"
- audioSamplingRate="48000"><BaseURL>low.mp4</BaseURL><SegmentBase timescale="48000" indexRange="{description}-{}">
-<Initialization range="0-{}"/></SegmentBase></Representation></AdaptationSet></Period></MPD>"#,
-        index - 1,
-        description - 1
-    );
-    (file, manifest, source)
-}
-
-#[test]
-fn segments_of_one_file_are_ranges_of_it() {
-    let (file, manifest, source) = single_file();
-    let server = Server::start(move |request, wire| match request.target.as_str() {
-        "/m.mpd" => wire.answer(200, &[], manifest.as_bytes()),
-        _ => respond(request, wire, &file),
-    });
-    let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/m.mpd"))]);
-    assert_eq!(read_on(&mut segments(&library), &source, 0, SEGMENT).len(), 10);
-    assert!(news.try_recv().is_err());
-}
-
-#[test]
-fn segments_of_one_file_are_found_at_a_host_without_ranges() {
-    let (file, manifest, source) = single_file();
-    let server = Server::start(move |request, wire| match request.target.as_str() {
-        "/m.mpd" => wire.answer(200, &[], manifest.as_bytes()),
-        _ => wire.answer(200, &[], &file),
-    });
-    let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/m.mpd"))]);
-    assert_eq!(read_on(&mut segments(&library), &source, 0, SEGMENT).len(), 10);
-    assert!(news.try_recv().is_err());
-}
-
-#[test]
-fn an_index_that_names_more_than_there_is_ends_the_entry_as_broken() {
-    let (mut file, manifest, _) = single_file();
-    file.truncate(file.len() - SEGMENT - 10);
-    let server = Server::start(move |request, wire| match request.target.as_str() {
-        "/m.mpd" => wire.answer(200, &[], manifest.as_bytes()),
-        _ => respond(request, wire, &file),
-    });
-    let (mut library, news) = library(4 * MIB);
-    library.want(&[item(1, server.url("/m.mpd"))]);
-    assert_eq!(
-        news.recv_timeout(Duration::from_secs(10)).unwrap().fault,
-        MediaFault::Unplayable
-    );
-    assert!(!level(&library, 1).complete);
 }
 
 /// A reproducible dice.
@@ -465,7 +336,7 @@ fn wander(seed: u64) {
     let (mut library, news) = library(MIB);
     let mut dice = !seed;
     for turn in 0..12 {
-        let mut wishes = vec![item(1, server.url("/a/m.mpd")), item(2, server.url("/b/m.mpd"))];
+        let mut wishes = vec![listed(1, server.url("/a/m.mpd")), listed(2, server.url("/b/m.mpd"))];
         wishes.rotate_left(usize::from(turn % 3 == 2));
         library.want(&wishes);
         let mut all = segments_in(&library, wishes[0].wish.slot);

@@ -15,7 +15,7 @@ use super::body::{Body, CHUNK, Sort};
 use super::dash::Throughput;
 use super::order::{Order, Subject};
 use super::part::{END, Ranges, key_of};
-use super::plan::{Circumstances, Planned};
+use super::plan::{Circumstances, Plan, Planned};
 use super::pool::{Chunk, Pool};
 
 /// Threads that fetch: one for what sounds, one for what comes.
@@ -166,8 +166,24 @@ impl State {
         }
     }
 
+    /// Takes the memory of manifests and of what belongs to them out of the budget.
+    fn account(&mut self) {
+        let plans = self.bodies.iter().filter_map(Body::plan);
+        self.pool.reserve(plans.map(Plan::memory_bytes).sum());
+        while self.pool.is_over() {
+            let least = self.unread_below(0).or_else(|| self.heard());
+            let Some(Source::Taken { serial, index }) = least.or_else(|| self.other_readers(0)) else {
+                break;
+            };
+            let chunk = self.body_mut(serial).and_then(|body| body.chunks.remove(&index));
+            let Some(chunk) = chunk else { break };
+            self.pool.give(chunk);
+        }
+    }
+
     /// The next request for an idle thread.
     pub fn pick(&mut self, now: Instant) -> Pick {
+        self.account();
         for _ in 0..DECISIONS_MAX {
             let Some(best) = self.best(now) else { break };
             if let Some(order) = self.order(best) {

@@ -41,9 +41,9 @@ const SEGMENT: Duration = Duration::from_secs(10);
 /// What the converter plays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Frames a second.
+    /// Frames a second; what has more is not played.
     pub rate_max_hz: u32,
-    /// Bits of a sample.
+    /// Bits of a sample; what has more is played where nothing else is lossless.
     pub bits_max: u8,
 }
 
@@ -67,7 +67,8 @@ struct Rung {
 }
 
 impl Ladder {
-    /// Sorts the representations of a period: lossless above lossy, then by bandwidth.
+    /// Sorts the representations of a period: lossless above lossy, then by bandwidth. Those of more bits than the
+    /// converter plays are left out where there is a lossless one of fewer, or one whose bits are not known yet.
     ///
     /// # Errors
     /// None of them can be played here.
@@ -87,6 +88,10 @@ impl Ladder {
                 there.join(", ")
             };
             return Err(NothingPlayable(there));
+        }
+        let is_narrow = |one: &Representation| one.bits.is_none_or(|bits| bits <= limits.bits_max);
+        if fitting.iter().any(|(_, one)| one.codec.is_lossless() && is_narrow(one)) {
+            fitting.retain(|(_, one)| is_narrow(one));
         }
         fitting.sort_by_key(|(_, one)| (one.codec.is_lossless(), one.bandwidth_bps));
         let rung = |(number, one): (usize, &Representation)| Rung {
@@ -115,7 +120,6 @@ fn fits(one: &Representation, limits: Limits) -> bool {
         && one.mime.as_deref().is_none_or(|mime| MP4.contains(&mime))
         && one.channels.is_none_or(|channels| channels <= 2)
         && one.rate_hz.is_none_or(|rate| rate <= limits.rate_max_hz)
-        && one.bits.is_none_or(|bits| bits <= limits.bits_max)
 }
 
 /// For people: `E-AC-3 at 48000 Hz with 6 channels`.
@@ -153,6 +157,8 @@ pub struct Chooser {
     tuning: Tuning,
     /// What the segment before was taken from.
     last: Option<Rung>,
+    /// What `last` was before the last choice.
+    before: Option<Rung>,
 }
 
 impl Default for Chooser {
@@ -163,7 +169,16 @@ impl Default for Chooser {
 
 impl Chooser {
     fn tuned(tuning: Tuning) -> Self {
-        Self { tuning, last: None }
+        Self {
+            tuning,
+            last: None,
+            before: None,
+        }
+    }
+
+    /// The last choice counts for nothing: there is more to be known than when it was made.
+    pub fn undo(&mut self) {
+        self.last = self.before;
     }
 
     /// Number (in its period) of the representation that the next segment is taken from.
@@ -187,7 +202,7 @@ impl Chooser {
         let Some(rung) = ladder.rungs.get(next) else {
             return 0;
         };
-        self.last = Some(*rung);
+        self.before = self.last.replace(*rung);
         rung.number
     }
 

@@ -77,16 +77,44 @@ fn what_cannot_be_played_here_is_not_chosen_and_is_named() {
     assert_eq!(Chooser::default().next(&ladder, at(None, 0)), 2);
     let refusal = Ladder::of(&all[..2], cd).unwrap_err().to_string();
     assert!(refusal.contains("E-AC-3 at 48000 Hz, FLAC at 192000 Hz"), "{refusal}");
-    let mut deep = service();
-    deep[0].bits = Some(24);
-    assert!(Ladder::of(&deep[..1], cd).is_err());
-    deep[1].channels = Some(6);
+    let mut wide = service();
+    wide[1].channels = Some(6);
     assert!(
-        Ladder::of(&deep[1..2], cd)
+        Ladder::of(&wide[1..2], cd)
             .unwrap_err()
             .to_string()
             .contains("6 channels")
     );
+}
+
+#[test]
+fn more_bits_than_are_played_are_no_reason_to_take_more_of_the_link() {
+    let cd = Limits { bits_max: 16, ..WIDE };
+    let mut all = offered(&[
+        ("flac", 44_100, 1_600_000),
+        ("flac", 44_100, 800_000),
+        ("opus", 48_000, 320_000),
+    ]);
+    let first = |all: &[Representation]| Chooser::default().next(&Ladder::of(all, cd).unwrap(), at(None, 0));
+    assert_eq!(first(&all), 0, "nothing is known");
+    all[0].bits = Some(24);
+    assert_eq!(first(&all), 1, "the other one may have fewer");
+    all[1].bits = Some(16);
+    assert_eq!(first(&all), 1);
+    all[1].bits = Some(24);
+    assert_eq!(first(&all), 0, "lossless with too many bits is better than lossy");
+}
+
+#[test]
+fn a_choice_that_is_undone_leaves_no_trace() {
+    let ladder = Ladder::of(&service(), WIDE).unwrap();
+    let mut chooser = Chooser::default();
+    assert_eq!(chooser.next(&ladder, at(Some(400_000), 0)), 2);
+    let mut undone = chooser.clone();
+    assert_eq!(undone.next(&ladder, at(Some(9_000_000), 60)), 0);
+    undone.undo();
+    let then = |mut chooser: Chooser| chooser.next(&ladder, at(Some(300_000), 5));
+    assert_eq!(then(undone), then(chooser));
 }
 
 #[test]

@@ -53,6 +53,16 @@ pub struct Item {
 }
 
 impl Index {
+    /// Memory of what no other representation has a share in.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Whole(resource) => resource.url.capacity(),
+            Self::Pattern { base, template, .. } => base.capacity() + template.memory_bytes(),
+            Self::List { base, .. } => base.capacity(),
+            Self::Indexed { url, sidx, .. } => url.capacity() + sidx.url.capacity(),
+        }
+    }
+
     pub fn segment(&self, of: &Representation, number: u32) -> Option<Segment> {
         match self {
             Self::Whole(resource) => (number == 0).then(|| Segment {

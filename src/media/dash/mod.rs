@@ -11,6 +11,7 @@
 mod address;
 mod choice;
 mod codec;
+mod description;
 mod error;
 mod index;
 mod presentation;
@@ -30,6 +31,9 @@ mod fuzz;
 mod tests;
 
 pub use choice::{Chooser, Ladder, Limits, Moment};
+pub use description::bits;
+#[cfg(test)]
+pub use description::tests::of_flac;
 pub use presentation::{Presentation, Representation, Resource, Segment};
 pub use read::parse;
 pub use throughput::Throughput;

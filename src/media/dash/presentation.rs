@@ -45,7 +45,8 @@ pub struct Representation {
     pub rate_hz: Option<u32>,
     /// Channels.
     pub channels: Option<u32>,
-    /// Bits of a sample. No attribute of the standard tells it: `None` until whoever has read the description says so.
+    /// Bits of a sample. No attribute of the standard tells it: `None` until whoever has read the description says so
+    /// ([`bits`](super::bits)).
     pub bits: Option<u8>,
     /// How it is encrypted and what a licence is asked for with. `None`: it is in the clear, by the manifest.
     pub encryption: Option<Arc<Encryption>>,
@@ -83,7 +84,33 @@ pub struct Segment {
     pub length: Option<Duration>,
 }
 
+impl Presentation {
+    /// Where what it names ends, by the representation that goes furthest. `None`: that shows in segment indices only.
+    pub fn end(&self) -> Option<Duration> {
+        let last = self.periods.last()?;
+        let named = last.representations.iter().filter_map(Representation::end).max();
+        let length = || last.length.map(|length| last.start.saturating_add(length));
+        named.or_else(length).or(self.length)
+    }
+}
+
 impl Representation {
+    /// Memory of what no other representation has a share in, segment indices left out.
+    pub fn memory_bytes(&self) -> usize {
+        let description = self
+            .description
+            .as_ref()
+            .map_or(0, |description| description.url.capacity());
+        let names = self.id.capacity() + self.mime.as_ref().map_or(0, String::capacity);
+        size_of::<Self>() + names + description + self.index.memory_bytes()
+    }
+
+    /// Where its last segment ends.
+    fn end(&self) -> Option<Duration> {
+        let last = self.segment(self.count()?.checked_sub(1)?)?;
+        Some(last.begin.saturating_add(last.length?))
+    }
+
     /// The segment of that number, counted from 0. `None`: there is none, or the segment index is not there yet.
     pub fn segment(&self, number: u32) -> Option<Segment> {
         self.index.segment(self, number)

@@ -32,6 +32,15 @@ pub struct Values<'a> {
 }
 
 impl Template {
+    /// Memory that it takes beside itself.
+    pub fn memory_bytes(&self) -> usize {
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => text.capacity(),
+            Piece::Number { .. } | Piece::Time { .. } | Piece::Bandwidth { .. } | Piece::Id => 0,
+        };
+        size_of_val(&*self.pieces) + self.pieces.iter().map(text).sum::<usize>()
+    }
+
     /// Reads a pattern. What is wrong with it otherwise.
     pub fn of(text: &str) -> Result<Self, &'static str> {
         if text.len() > ADDRESS_BYTES_MAX {
