@@ -134,6 +134,71 @@ fn an_answer_that_is_no_licence_ends_the_entry_behind_its_lead() {
     only_the_lead_sounds(&json!({"scope": "licence", "kind": "garbage"}));
 }
 
+/// Statuses of the requests for the licence of this track, in order.
+fn licences(service: &Service, track: &str) -> Vec<u64> {
+    let ledger = service.get("/sim/ledger?kind=request");
+    let key = track.rsplit(':').next().unwrap();
+    let records = ledger["records"].as_array().unwrap().iter();
+    let is_asked = |path: &str| path.starts_with("/licence/") && path.ends_with(key);
+    let asked = records.filter(|record| is_asked(record["path"].as_str().unwrap()));
+    asked.map(|record| record["status"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_licence_whose_address_ran_out_while_its_entry_waited_is_had_at_a_fresh_one() {
+    let (music, _) = album(&[20 * RATE, 3 * RATE, 3 * RATE]);
+    let service = music.serve_with(
+        "unlimited",
+        &["--media", "encrypted", "--lowest", "hd", "--clear-lead", "0"],
+    );
+    let speaker = Setup::write(&service, PACED, NO_CHIMES).start();
+    speaker.press("preset_1");
+    service.tells(&["01 start"]);
+    let last = service.tracks()[2].clone();
+    until("the segment of the last track", || {
+        let key = last.rsplit(':').next().unwrap();
+        let paths = service.requested();
+        let is_there = paths.iter().any(|path| path.contains(key) && path.contains(".m4s"));
+        if is_there { Ok(()) } else { Err(format!("{paths:?}")) }
+    });
+    assert_eq!(
+        licences(&service, &last),
+        [0; 0],
+        "only what comes next has its licence"
+    );
+    service.addresses_run_out();
+    speaker.press("next");
+    speaker.press("next");
+    until("the end of the last track", || {
+        let story = service.story();
+        let is_over = story.ends_with(&["03 start".to_owned(), "03 trackFinished".to_owned()]);
+        if is_over { Ok(()) } else { Err(format!("{story:?}")) }
+    });
+    assert_eq!(licences(&service, &last), [403, 200]);
+    service.is_content();
+}
+
+#[test]
+fn a_licence_that_is_refused_once_may_be_had_at_a_fresh_address() {
+    let (music, tracks) = album(&[13 * RATE]);
+    let service = music.serve_with(
+        "unlimited",
+        &["--media", "encrypted", "--lowest", "hd", "--clear-lead", "6"],
+    );
+    service.fault(&json!({"scope": "licence", "kind": "status", "status": 410, "count": 1}));
+    let speaker = captured(&service);
+    speaker.press("preset_1");
+    service.tells(&["01 start", "01 trackFinished"]);
+    speaker.terminate();
+    assert_eq!(licences(&service, &service.tracks()[0]), [410, 200]);
+    let (sound, _) = sounded(&service);
+    assert_eq!(
+        first_difference(&sound[..tracks[0].len().min(sound.len())], &tracks[0]),
+        None
+    );
+    service.is_content_but_for_speed();
+}
+
 /// Stalls of an entry behind whose lead there is so much more, at the pace of a sound card, when something is wrong with
 /// its licence; whole seconds of it that sounded, and how it ended.
 fn with_a_licence(lead: &'static str, seconds: usize, fault: &Value) -> (u64, u64, String) {
@@ -236,7 +301,9 @@ fn at_its_manifest(service: &Service, mut fault: Value) -> Value {
 
 /// The second entry of two plays behind the first one, which ends in this way; what sounded, and what was recorded.
 fn the_next_entry_plays(fault: &Value, ending: &str) -> (Vec<i16>, Vec<Vec<i16>>) {
-    let (music, tracks) = album(&[13 * RATE, 3 * RATE]);
+    // Half of five segments, rounded up, is more than two seconds short of all of them.
+    let seconds = if fault["about"] == "shorter" { 25 } else { 13 };
+    let (music, tracks) = album(&[seconds * RATE, 3 * RATE]);
     let service = music.serve_with("unlimited", CLEAR);
     if fault["kind"] == "lie" {
         service.fault(&at_its_manifest(&service, fault.clone()));
@@ -290,9 +357,17 @@ fn a_manifest_that_promises_more_than_there_is_is_played_as_far_as_it_goes() {
 }
 
 #[test]
-fn a_manifest_that_names_half_of_what_there_is_is_played_as_far_as_it_goes() {
+fn a_manifest_that_names_half_of_what_there_is_is_fetched_again() {
     let fault = json!({"scope": "media", "kind": "lie", "about": "shorter", "count": 1});
-    nothing_else_sounds(&the_next_entry_plays(&fault, "01 trackFinished"));
+    let (sound, tracks) = the_next_entry_plays(&fault, "01 trackFinished");
+    let all = tracks.concat();
+    assert_eq!(first_difference(&sound[..all.len().min(sound.len())], &all), None);
+}
+
+#[test]
+fn a_manifest_that_always_names_half_of_what_there_is_breaks_off_where_it_ends() {
+    let fault = json!({"scope": "media", "kind": "lie", "about": "shorter"});
+    nothing_else_sounds(&the_next_entry_plays(&fault, "01 systemStop"));
 }
 
 #[test]

@@ -97,14 +97,7 @@ fn the_album_plays_whatever_words_the_service_finds() {
         let service = Music::of_lengths(&[700; 3]).serve_with("unlimited", dialect);
         let speaker = Speaker::at(&service);
         speaker.press("preset_1");
-        service.tells(&[
-            "01 start",
-            "01 trackFinished",
-            "02 start",
-            "02 trackFinished",
-            "03 start",
-            "03 trackFinished",
-        ]);
+        service.tells_of_all(&["01", "02", "03"]);
         let status = speaker.shows("the end of the queue", |status| status["state"] == "stopped");
         assert_eq!(status["problem"], Value::Null, "{dialect:?}");
         service.is_content();

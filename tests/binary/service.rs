@@ -275,6 +275,14 @@ impl Service {
         assert_eq!(told, story);
     }
 
+    /// Waits until these tracks were played from start to end; then nothing else may have been.
+    #[track_caller]
+    pub fn tells_of_all(&self, titles: &[&str]) {
+        let both = |title: &&str| [format!("{title} start"), format!("{title} trackFinished")];
+        let story: Vec<String> = titles.iter().flat_map(both).collect();
+        self.tells(&story.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
     /// Title of every entry that was handed out, by its reference.
     fn titles(&self) -> Result<HashMap<String, String>, String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

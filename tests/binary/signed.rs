@@ -92,14 +92,7 @@ fn a_speaker_whose_code_was_approved_plays_every_sample() {
     approve(&service, &code);
     is_linked(&speaker);
     speaker.press("preset_1");
-    service.tells(&[
-        "01 start",
-        "01 trackFinished",
-        "02 start",
-        "02 trackFinished",
-        "03 start",
-        "03 trackFinished",
-    ]);
+    service.tells_of_all(&["01", "02", "03"]);
     speaker.terminate();
     let (sounded, _) = sounded(&service);
     assert_eq!(first_difference(&sounded[..all.len().min(sounded.len())], &all), None);
@@ -116,14 +109,7 @@ fn tokens_that_run_out_in_mid_track_are_renewed_and_nobody_hears_of_it() {
         speaker.has_reported();
         expire(&service);
     }
-    service.tells(&[
-        "01 start",
-        "01 trackFinished",
-        "02 start",
-        "02 trackFinished",
-        "03 start",
-        "03 trackFinished",
-    ]);
+    service.tells_of_all(&["01", "02", "03"]);
     let metrics = speaker.metrics();
     for figure in [
         "boundaries_gapless_total 2\n",
