@@ -5,9 +5,7 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::chime::Chime;
-use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError};
-use super::pages::Span;
+use super::output::{CHANNELS, Drained, Interest, Opened, Output, OutputError};
 
 /// Frames of silence written at a time.
 const SILENCE_FRAMES: usize = 1024;
@@ -99,43 +97,15 @@ impl Amplified {
 }
 
 impl Output for Amplified {
+    fn inner(&mut self) -> Option<&mut dyn Output> {
+        Some(&mut *self.inner)
+    }
+
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError> {
         self.stopped();
         let opened = self.inner.open(rate)?;
         self.rate = opened.rate;
         Ok(opened)
-    }
-
-    fn set_volume(&mut self, volume: u8, change: Change) {
-        self.inner.set_volume(volume, change);
-    }
-
-    fn begin_chime(&mut self, chime: Chime, volume: u8) {
-        self.inner.begin_chime(chime, volume);
-    }
-
-    fn has_chime(&self) -> bool {
-        self.inner.has_chime()
-    }
-
-    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
-        self.inner.chime_on()
-    }
-
-    fn set_content(&mut self, content: Content) {
-        self.inner.set_content(content);
-    }
-
-    fn fade_in(&mut self) {
-        self.inner.fade_in();
-    }
-
-    fn latency(&self) -> u64 {
-        self.inner.latency()
-    }
-
-    fn memory(&self, keep: &mut dyn FnMut(Span)) {
-        self.inner.memory(keep);
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {

@@ -10,9 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::chime::Chime;
-use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError};
-use super::pages::Span;
+use super::output::{CHANNELS, Content, Drained, Interest, Opened, Output, OutputError};
 
 /// Bytes of a WAV header with its `fact`-less `fmt ` chunk.
 const HEADER_BYTES: u32 = 44;
@@ -215,44 +213,21 @@ impl Wave {
 }
 
 impl Output for Capture {
+    fn inner(&mut self) -> Option<&mut dyn Output> {
+        Some(&mut *self.inner)
+    }
+
+    fn set_content(&mut self, content: Content) {
+        self.content = content;
+        self.inner.set_content(content);
+    }
+
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError> {
         self.pending.clear();
         self.depths.clear();
         let opened = self.inner.open(rate)?;
         self.rate = rate;
         Ok(opened)
-    }
-
-    fn set_volume(&mut self, volume: u8, change: Change) {
-        self.inner.set_volume(volume, change);
-    }
-
-    fn begin_chime(&mut self, chime: Chime, volume: u8) {
-        self.inner.begin_chime(chime, volume);
-    }
-
-    fn has_chime(&self) -> bool {
-        self.inner.has_chime()
-    }
-
-    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
-        self.inner.chime_on()
-    }
-
-    fn set_content(&mut self, content: Content) {
-        self.inner.set_content(content);
-    }
-
-    fn fade_in(&mut self) {
-        self.inner.fade_in();
-    }
-
-    fn latency(&self) -> u64 {
-        self.inner.latency()
-    }
-
-    fn memory(&self, keep: &mut dyn FnMut(Span)) {
-        self.inner.memory(keep);
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {
@@ -369,6 +344,24 @@ mod tests {
         let mut expected = sixteen(&frames(0..100));
         expected.extend(sixteen(&frames(1000..1010)));
         assert_eq!(read(&path), (16, expected));
+    }
+
+    #[test]
+    fn what_is_of_no_entry_is_left_out_and_begins_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.wav");
+        let (_bench, output) = Bench::new(1000);
+        let mut capture = Capture::new(output, &path).unwrap();
+        capture.open(44_100).unwrap();
+        capture.write(&frames(0..10), 16).unwrap();
+        capture.set_content(Content::Filling);
+        capture.write(&frames(500..600), 32).unwrap();
+        capture.set_content(Content::Entry);
+        capture.write(&frames(10..20), 16).unwrap();
+        assert_eq!(capture.drain().unwrap(), Drained::Done);
+        capture.close();
+        assert_eq!(read(&path), (16, sixteen(&frames(0..20))));
+        assert!(!folder.path().join("out-2.wav").exists());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::chime::{Chime, level};
-use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError};
+use super::output::{CHANNELS, Chiming, Drained, Interest, Opened, Output, OutputError};
 use super::pages::Span;
 
 /// Frames mixed at a time.
@@ -183,6 +183,10 @@ fn add(samples: &mut [i32], ringing: Ringing, rate: u32) {
 }
 
 impl Output for Chimer {
+    fn inner(&mut self) -> Option<&mut dyn Output> {
+        Some(&mut *self.inner)
+    }
+
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError> {
         // Nobody needs to hear that the device cannot stop: it is opened afresh.
         let _ = self.make_way();
@@ -196,10 +200,6 @@ impl Output for Chimer {
         Ok(opened)
     }
 
-    fn set_volume(&mut self, volume: u8, change: Change) {
-        self.inner.set_volume(volume, change);
-    }
-
     fn begin_chime(&mut self, chime: Chime, volume: u8) {
         match self.now.filter(|now| now.left() > 0) {
             Some(now) if now.chime == chime => self.next = None,
@@ -208,7 +208,7 @@ impl Output for Chimer {
         }
     }
 
-    fn has_chime(&self) -> bool {
+    fn has_chime(&mut self) -> bool {
         self.holding != Holding::Music || self.next.is_some() || self.now.is_some_and(|now| now.left() > 0)
     }
 
@@ -231,19 +231,7 @@ impl Output for Chimer {
         Ok(Chiming::Over)
     }
 
-    fn set_content(&mut self, content: Content) {
-        self.inner.set_content(content);
-    }
-
-    fn fade_in(&mut self) {
-        self.inner.fade_in();
-    }
-
-    fn latency(&self) -> u64 {
-        self.inner.latency()
-    }
-
-    fn memory(&self, keep: &mut dyn FnMut(Span)) {
+    fn memory(&mut self, keep: &mut dyn FnMut(Span)) {
         keep(Span::of(&self.mixed));
         self.inner.memory(keep);
     }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
-use super::chime::Chime;
-use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError};
+use super::output::{CHANNELS, Drained, Interest, Opened, Output, OutputError};
 use super::pages::Span;
 
 /// Frames converted at a time, about: a filter of this length leaves all that is audible, and costs a skip some 12 ms at
@@ -209,6 +208,10 @@ impl Converter {
 }
 
 impl Output for Converter {
+    fn inner(&mut self) -> Option<&mut dyn Output> {
+        Some(&mut *self.inner)
+    }
+
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError> {
         self.conversion = None;
         let wanted = match self.rates {
@@ -235,35 +238,11 @@ impl Output for Converter {
         Ok(opened)
     }
 
-    fn set_volume(&mut self, volume: u8, change: Change) {
-        self.inner.set_volume(volume, change);
+    fn latency(&mut self) -> u64 {
+        self.conversion.as_ref().map_or(0, Conversion::latency) + self.inner.latency()
     }
 
-    fn begin_chime(&mut self, chime: Chime, volume: u8) {
-        self.inner.begin_chime(chime, volume);
-    }
-
-    fn has_chime(&self) -> bool {
-        self.inner.has_chime()
-    }
-
-    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
-        self.inner.chime_on()
-    }
-
-    fn set_content(&mut self, content: Content) {
-        self.inner.set_content(content);
-    }
-
-    fn fade_in(&mut self) {
-        self.inner.fade_in();
-    }
-
-    fn latency(&self) -> u64 {
-        self.conversion.as_ref().map_or(0, Conversion::latency)
-    }
-
-    fn memory(&self, keep: &mut dyn FnMut(Span)) {
+    fn memory(&mut self, keep: &mut dyn FnMut(Span)) {
         if let Some(conversion) = &self.conversion {
             keep(Span::of(&conversion.chunk));
             keep(Span::of(&conversion.raw));

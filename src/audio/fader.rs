@@ -4,9 +4,8 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::chime::Chime;
 use super::gain::Gain;
-use super::output::{CHANNELS, Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError, RAMP_MS};
+use super::output::{CHANNELS, Change, Drained, Interest, Opened, Output, OutputError, RAMP_MS};
 use super::pages::Span;
 use super::ramp::Ramp;
 
@@ -41,6 +40,10 @@ impl Fader {
 }
 
 impl Output for Fader {
+    fn inner(&mut self) -> Option<&mut dyn Output> {
+        Some(&mut *self.inner)
+    }
+
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError> {
         self.rate = rate;
         self.inner.open(rate)
@@ -53,31 +56,11 @@ impl Output for Fader {
         }
     }
 
-    fn begin_chime(&mut self, chime: Chime, volume: u8) {
-        self.inner.begin_chime(chime, volume);
-    }
-
-    fn has_chime(&self) -> bool {
-        self.inner.has_chime()
-    }
-
-    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
-        self.inner.chime_on()
-    }
-
-    fn set_content(&mut self, content: Content) {
-        self.inner.set_content(content);
-    }
-
     fn fade_in(&mut self) {
         self.rise = Some(Ramp::up(self.rate, RAMP_MS));
     }
 
-    fn latency(&self) -> u64 {
-        self.inner.latency()
-    }
-
-    fn memory(&self, keep: &mut dyn FnMut(Span)) {
+    fn memory(&mut self, keep: &mut dyn FnMut(Span)) {
         keep(Span::of(&self.scaled));
         self.inner.memory(keep);
     }

@@ -9,8 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::chime::Chime;
-use super::output::{Change, Chiming, Content, Drained, Interest, Opened, Output, OutputError};
-use super::pages::Span;
+use super::output::{Change, Drained, Interest, Opened, Output, OutputError};
 
 /// Loudest value of the volume scale.
 const VOLUME_FULL: u8 = 100;
@@ -127,6 +126,10 @@ fn step(now: Option<f64>, target: Option<f64>, min_db: f64) -> Option<f64> {
 }
 
 impl Output for Knob {
+    fn inner(&mut self) -> Option<&mut dyn Output> {
+        Some(&mut *self.inner)
+    }
+
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError> {
         self.inner.open(rate)
     }
@@ -146,30 +149,6 @@ impl Output for Knob {
     fn begin_chime(&mut self, chime: Chime, _volume: u8) {
         // The hardware makes it as quiet as the music.
         self.inner.begin_chime(chime, VOLUME_FULL);
-    }
-
-    fn has_chime(&self) -> bool {
-        self.inner.has_chime()
-    }
-
-    fn chime_on(&mut self) -> Result<Chiming, OutputError> {
-        self.inner.chime_on()
-    }
-
-    fn set_content(&mut self, content: Content) {
-        self.inner.set_content(content);
-    }
-
-    fn fade_in(&mut self) {
-        self.inner.fade_in();
-    }
-
-    fn latency(&self) -> u64 {
-        self.inner.latency()
-    }
-
-    fn memory(&self, keep: &mut dyn FnMut(Span)) {
-        self.inner.memory(keep);
     }
 
     fn wait(&mut self, wake: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> Result<(), OutputError> {

@@ -15,7 +15,7 @@ pub const CHANNELS: usize = 2;
 /// A sink of interleaved stereo frames, used by one thread. No call but [`Output::open`], [`Output::close`] and
 /// [`Output::wait`] may block, and none of the others may allocate.
 ///
-/// A device that cannot chime leaves the three calls of chimes as they are: a [`super::Chimer`] stands in front of it.
+/// Outputs stand before each other, the device last; see [`Output::inner`].
 pub trait Output {
     /// Gets the device ready for `rate` frames a second; an open one is closed first.
     ///
@@ -23,15 +23,28 @@ pub trait Output {
     /// The device is missing, taken, or cannot play stereo at all.
     fn open(&mut self, rate: u32) -> Result<Opened, OutputError>;
 
+    /// The output that this one stands before; a device has none. What one leaves as it is goes there.
+    fn inner(&mut self) -> Option<&mut dyn Output> {
+        None
+    }
+
     /// Sets the volume, 0 to 100. A device without a mixer ignores it: a [`super::Fader`] stands in front of it.
-    fn set_volume(&mut self, _volume: u8, _change: Change) {}
+    fn set_volume(&mut self, volume: u8, change: Change) {
+        if let Some(inner) = self.inner() {
+            inner.set_volume(volume, change);
+        }
+    }
 
     /// Lets `chime` sound, in what is written or by [`Output::chime_on`], as loud as suits `volume`, 0 to 100.
-    fn begin_chime(&mut self, _chime: Chime, _volume: u8) {}
+    fn begin_chime(&mut self, chime: Chime, volume: u8) {
+        if let Some(inner) = self.inner() {
+            inner.begin_chime(chime, volume);
+        }
+    }
 
     /// A chime is not written to its end, or sounds alone.
-    fn has_chime(&self) -> bool {
-        false
+    fn has_chime(&mut self) -> bool {
+        self.inner().is_some_and(Output::has_chime)
     }
 
     /// One step of sounding a chime alone, while the device is open and holds no frames that were written. Called until
@@ -40,22 +53,34 @@ pub trait Output {
     /// # Errors
     /// As for [`Output::write`]; the chime is given up by closing the device.
     fn chime_on(&mut self) -> Result<Chiming, OutputError> {
-        Ok(Chiming::Over)
+        self.inner().map_or(Ok(Chiming::Over), Output::chime_on)
     }
 
     /// What the frames of the next writes are. Whoever keeps what entries sounded leaves the others out.
-    fn set_content(&mut self, _content: Content) {}
+    fn set_content(&mut self, content: Content) {
+        if let Some(inner) = self.inner() {
+            inner.set_content(content);
+        }
+    }
 
     /// The next frames written come up from silence over [`RAMP_MS`]: they begin in the middle of an entry.
-    fn fade_in(&mut self) {}
+    fn fade_in(&mut self) {
+        if let Some(inner) = self.inner() {
+            inner.fade_in();
+        }
+    }
 
     /// Frames taken that reach the device only with as many behind them, or when it is drained; at most.
-    fn latency(&self) -> u64 {
-        0
+    fn latency(&mut self) -> u64 {
+        self.inner().map_or(0, Output::latency)
     }
 
     /// Tells of the memory that is used while sound plays, so that it is kept in memory.
-    fn memory(&self, _keep: &mut dyn FnMut(Span)) {}
+    fn memory(&mut self, keep: &mut dyn FnMut(Span)) {
+        if let Some(inner) = self.inner() {
+            inner.memory(keep);
+        }
+    }
 
     /// Sleeps until `wake` becomes readable, the device takes more frames (if `interest` says so) or `timeout` is over.
     ///

@@ -365,7 +365,7 @@ impl Pump {
         }
     }
 
-    fn timeout(&self, halt: Halt) -> Duration {
+    fn timeout(&mut self, halt: Halt) -> Duration {
         if let Device::Lost { retry_at, .. } = self.device {
             return retry_at
                 .saturating_duration_since(Instant::now())
@@ -403,7 +403,7 @@ impl Pump {
     }
 
     /// Frames of which the device has `ms` to sound, while the outputs before it keep the others back.
-    fn frames_of(&self, ms: u64, rate: u32) -> u64 {
+    fn frames_of(&mut self, ms: u64, rate: u32) -> u64 {
         u64::from(rate) * ms / 1000 + self.output.latency()
     }
 

@@ -17,8 +17,8 @@ use super::super::paced::Paced;
 use super::super::track::Shape;
 use super::*;
 
-/// Frames of each of the three entries.
-const FRAMES: usize = 20_000;
+/// Frames of each of the three entries: so many that a busy machine does not play one of them in a single turn.
+const FRAMES: usize = 40_000;
 /// Longer than the device holds sound for: it runs dry.
 const HELD_UP: Duration = Duration::from_millis(150);
 

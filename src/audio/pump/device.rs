@@ -109,7 +109,7 @@ impl Pump {
         }
     }
 
-    fn threshold(&self, rate: u32) -> u64 {
+    fn threshold(&mut self, rate: u32) -> u64 {
         let ms = if self.sounding.is_some_and(|sounding| sounding.is_stalled) {
             RESTART_MS
         } else {
