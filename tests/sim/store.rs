@@ -7,7 +7,7 @@ use crate::disk::Disk;
 use crate::journal::recover::restart;
 use crate::journal::storage::Storage;
 use crate::journal::writer::Writer;
-use crate::journal::{Checkpoint, Journal, Outcome, Record, Recovered, Stored};
+use crate::journal::{Checkpoint, Found, Journal, Outcome, Record, Recovered, Stored};
 use tonearm_core::event::Event;
 use tonearm_core::id::{EntryKey, Seq, SessionKey};
 use tonearm_core::unit::Moment;
@@ -122,8 +122,12 @@ impl Store {
         self.journal.append(record);
     }
 
-    pub fn read(&self, seq: Seq) -> Option<Record> {
+    pub fn read(&self, seq: Seq) -> Found {
         self.journal.read(seq)
+    }
+
+    pub fn peek(&self, seq: Seq) -> Option<Record> {
+        self.journal.peek(seq)
     }
 
     pub fn settle(&self, seq: Seq, accepted: bool) {

@@ -19,6 +19,11 @@ impl World {
                 if frees_worker {
                     self.worker_busy = false;
                 }
+                if matches!(input, Input::Stored { .. })
+                    && let Some((first, last)) = self.held.take()
+                {
+                    self.report(first, last)?;
+                }
                 self.handle(&input, &[], learned)?;
                 self.next_job();
             }

@@ -15,7 +15,7 @@ use crate::service::Service;
 use crate::store::{Boots, Store};
 use tonearm_core::Session;
 use tonearm_core::effect::{Bookmark, Call, Wishes};
-use tonearm_core::id::{EntryKey, RequestId, SessionKey};
+use tonearm_core::id::{EntryKey, RequestId, Seq, SessionKey};
 use tonearm_core::input::{Account, Contact, Failure, Input, Press};
 
 /// Steps of one day, or of one short world; more means that something runs in circles.
@@ -199,6 +199,8 @@ pub struct World {
     clock: Clock,
     /// The program ends in the middle of the next write.
     doom: Option<End>,
+    /// Events that the journal keeps back until it has news.
+    held: Option<(Seq, Seq)>,
     retries: bool,
     oracle: Oracle,
     jobs: VecDeque<Job>,
@@ -256,6 +258,7 @@ impl World {
             is_board_new: true,
             clock: Clock::default(),
             doom: None,
+            held: None,
             retries: false,
             oracle: Oracle::new(),
             jobs: VecDeque::new(),

@@ -1,6 +1,6 @@
 //! The program around the core: starts, kills, inputs in, effects out.
 
-use super::storing::Opened;
+use super::storing::{Back, Opened};
 use super::{Check, Happening, Job, Telling, World};
 use crate::ledger::Ledger;
 use crate::oracle::Seen;
@@ -9,7 +9,7 @@ use crate::service::Service;
 use tonearm_core::effect::{Call, Effect, Wishes};
 use tonearm_core::entry::Entry;
 use tonearm_core::event::StopReason;
-use tonearm_core::id::{EntryKey, SessionKey};
+use tonearm_core::id::{EntryKey, Seq, SessionKey};
 use tonearm_core::input::Mode;
 use tonearm_core::input::{Answer, AudioNews, Input, Press, Verdict};
 use tonearm_core::unit::Moment;
@@ -64,6 +64,7 @@ impl World {
         self.audio.reset();
         self.run += 1;
         self.jobs.clear();
+        self.held = None;
         self.worker_busy = false;
         self.news_under_way = 0;
         self.wishes = Wishes::new();
@@ -162,14 +163,7 @@ impl World {
                 if first < last {
                     self.stats.count("batches");
                 }
-                match self.read_back(first, last)? {
-                    Some(events) => self.jobs.push_back(Job::Events(events)),
-                    // What cannot be read back can never be sent.
-                    None => self.deliver_now(Input::Reported {
-                        last,
-                        verdict: Verdict::Refused,
-                    }),
-                }
+                self.report(first, last)?;
             }
             Effect::Settle { seq, accepted } => self.settle(seq, accepted),
             Effect::Want(wishes) => self.want(wishes),
@@ -200,6 +194,23 @@ impl World {
     }
 
     /// For this run of the program, right after what is being done.
+    /// Events are to be sent, as soon as the journal gives them out.
+    pub(super) fn report(&mut self, first: Seq, last: Seq) -> Check {
+        match self.read_back(first, last)? {
+            Back::Events(events) => self.jobs.push_back(Job::Events(events)),
+            // What cannot be read back can never be sent.
+            Back::Lost => self.deliver_now(Input::Reported {
+                last,
+                verdict: Verdict::Refused,
+            }),
+            Back::Later => {
+                self.held = Some((first, last));
+                self.write_soon();
+            }
+        }
+        Ok(())
+    }
+
     fn deliver_now(&mut self, input: Input) {
         let happening = Happening::Deliver {
             run: self.run,

@@ -2,7 +2,7 @@
 //! leaves behind.
 
 use super::{End, Happening, Telling, World};
-use crate::journal::{Checkpoint, Stored};
+use crate::journal::{Checkpoint, Found, Stored};
 use crate::ledger::Entry as Recorded;
 use crate::plan::Part;
 use crate::rule::{Broken, Rule};
@@ -26,6 +26,15 @@ pub enum Opened {
     Ended,
 }
 
+/// What the journal gives to be sent.
+pub enum Back {
+    Events(Vec<Recorded>),
+    /// One of them is lost, as it may be.
+    Lost,
+    /// Nothing until it has news.
+    Later,
+}
+
 impl World {
     /// Recovers the journal, as the program does before it makes a session: the start that the last run left open gets
     /// its stop, and the bookmark moves there.
@@ -39,7 +48,7 @@ impl World {
             return Ok(Opened::Ended);
         };
         let disk_works = self.disk.is_good();
-        self.ledger.restart(&recovered, |seq| store.read(seq), disk_works)?;
+        self.ledger.restart(&recovered, |seq| store.peek(seq), disk_works)?;
         self.stats.add("events lost with the memory", recovered.lost);
         self.stats
             .add("files put aside as damaged", recovered.quarantined.len() as u64);
@@ -266,14 +275,23 @@ impl World {
         self.write_soon();
     }
 
-    /// Events as they are sent: read back from the journal. `None`: one of them is lost, as it may be.
-    pub(super) fn read_back(&mut self, first: Seq, last: Seq) -> Result<Option<Vec<Recorded>>, Broken> {
+    /// Events as they are sent: read back from the journal.
+    pub(super) fn read_back(&mut self, first: Seq, last: Seq) -> Result<Back, Broken> {
         let mut events = Vec::new();
         for seq in first.0..=last.0 {
-            let read = self.store.as_ref().and_then(|store| store.read(Seq(seq)));
+            let read = match self.store.as_ref().map(|store| store.read(Seq(seq))) {
+                Some(Found::Event(record)) => Some(record),
+                Some(Found::Nothing) | None => None,
+                Some(Found::Later) => {
+                    self.stats.count("events that the journal kept back");
+                    return Ok(Back::Later);
+                }
+                // No world fills the journal.
+                Some(Found::Folded(through)) => return Rule::NoLoss.broken(format!("let go up to {through:?}")),
+            };
             let Some(event) = self.ledger.sends(Seq(seq), read)? else {
                 self.stats.count("lost events passed over");
-                return Ok(None);
+                return Ok(Back::Lost);
             };
             let record = &event.record;
             let truth = self.boots.true_ms(record);
@@ -290,6 +308,6 @@ impl World {
             }
             events.push(event);
         }
-        Ok(Some(events))
+        Ok(Back::Events(events))
     }
 }
