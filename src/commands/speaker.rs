@@ -81,10 +81,7 @@ impl Speaker {
             tls: tls.clone(),
         };
         let licences = Licences::start(about_licences, post.callback(News::Licence))?;
-        let start = match config.service.linking {
-            Linking::Auto => Start::ByItself,
-            Linking::OnRequest => Start::OnRequest,
-        };
+        let start = sign_in_at(config.service.linking);
         let account = sign_in::start(config, &dir, tls.clone(), start, post.callback(News::Account))?;
         let about_service = service_settings(
             config,
@@ -257,6 +254,13 @@ pub async fn close_open_start(
         }
     }
     seq.next()
+}
+
+fn sign_in_at(linking: Linking) -> Start {
+    match linking {
+        Linking::Auto => Start::ByItself,
+        Linking::OnRequest => Start::OnRequest,
+    }
 }
 
 /// Nobody may be near a speaker that comes back, so it is never very loud.

@@ -184,17 +184,11 @@ impl Segments {
             self.begin()?;
         }
         // The settlement goes first: an event that was acknowledged before it was stored is left out of the batch, and a
-        // write torn in the middle must not make it look lost. But that of an event in the batch - the newest, a start
-        // perhaps, whose stop may have to be made up - goes behind it, or a torn write would settle it and lose it.
-        let left_out = batch
-            .events
-            .first()
-            .map_or(u64::MAX, |first| first.seq.0.saturating_sub(1));
-        let settled_first = batch.settled.min(left_out);
+        // write that ends with a segment must not make it look lost.
         let mut pending = Vec::new();
         let mut small: Vec<Entry> = batch.clocks.iter().map(|clock| Entry::Clock(*clock)).collect();
-        if settled_first > self.settled {
-            small.push(Entry::Settled(settled_first));
+        if batch.settled > self.settled {
+            small.push(Entry::Settled(batch.settled));
         }
         if let Some(folds) = &batch.folds {
             small.push(Entry::Folds(folds.body()));
@@ -223,9 +217,6 @@ impl Segments {
                 What::Start { .. } => Some((record.seq.0, segment::spell(record))),
                 What::Stop { .. } => None,
             };
-        }
-        if batch.settled > settled_first.max(self.settled) {
-            let _ = put(&Entry::Settled(batch.settled), &mut pending);
         }
         self.flush(&pending, range)?;
         self.settled = self.settled.max(batch.settled);

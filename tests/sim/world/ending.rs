@@ -33,6 +33,7 @@ impl World {
                     | Happening::ServiceHandles { .. }
                     | Happening::Write { .. }
                     | Happening::Retry { .. }
+                    | Happening::Held { .. }
                     | Happening::Saved { .. }
                     | Happening::Loaded { .. }
                     | Happening::Edge(..)

@@ -19,11 +19,6 @@ impl World {
                 if frees_worker {
                     self.worker_busy = false;
                 }
-                if matches!(input, Input::Stored { .. })
-                    && let Some((first, last)) = self.held.take()
-                {
-                    self.report(first, last)?;
-                }
                 self.handle(&input, &[], learned)?;
                 self.next_job();
             }
@@ -35,6 +30,10 @@ impl World {
             }
             Happening::ServiceHandles { run, job, fate } => self.service_handles(run, &job, &fate)?,
             Happening::Write { run } if run == self.run => self.write(),
+            Happening::Held { run, first, last } if run == self.run => {
+                self.report(first, last)?;
+                self.next_job();
+            }
             Happening::Retry { run } if run == self.run => {
                 self.retries = false;
                 self.write();
@@ -60,6 +59,7 @@ impl World {
             Happening::Deliver { .. }
             | Happening::NewsDue { .. }
             | Happening::Write { .. }
+            | Happening::Held { .. }
             | Happening::Retry { .. }
             | Happening::Ended { .. }
             | Happening::Saved { .. }
@@ -177,6 +177,7 @@ impl World {
             | Happening::NewsDue { .. }
             | Happening::ServiceHandles { .. }
             | Happening::Write { .. }
+            | Happening::Held { .. }
             | Happening::Retry { .. }
             | Happening::Ended { .. }
             | Happening::Saved { .. }

@@ -62,6 +62,12 @@ pub enum Happening {
     Write {
         run: u32,
     },
+    /// The journal has news: what it kept back is asked for again.
+    Held {
+        run: u32,
+        first: Seq,
+        last: Seq,
+    },
     /// ... and tries again what failed.
     Retry {
         run: u32,
@@ -199,9 +205,9 @@ pub struct World {
     clock: Clock,
     /// The program ends in the middle of the next write.
     doom: Option<End>,
-    /// Events that the journal keeps back until it has news.
-    held: Option<(Seq, Seq)>,
     retries: bool,
+    /// Events that are to be sent and that the journal keeps back.
+    held: Option<(Seq, Seq)>,
     oracle: Oracle,
     jobs: VecDeque<Job>,
     worker_busy: bool,
@@ -258,8 +264,8 @@ impl World {
             is_board_new: true,
             clock: Clock::default(),
             doom: None,
-            held: None,
             retries: false,
+            held: None,
             oracle: Oracle::new(),
             jobs: VecDeque::new(),
             worker_busy: false,

@@ -1,6 +1,6 @@
 //! The program around the core: starts, kills, inputs in, effects out.
 
-use super::storing::{Back, Opened};
+use super::storing::{Opened, ReadBack};
 use super::{Check, Happening, Job, Telling, World};
 use crate::ledger::Ledger;
 use crate::oracle::Seen;
@@ -64,7 +64,6 @@ impl World {
         self.audio.reset();
         self.run += 1;
         self.jobs.clear();
-        self.held = None;
         self.worker_busy = false;
         self.news_under_way = 0;
         self.wishes = Wishes::new();
@@ -193,24 +192,25 @@ impl World {
         Ok(())
     }
 
-    /// For this run of the program, right after what is being done.
-    /// Events are to be sent, as soon as the journal gives them out.
+    /// Sends events, as far as the journal gives them out.
     pub(super) fn report(&mut self, first: Seq, last: Seq) -> Check {
         match self.read_back(first, last)? {
-            Back::Events(events) => self.jobs.push_back(Job::Events(events)),
+            ReadBack::Events(events) => self.jobs.push_back(Job::Events(events)),
             // What cannot be read back can never be sent.
-            Back::Lost => self.deliver_now(Input::Reported {
+            ReadBack::Lost => self.deliver_now(Input::Reported {
                 last,
                 verdict: Verdict::Refused,
             }),
-            Back::Later => {
-                self.held = Some((first, last));
-                self.write_soon();
-            }
+            ReadBack::Folded(through) => self.deliver_now(Input::Reported {
+                last,
+                verdict: Verdict::Folded(through),
+            }),
+            ReadBack::Later => {}
         }
         Ok(())
     }
 
+    /// For this run of the program, right after what is being done.
     fn deliver_now(&mut self, input: Input) {
         let happening = Happening::Deliver {
             run: self.run,

@@ -26,12 +26,14 @@ pub enum Opened {
     Ended,
 }
 
-/// What the journal gives to be sent.
-pub enum Back {
+/// What the journal gives out of events that are to be sent.
+pub enum ReadBack {
     Events(Vec<Recorded>),
     /// One of them is lost, as it may be.
     Lost,
-    /// Nothing until it has news.
+    /// All up to this one were let go for want of room.
+    Folded(Seq),
+    /// Nothing yet; the journal has news when it does.
     Later,
 }
 
@@ -43,6 +45,7 @@ impl World {
             self.begin_boot();
         }
         self.clock.is_noted = false;
+        self.held = None;
         let Some((store, recovered)) = Store::open(&self.disk) else {
             self.ends_while_starting();
             return Ok(Opened::Ended);
@@ -201,6 +204,12 @@ impl World {
     }
 
     fn tell_stored(&mut self, told: &[Stored]) {
+        if !told.is_empty()
+            && let Some((first, last)) = self.held.take()
+        {
+            let run = self.run;
+            self.enter(0, Happening::Held { run, first, last });
+        }
         for Stored { seq, durable } in told.iter().copied() {
             if durable {
                 self.ledger.stored(seq);
@@ -276,22 +285,24 @@ impl World {
     }
 
     /// Events as they are sent: read back from the journal.
-    pub(super) fn read_back(&mut self, first: Seq, last: Seq) -> Result<Back, Broken> {
+    pub(super) fn read_back(&mut self, first: Seq, last: Seq) -> Result<ReadBack, Broken> {
         let mut events = Vec::new();
         for seq in first.0..=last.0 {
-            let read = match self.store.as_ref().map(|store| store.read(Seq(seq))) {
-                Some(Found::Event(record)) => Some(record),
-                Some(Found::Nothing) | None => None,
-                Some(Found::Later) => {
-                    self.stats.count("events that the journal kept back");
-                    return Ok(Back::Later);
+            let found = self.store.as_ref().map_or(Found::Nothing, |store| store.read(Seq(seq)));
+            let read = match found {
+                Found::Event(record) => Some(record),
+                Found::Nothing => None,
+                Found::Folded(through) if seq == first.0 => return Ok(ReadBack::Folded(through)),
+                Found::Folded(_) => return Ok(ReadBack::Lost),
+                Found::Later => {
+                    self.stats.count("reports that the journal kept back");
+                    self.held = Some((first, last));
+                    return Ok(ReadBack::Later);
                 }
-                // No world fills the journal.
-                Some(Found::Folded(through)) => return Rule::NoLoss.broken(format!("let go up to {through:?}")),
             };
             let Some(event) = self.ledger.sends(Seq(seq), read)? else {
                 self.stats.count("lost events passed over");
-                return Ok(Back::Lost);
+                return Ok(ReadBack::Lost);
             };
             let record = &event.record;
             let truth = self.boots.true_ms(record);
@@ -308,6 +319,6 @@ impl World {
             }
             events.push(event);
         }
-        Ok(Back::Events(events))
+        Ok(ReadBack::Events(events))
     }
 }
