@@ -23,7 +23,7 @@ pub const PATH: &str = "/etc/tonearm/tonearm.toml";
 /// Environment variable that names another file.
 pub const ENVIRONMENT: &str = "TONEARM_CONFIG";
 
-/// Loudest volume that the speaker starts with unless told otherwise: half of the scale. After a power cut nobody may be
+/// Loudest volume that the speaker goes on with by itself unless told otherwise: half of the scale. After a power cut nobody may be
 /// near who could turn it down, and whoever had it louder is there to turn it up again.
 const START_VOLUME_MAX: u8 = 50;
 
@@ -46,7 +46,7 @@ pub struct Config {
     pub cdm: Cdm,
     /// Whether the speaker tells by sound what no screen shows.
     pub chimes: Chimes,
-    /// Loudest volume that the speaker starts with, of 100.
+    /// Loudest volume that the speaker goes on with by itself after a start, of 100.
     pub start_volume_max: u8,
     /// What the preset buttons start, in their order.
     pub presets: Vec<Preset>,

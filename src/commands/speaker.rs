@@ -263,10 +263,10 @@ fn sign_in_at(linking: Linking) -> Start {
     }
 }
 
-/// Nobody may be near a speaker that comes back, so it is never very loud.
+/// Nobody may be near a speaker that goes on by itself, so it is never very loud then.
 fn soften(saved: &mut Saved, volume_max: u8) {
-    if saved.volume > volume_max {
-        log::info!("the volume was {}; starting with {volume_max}", saved.volume);
+    if saved.playing && saved.volume > volume_max {
+        log::info!("the volume was {}; going on with {volume_max}", saved.volume);
         saved.volume = volume_max;
     }
 }
@@ -361,4 +361,23 @@ fn button_setups(board: &Board) -> Bounded<ButtonSetup, BUTTONS_MAX> {
         hold: button.hold,
     };
     board.buttons.iter().take(BUTTONS_MAX).map(setup).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speaker_that_goes_on_by_itself_is_not_loud_and_one_that_waits_for_a_press_is_as_it_was() {
+        let after = |playing, volume| {
+            let mut saved = Saved {
+                playing,
+                volume,
+                ..Saved::default()
+            };
+            soften(&mut saved, 50);
+            saved.volume
+        };
+        assert_eq!([after(true, 90), after(true, 30), after(false, 90)], [50, 30, 90]);
+    }
 }

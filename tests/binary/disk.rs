@@ -117,10 +117,10 @@ fn shows_the_problem(speaker: &Speaker) {
 fn plays_on_and_stores_later(way: Way) {
     let mut service = Music::of_lengths(&[30_000; 4]).serve();
     let speaker = Setup::write(&service, PACED, "").through(way.before()).start();
-    // Before the journal's first file: in the last page of one there would still be room for some events.
     way.take_nothing(&speaker);
     speaker.press("preset_1");
     speaker.plays("01");
+    let used_up = use_up(&speaker);
     shows_the_problem(&speaker);
     speaker.has_reported();
     speaker.shows("a loaded window", |status| {
@@ -132,8 +132,7 @@ fn plays_on_and_stores_later(way: Way) {
     speaker.plays("02");
     speaker.press("next");
     speaker.plays("03");
-    let metrics = speaker.metrics();
-    assert!(metrics.contains("tonearm_events_unstored 5\n"), "{metrics}");
+    assert!(unstored(&speaker) >= 4, "{}", speaker.metrics());
     let state = way.state(&speaker);
     assert_eq!(
         waiting(&state, &speaker),
@@ -149,15 +148,40 @@ fn plays_on_and_stores_later(way: Way) {
         events if events == ["userNext", "start", "userNext", "start"] => Ok(()),
         events => Err(format!("{events:?}")),
     });
-    assert!(speaker.metrics().contains("tonearm_events_unstored 0\n"));
-    told_all(&mut service, &speaker);
-}
-
-fn told_all(service: &mut Service, speaker: &Speaker) {
+    assert_eq!(unstored(&speaker), 0);
     service.restart();
-    service.tells(&["01 start", "01 userNext", "02 start", "02 userNext", "03 start"]);
+    let mut told = vec!["01 start"];
+    told.extend(["01 userNext", "02 start", "02 userPrev", "01 start"].repeat(used_up));
+    told.extend(["01 userNext", "02 start", "02 userNext", "03 start"]);
+    service.tells(&told);
     speaker.has_reported();
     service.is_content();
+}
+
+/// Events that are in memory alone.
+fn unstored(speaker: &Speaker) -> u32 {
+    let metrics = speaker.metrics();
+    let mut lines = metrics.lines();
+    let count = lines.find_map(|line| line.strip_prefix("tonearm_events_unstored "));
+    count.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+}
+
+/// There may be room for some events in the last page of a file. Returns how often the next entry and the one before were
+/// played until there was none.
+fn use_up(speaker: &Speaker) -> usize {
+    let mut rounds = 0;
+    // What is reported was stored before, or refused by the disk.
+    while rounds < 40 && {
+        speaker.has_reported();
+        unstored(speaker) == 0
+    } {
+        speaker.press("next");
+        speaker.plays("02");
+        speaker.press("previous");
+        speaker.plays("01");
+        rounds += 1;
+    }
+    rounds
 }
 
 #[test]

@@ -4,16 +4,16 @@
 //! from what is wanted and what is: events to send, a call to make, a follower to line up, a light to show. So no
 //! input has to remember all of its consequences, and doing it twice does nothing twice.
 //!
-//! The rooms: `press` (what the listener asks), `answer` (what the service says), `change`
-//! (what is changed in the queue), `sound` (what the audio path
-//! reports, and the events that come of it), `resume` (something to go on with), `stream` (whose it is), `account`
-//! (whether anybody may be asked), `settle` (what follows), `view` and `look` (what others may see).
+//! The rooms: `press` (what the listener asks), `answer` (what the service says), `change` (what is changed in the queue),
+//! `sound` (what the audio path reports, and the events that come of it), `report` (what becomes of those events), `resume` (something to go on
+//! with), `stream` (whose it is), `account` (whether anybody may be asked), `settle` (what follows), `view` and `look` (what others may see).
 
 mod account;
 mod answer;
 mod change;
 mod look;
 mod press;
+mod report;
 mod resume;
 mod settle;
 mod sound;
@@ -25,7 +25,7 @@ use heapless::{Deque, Vec};
 use crate::button::{ButtonSetup, Buttons};
 use crate::effect::{Bookmark, Call, Effect, Place, Wishes};
 use crate::id::{EntryKey, RequestId, Seq, SessionKey, SourceKey};
-use crate::input::{Account, Clock, Elsewhere, Failure, Input, MediaFault, Mode, Modes, Verdict};
+use crate::input::{Account, Clock, Elsewhere, Failure, Input, MediaFault, Mode, Modes};
 use crate::light::Scene;
 use crate::limits::{
     BUTTONS_MAX, EDITS_MAX, EFFECTS_MAX, PRESETS_MAX, PRESSES_AT_ONCE_MAX, SHUTDOWN_MS_MAX, VOLUME_MAX,
@@ -34,7 +34,7 @@ use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::playback::{Playback, Wanted};
 use crate::queue::Queue;
-use crate::refusal::{Notice, Problem};
+use crate::refusal::Notice;
 use crate::trouble::Troubles;
 use crate::unit::{Millis, Moment};
 use crate::window::{Load, Window};
@@ -409,84 +409,6 @@ impl Session {
 
     fn tell(&mut self, notice: Notice) {
         self.emit(Effect::Tell(notice));
-    }
-
-    fn stored(&mut self, seq: Seq, durable: bool) {
-        self.outbox.stored(seq);
-        if durable {
-            self.troubles.clear(Problem::StorageFailed);
-        } else {
-            self.troubles.raise(Problem::StorageFailed);
-        }
-    }
-
-    fn reported(&mut self, last: Seq, verdict: Verdict, now: Moment) {
-        let Some(first) = self.outbox.answered(last) else {
-            return;
-        };
-        match verdict {
-            Verdict::Accepted => {
-                self.accepted();
-                self.settled(last, true, now);
-            }
-            // What is never to be repeated unchanged cannot become acceptable.
-            Verdict::Refused | Verdict::Failed(Failure::Forbidden | Failure::NotFound | Failure::Refused) => {
-                self.refused(first, last, now);
-            }
-            Verdict::Folded(through) => self.folded(first, through),
-            Verdict::Failed(Failure::TakenOver) if self.is_given_up(first) => {
-                self.refused(first, last, now);
-                if self.outbox.is_settled(self.service.claimed) {
-                    self.not_now(Failure::TakenOver, now);
-                }
-            }
-            Verdict::Failed(
-                failure @ (Failure::Unreachable
-                | Failure::WrongClock
-                | Failure::Busy { .. }
-                | Failure::Unauthorised
-                | Failure::TakenOver
-                | Failure::Garbled),
-            ) => {
-                self.presses_failed(failure, now);
-                self.not_now(failure, now);
-            }
-        }
-    }
-
-    /// Of several events one may be at fault: they are sent singly.
-    fn refused(&mut self, first: Seq, last: Seq, now: Moment) {
-        if first < last {
-            self.link.answered(now);
-            self.outbox.part(last);
-        } else {
-            self.settled(last, false, now);
-        }
-    }
-
-    fn settled(&mut self, seq: Seq, accepted: bool, now: Moment) {
-        self.link.answered(now);
-        self.troubles.clear(Problem::WrongClock);
-        self.outbox.settle(seq);
-        self.emit(Effect::Settle { seq, accepted });
-        if !accepted && seq == self.service.at_event {
-            // It did not move the service: where that is now, only it can tell.
-            self.service.at = None;
-            self.service.want_current = Want::Yes;
-        }
-    }
-
-    /// Events that the service will never hear of. Nobody was asked, so nothing is known of the link.
-    fn folded(&mut self, first: Seq, through: Seq) {
-        self.outbox.settle(through);
-        self.emit(Effect::Settle {
-            seq: through,
-            accepted: true,
-        });
-        if (first..=through).contains(&self.service.at_event) {
-            self.service.at = None;
-            self.service.want_current = Want::Yes;
-        }
     }
 
     /// Only an expired address needs the session; what cannot be decoded is reported by the audio path in its turn.

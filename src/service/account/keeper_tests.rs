@@ -402,8 +402,10 @@ fn what_could_not_be_stored_is_stored_later() {
     let now = at(0, None);
     let mut keeper = keeper(&sign_in.0, &state, &now);
     std::fs::rename(folder.path().join("state"), folder.path().join("away")).unwrap();
+    std::fs::write(folder.path().join("state"), "no folder").unwrap();
     keeper.grant = Some(grant(0, None));
     keeper.refresh();
+    std::fs::remove_file(folder.path().join("state")).unwrap();
     std::fs::rename(folder.path().join("away"), folder.path().join("state")).unwrap();
     assert!(matches!(keeper.next(Moment(59_999)), Step::Sleep(Some(Moment(60_000)))));
     assert!(matches!(keeper.next(Moment(60_000)), Step::Save));
