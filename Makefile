@@ -41,6 +41,7 @@ lint: setup-test ## formatting, clippy with and without the simulator, documenta
 # The tests come last, so that their summary is the last thing to be read.
 test: lint ## everything that must pass: lint, documentation tests, all tests
 	cargo test $(CARGO_FLAGS) --doc --quiet
+	@scripts/net-test.sh short
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		echo "cargo nextest run $(CARGO_FLAGS) --all-targets"; \
 		cargo nextest run $(CARGO_FLAGS) --all-targets; \
@@ -48,7 +49,6 @@ test: lint ## everything that must pass: lint, documentation tests, all tests
 		echo "cargo test $(CARGO_FLAGS) --all-targets"; \
 		cargo test $(CARGO_FLAGS) --all-targets; \
 	fi
-	@scripts/net-test.sh short
 
 net-test: setup-test setup-net ## the program over a real network that fails: cables, lost packets, names (needs root or user namespaces)
 	scripts/net-test.sh
