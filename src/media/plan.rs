@@ -58,19 +58,6 @@ pub enum Planned {
     End,
 }
 
-impl Planned {
-    /// The part is only there for a decoder to get going.
-    fn into_lead(mut self) -> Self {
-        if let Self::Part(_, part) = &mut self
-            && let Some(sound) = &mut part.sound
-        {
-            sound.is_lead = true;
-            sound.length = None;
-        }
-        self
-    }
-}
-
 /// A representation that was chosen once. Its number is its place in the list and survives a fresh manifest.
 #[derive(Debug)]
 struct Known {
@@ -78,6 +65,8 @@ struct Known {
     id: String,
     /// Its place in its period; `None`: the fresh manifest does not have it.
     place: Option<usize>,
+    /// As the manifest before had it, where the fresh one does not: its loaded segments are still to be read.
+    gone: Option<Box<Representation>>,
     description: Option<Arc<[u8]>>,
     /// Its segment index, as it came.
     index: Option<Box<[u8]>>,
@@ -161,6 +150,9 @@ impl Plan {
                 let place = period.representations.iter().position(is_it)?;
                 Some((place, period.representations.get_mut(place)?))
             });
+            if found.is_none() {
+                one.gone = before.cloned().map(Box::new).or(one.gone.take());
+            }
             one.place = found.as_ref().map(|(place, _)| *place);
             one.is_ruined = false;
             let Some((_, representation)) = found else { continue };
@@ -205,13 +197,19 @@ impl Plan {
         self.at(known.period, known.place?)
     }
 
+    /// The representation of a loaded segment, by its number: also one that the manifest has no more.
+    pub fn loaded(&self, number: u32) -> Option<&Representation> {
+        let gone = self.known.get(index(number))?.gone.as_deref();
+        self.representation(number).or(gone)
+    }
+
     /// The description of a representation. The outer `None`: it has to be fetched; the inner: its segments bring it along.
     #[allow(clippy::option_option, reason = "not there yet, and none to come, are two things")]
     pub fn description(&self, number: u32) -> Option<Option<Arc<[u8]>>> {
         let known = self.known.get(index(number))?;
         match &known.description {
             Some(description) => Some(Some(Arc::clone(description))),
-            None => self.representation(number)?.description.is_none().then_some(None),
+            None => self.loaded(number)?.description.is_none().then_some(None),
         }
     }
 
@@ -400,6 +398,7 @@ impl Plan {
                 place: Some(place),
                 description: None,
                 index: None,
+                gone: None,
                 is_ruined: false,
             });
             self.known.len().saturating_sub(1)

@@ -209,7 +209,7 @@ pub(super) fn look(body: &Body, at: u64) -> Option<io::Result<Option<Announced>>
     if !part.answered {
         return None;
     }
-    let representation = plan.representation(sound.representation)?;
+    let representation = plan.loaded(sound.representation)?;
     Some(Ok(Some(Announced {
         key,
         description: plan.description(sound.representation)?,

@@ -1,6 +1,8 @@
 //! What manifests say and hosts have: where the two do not agree, where segments are ranges of a file, where there is no
 //! manifest.
 
+use std::time::Instant;
+
 use super::*;
 
 #[test]
@@ -233,6 +235,42 @@ fn a_fresh_manifest_with_other_representations_goes_on_where_the_old_one_ran_out
     let (old, fresh) = sets.split_at(6);
     assert!(old.iter().all(|set| !set.ends_with('2')), "{sets:?}");
     assert!(fresh.iter().all(|set| set.ends_with('2')), "{sets:?}");
+}
+
+#[test]
+fn what_was_loaded_before_a_fresh_manifest_with_other_representations_is_still_read() {
+    let source = song(SEGMENT);
+    let hosted = Arc::clone(&source);
+    let server = Server::start(move |request, wire| {
+        let is_old = request.target.starts_with("/old/");
+        if is_old && request.target.ends_with("/6") {
+            return wire.answer(403, &[], b"");
+        }
+        let mut manifest = manifest("PT40S", 10);
+        if !is_old {
+            manifest = manifest
+                .replace("id=\"low\"", "id=\"low2\"")
+                .replace("id=\"high\"", "id=\"high2\"");
+        }
+        serve(request, wire, &manifest, &hosted, SEGMENT)
+    });
+    let (mut library, news) = library(4 * MIB);
+    library.want(&[listed(1, server.url("/old/m.mpd"))]);
+    let mut all = segments(&library);
+    // Nobody has read a segment yet.
+    assert_eq!(
+        news.recv_timeout(Duration::from_secs(10)).unwrap().fault,
+        MediaFault::Expired
+    );
+    library.want(&[attempt(1, server.url("/new/m.mpd"), 1)]);
+    let begun = Instant::now();
+    while library.levels()[0].bytes < 10 * SEGMENT as u64 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", library.levels());
+        thread::sleep(Duration::from_millis(1));
+    }
+    let sets = read_on(&mut all, &source, 0, SEGMENT);
+    assert_eq!(sets.len(), 10);
+    assert!(!sets[5].ends_with('2') && sets[6].ends_with('2'), "{sets:?}");
 }
 
 #[test]

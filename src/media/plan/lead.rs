@@ -6,12 +6,25 @@ use std::time::Duration;
 
 use super::super::dash::Segment;
 use super::super::part::{Part, origin, time_of};
-use super::{Circumstances, Plan, index};
+use super::{Circumstances, Plan, Planned, index};
 
 /// So much of the music heard already makes a decoder ready: Opus needs 80 ms, AAC two packets.
 const ENOUGH: Duration = Duration::from_millis(125);
 /// Both segments have to arrive while this part of what is loaded sounds.
 const ARRIVAL_SHARE: u128 = 2;
+
+impl Planned {
+    /// The part is only there for a decoder to get going.
+    pub(super) fn into_lead(mut self) -> Self {
+        if let Self::Part(_, part) = &mut self
+            && let Some(sound) = &mut part.sound
+        {
+            sound.is_lead = true;
+            sound.length = None;
+        }
+        self
+    }
+}
 
 impl Plan {
     /// What comes before the segment `number` at `key`, if that is worth it and there is time for it.
